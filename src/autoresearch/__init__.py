@@ -1,0 +1,3 @@
+"""autoresearch: the experiment ratchet, enforced."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m autoresearch`."""
+
+from autoresearch.cli import main
+
+main()

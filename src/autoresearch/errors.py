@@ -1,0 +1,80 @@
+"""What can go wrong, and whose move it is.
+
+    AutoresearchError        the user can mend it: one line of what, where, and the next command (exit 1)
+    ├── UsageError           wrong flags or configuration (exit 2)
+    │   └── NotYetError      a key or flag that a later release brings (exit 2)
+    ├── LabError             the repository, the branch or the checkout is not as a run needs it
+    ├── BusyError            another process holds the run's lock
+    ├── JournalError         the run's journal can't be read or written
+    ├── ResearcherError      the researcher can't go on: key, model, credit, missing program
+    └── InfrastructureError  the machine failed, not the candidate: disk full, git killed
+
+    Signals between our own parts; none of them reaches the user as an error:
+    ├── BadAnswer            an answer that can't be turned into a proposal; its text goes back to the researcher
+    ├── Outage               the provider is down or asks us to wait
+    ├── NothingToPropose     the researcher has come to its end
+    └── Interrupted          SIGINT or SIGTERM (exit 130)
+
+Everything else that is raised is a bug of ours (exit 3).
+"""
+
+from __future__ import annotations
+
+
+class AutoresearchError(Exception):
+    """A fault that the user can mend."""
+
+    exit_code = 1
+
+
+class UsageError(AutoresearchError):
+    """Wrong flags or a wrong configuration."""
+
+    exit_code = 2
+
+
+class NotYetError(UsageError):
+    """A key or a flag of the contract that this release refuses by name."""
+
+
+class LabError(AutoresearchError):
+    """The repository, the branch or the checkout is not as a run needs it."""
+
+
+class BusyError(AutoresearchError):
+    """Another process holds the run's lock."""
+
+
+class JournalError(AutoresearchError):
+    """The run's journal can't be read or written."""
+
+
+class ResearcherError(AutoresearchError):
+    """The researcher can't go on, and waiting would not help."""
+
+
+class InfrastructureError(AutoresearchError):
+    """The machine failed, not the candidate."""
+
+
+class BadAnswer(Exception):
+    """An answer that can't be turned into a proposal; the text is what the researcher is told."""
+
+
+class Outage(Exception):
+    """The provider is down, or asks us to wait.
+
+    retry_after_s is what the provider asked for; None where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NothingToPropose(Exception):
+    """The researcher has come to its end (a script without further answers)."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived; a BaseException, so that no handler of faults swallows it."""

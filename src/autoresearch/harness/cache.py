@@ -1,0 +1,123 @@
+"""The cache folder: where prepared data lies, and how a file gets there whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+CURRENT = "current"  # a file with the name of the data folder that trials use
+MANIFEST = "manifest.json"
+TRAIN, VAL = "train.npy", "val.npy"
+TOKENIZER, TOKEN_BYTES = "tokenizer.json", "token_bytes.npy"
+
+
+class HarnessError(Exception):
+    """Something the user can mend: what happened, where, and what to do next."""
+
+
+class UsageError(HarnessError):
+    """A request that this version does not serve."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a data folder holds; `digests` are SHA-256 by file name."""
+
+    source: str
+    recipe: str  # digest of everything that the files were made from
+    vocab_size: int
+    seq_len: int
+    bos: int
+    train_rows: int
+    val_rows: int
+    val_bytes: int  # UTF-8 bytes of the targets that count
+    digests: dict[str, str]
+    harness: str
+    fingerprint: str
+
+
+def cache_folder() -> Path:
+    """AUTORESEARCH_CACHE, else the XDG cache folder's `autoresearch`."""
+    if own := os.environ.get("AUTORESEARCH_CACHE"):
+        return Path(own)
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "autoresearch"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def harness_digest(names: tuple[str, ...] = ()) -> str:
+    """SHA-256 over the harness's own source files, or over those named."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        if not names or path.name in names:
+            digest.update(f"{path.name}:{file_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(digests: dict[str, str], harness: str) -> str:
+    """One short name for data, tokenizer, byte table and harness together."""
+    whole = json.dumps([sorted(digests.items()), harness])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's entries are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace `path` in one move: a reader sees the old text or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest into a data folder, atomically."""
+    write_atomic(folder / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a data folder; None where there is none or it is of another version."""
+    try:
+        return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
+
+
+def current_folder(cache: Path) -> Path:
+    """The data folder that trials use. Raises HarnessError where nothing is prepared."""
+    try:
+        name = (cache / CURRENT).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise HarnessError(f"no prepared data in {cache}; run: autoresearch prepare") from None
+    return cache / name
+
+
+@contextmanager
+def locked(cache: Path) -> Iterator[None]:
+    """One preparation at a time; the lock dies with its process."""
+    with (cache / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,148 @@
+"""A trial's log -> metrics, or the reason there are none. Pure.
+
+A log is read as lines, where a carriage return ends a line too (progress bars). The metric must
+stand on exactly one line of the documented shape, `val_bpb: 0.997900`, with an ASCII number that is
+finite; with a pattern of the user's own, exactly one line must match it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autoresearch.config import MetricConfig
+from autoresearch.records import Crash, Metrics, Outcome
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+_OOM = re.compile(r"out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|bad_alloc")
+_NAN_LOSS = re.compile(r"\bloss\b.{0,40}\b(?:nan|inf)\b", re.IGNORECASE)
+_SUMMARY = re.compile(r"([A-Za-z]\w{0,40}):[ \t]+(%s)[ \t]*" % _NUMBER.pattern, re.ASCII)
+_SUMMARY_MAX = 64
+_LINE_MAX = 65_536
+_TAIL_LINES = 40
+
+
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a log, decoded with replacement; \\r ends a line; a line is cut at 64 KiB."""
+    with path.open("rb") as file:
+        rest, skipping = b"", False
+        while chunk := file.read(1 << 20):
+            *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+            for line in whole:
+                if not skipping:
+                    yield line[:_LINE_MAX].decode("utf-8", "replace")
+                skipping = False
+            if len(rest) > _LINE_MAX:
+                if not skipping:
+                    yield rest[:_LINE_MAX].decode("utf-8", "replace")
+                rest, skipping = b"", True
+        if rest and not skipping:
+            yield rest[:_LINE_MAX].decode("utf-8", "replace")
+
+
+def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
+    """The metrics in a log's lines, or the crash that their absence is."""
+    shape = re.compile(config.pattern, re.ASCII) if config.pattern else None
+    metric_key = f"{config.name}:"
+    memory_key = f"{config.memory}:" if config.memory else None
+    claims: list[str] = []
+    memory: list[str] = []
+    summary: dict[str, float | None] = {}  # None: the key stood there more than once
+    for line in log:
+        pair = _SUMMARY.fullmatch(line)
+        if pair and (pair[1] in summary or len(summary) < _SUMMARY_MAX):
+            summary[pair[1]] = None if pair[1] in summary else float(pair[2])
+        if shape is not None:
+            found = shape.search(line)
+            if found:
+                claims.append((found.group("value") or "").strip(" \t"))
+        elif line.startswith(metric_key):
+            claims.append(line[len(metric_key) :])
+        if memory_key is not None and line.startswith(memory_key):
+            memory.append(line[len(memory_key) :].strip(" \t"))
+        if len(claims) > 1:
+            return Crash("two_summaries", f"the log has more than one line with {config.name}")
+    if not claims:
+        return Crash("no_summary", f"the log has no line with {config.name}")
+    text = claims[0]
+    if shape is None and text[:1] not in (" ", "\t"):
+        return Crash("no_summary", f"the log's line with {config.name} is malformed")
+    text = text.strip(" \t")
+    if _NOT_FINITE.fullmatch(text):
+        return Crash("nan", f"{config.name} is {text}")
+    if not _NUMBER.fullmatch(text):
+        return Crash("no_summary", f"the log's line with {config.name} is malformed")
+    value = float(text)
+    if not math.isfinite(value):
+        return Crash("nan", f"{config.name} is too large for a number")
+    if value == 0.0 and re.search(r"[1-9]", re.split(r"[eE]", text)[0]):
+        return Crash("nan", f"{config.name} is too small for a number")
+    if config.name == "val_bpb" and value <= 0.0:
+        return Crash("no_summary", f"val_bpb is {text}, and bits per byte are above zero")
+    known = {key: number for key, number in summary.items() if number is not None}
+    finite = {key: number for key, number in known.items() if math.isfinite(number)}
+    return Metrics(value=value + 0.0, memory_mb=_memory(memory), summary=finite)
+
+
+def _memory(claims: list[str]) -> float | None:
+    if len(claims) != 1 or not _NUMBER.fullmatch(claims[0]):
+        return None
+    value = float(claims[0])
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def judge_outcome(
+    outcome: Outcome, log: Path, config: MetricConfig, timeout_s: float
+) -> Metrics | Crash:
+    """The metrics of a trial that ended, or the kind of its crash; the worst fault names it."""
+    if outcome.tampered:
+        return Crash("tampered", f"the trial changed {outcome.tampered}")
+    if outcome.launcher_killed:
+        return Crash("tampered", "the trial killed the process that watches it")
+    if outcome.timed_out:
+        return Crash("timeout", f"killed at {timeout_s:g} s")
+    if outcome.log_overflow:
+        return Crash("log", "killed: the log outgrew 1 GiB")
+    if outcome.exit_code != 0:
+        last = list(_last(lines(log), _TAIL_LINES))
+        if any(_OOM.search(line) for line in last):
+            return Crash("oom", "out of memory")
+        if any(_NAN_LOSS.search(line) for line in last):
+            return Crash("nan", "the loss was not finite")
+        how = _exit_text(outcome.exit_code)
+        if outcome.setup_failed:
+            return Crash("setup", f"setup {how}")
+        return Crash("exit", how)
+    return parse(lines(log), config)
+
+
+def _exit_text(code: int | None) -> str:
+    if code is None:
+        return "never ended"
+    if code == -9:
+        return "killed by signal 9 (often the kernel, out of memory)"
+    return f"killed by signal {-code}" if code < 0 else f"exited with {code}"
+
+
+def _last(items: Iterable[str], count: int) -> list[str]:
+    return list(deque(items, maxlen=count))
+
+
+def tail(log: Iterable[str], max_lines: int = _TAIL_LINES, max_chars: int = 4_000) -> str:
+    """The end of a log for people and prompts: printable, bounded, progress bars folded."""
+    kept = _last((printable(line) for line in log if line.strip()), max_lines)
+    return "\n".join(kept)[-max_chars:]
+
+
+# C0 and C1 controls, and the marks that turn the direction of text: no log may steer a terminal.
+_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
+
+def printable(text: str) -> str:
+    """Text without escape sequences, control characters and direction marks."""
+    return _UNSAFE.sub("", _ESCAPE.sub("", text))

@@ -1,0 +1,122 @@
+"""The name of every file that a run writes, and how a file is written so that it stays.
+
+<git-common-dir>/autoresearch/
+    .last                    the tag of the run last made or run
+    <tag>/
+        journal              the truth (journal.py)
+        lock                 held with flock while a process drives the run
+        results.tsv          the run's own copy, whatever lies in the checkout
+        musings.md
+        worktree/            where candidates are laid out and trials run
+        scratch/             home and temporary folder of the trial that runs
+        experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+BRANCH = "refs/heads/autoresearch/"
+REFS = "refs/autoresearch/"
+CONFIG = "autoresearch.toml"
+CHARTER = "program.md"
+MUSINGS = "musings.md"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Where a run keeps what it writes; `state` is its folder inside the git directory."""
+
+    state: Path
+
+    @classmethod
+    def of(cls, common_dir: Path, tag: str) -> RunPaths:
+        """The paths of the run `tag` of the repository with this common git directory."""
+        return cls(common_dir / "autoresearch" / tag)
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "lock"
+
+    @property
+    def results(self) -> Path:
+        return self.state / "results.tsv"
+
+    @property
+    def musings(self) -> Path:
+        return self.state / MUSINGS
+
+    @property
+    def worktree(self) -> Path:
+        return self.state / "worktree"
+
+    @property
+    def scratch(self) -> Path:
+        return self.state / "scratch"
+
+    @property
+    def running_log(self) -> Path:
+        """The log as the trial writes it, before it is folded and capped."""
+        return self.state / "running.log"
+
+    def experiment(self, number: int) -> Path:
+        return self.state / "experiments" / f"{number:04d}"
+
+
+def last_tag_file(common_dir: Path) -> Path:
+    """The file that names the run last made or run."""
+    return common_dir / "autoresearch" / ".last"
+
+
+def branch_ref(tag: str) -> str:
+    return f"{BRANCH}{tag}"
+
+
+def candidate_ref(tag: str, number: int) -> str:
+    return f"{REFS}{tag}/{number:04d}"
+
+
+def cache_dir() -> Path:
+    """The cache of data and tokenizer, as the harness looks for it too."""
+    given = os.environ.get("AUTORESEARCH_CACHE")
+    if given:
+        return Path(given).absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "autoresearch"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added to or changed in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """mkdir -p, durable."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,167 @@
+"""The nouns of a run. Frozen, without behaviour.
+
+`None` means that there is no value; 0 and -1 never do. The sentinel values of results.tsv
+(0.000000 for a crash) exist at the file's edge alone, in ledger.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["keep", "discard", "crash"]
+Direction = Literal["minimize", "maximize"]
+
+# How a trial failed. One word each: it stands in record.json and in the report.
+Failure = Literal[
+    "timeout",  # killed at timeout_s
+    "oom",  # out of memory
+    "nan",  # the metric or the loss was not finite
+    "no_summary",  # no line with the metric, or a malformed one
+    "two_summaries",  # more than one line with the metric
+    "exit",  # non-zero exit, or killed by a signal that was not ours
+    "setup",  # the build before the trial failed
+    "tampered",  # a tracked or read-only file, or HEAD, was changed by the trial
+    "log",  # the log outgrew the limit
+    "interrupted",  # the supervisor died during this candidate's trial again and again
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost; None where the researcher does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One path as the proposal wants it: its whole new bytes, or None to delete it.
+
+    mode is git's: "100644", "100755", "120000" (symlink), "160000" (submodule); the guard
+    decides which of them may pass. None keeps the mode that the path has, or 100644.
+    """
+
+    path: str
+    content: bytes | None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a researcher returned, as it is journaled, before anything is parsed.
+
+    edits is None where the proposal is in the text (an LLM's blocks); a program that edits
+    the worktree has its edits here.
+    """
+
+    text: str
+    usage: Usage = Usage()
+    edits: tuple[Edit, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a researcher wants to change, and why."""
+
+    description: str
+    edits: tuple[Edit, ...]
+    hypothesis: str = ""
+    lesson: str = ""  # about the experiment before
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposal applied and committed: what a trial runs."""
+
+    number: int
+    commit: str
+    parent: str
+    tree: str
+    description: str
+    hypothesis: str = ""
+    lesson: str = ""
+    deletes_only: bool = False  # the diff against the parent only deletes lines
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended. exit_code is negative for a signal, None where it never ended by itself."""
+
+    seconds: float
+    exit_code: int | None
+    timed_out: bool = False
+    interrupted: bool = False
+    setup_failed: bool = False
+    log_overflow: bool = False
+    launcher_killed: bool = False
+    survivors: int = 0  # processes left after the kill; anything but 0 is a fault of ours
+    tampered: str = ""  # what the trial changed and must not; "" if nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a trial measured. memory_mb is None where the log does not say.
+
+    summary holds every `key: number` line of the log whose key stands there once.
+    """
+
+    value: float
+    memory_mb: float | None = None
+    summary: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Why there are no metrics."""
+
+    failure: Failure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """keep, discard or crash, and why."""
+
+    status: Status
+    reason: str
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One row of the results, with what the row has no room for."""
+
+    number: int
+    commit: str
+    parent: str
+    status: Status
+    description: str
+    reason: str
+    value: float | None = None
+    memory_mb: float | None = None
+    failure: Failure | None = None
+    hypothesis: str = ""
+    lesson: str = ""
+    researcher: str = ""
+    seconds: float = 0.0
+    usage: Usage = Usage()
+    at: float = 0.0  # Unix time of the verdict
+    sandbox: str = "none"
+    summary: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a run, for the screen and the tests.
+
+    kind is one of: start, baseline, ask, wait, refused, candidate, progress, verdict, notice, stop.
+    """
+
+    kind: str
+    text: str = ""
+    number: int | None = None
+    experiment: Experiment | None = None
+    data: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Whatever proposes: an LLM, a tuner, another program."""

@@ -1,0 +1,54 @@
+"""Words from outside (a model, a log, a file's name) made fit for a line of ours."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control, format (bidi, zero width), surrogate, line and paragraph separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?"  # titles and links
+    r"|\x1b[\[][0-?]*[ -/]*[@-~]?"  # colours and cursor moves
+    r"|\x1b[@-_]?"
+)
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text on one line: blanks for anything unseen, cut at limit characters."""
+    blanked = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in text[: limit * 8])
+    line = " ".join(blanked.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def printable(text: str) -> str:
+    """The text without escape sequences and unseen characters; newlines and tabs stay."""
+    plain = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(c for c in plain if c in "\n\t" or unicodedata.category(c) not in _UNSEEN)
+
+
+def path_fault(path: str) -> str:
+    """What is wrong with a path that an answer names; "" where nothing is."""
+    if not path:
+        return "the path is empty"
+    if len(path.encode("utf-8", "replace")) > 1000:
+        return "the path is too long"
+    if any(unicodedata.category(c) in _UNSEEN for c in path):
+        return "the path holds control characters"
+    if "\\" in path:
+        return "the path holds a backslash"
+    if path.startswith("/"):
+        return "the path is absolute"
+    parts = path.split("/")
+    if ".." in parts:
+        return "the path leads out with `..`"
+    if "" in parts or "." in parts:
+        return "the path is not in its plain form"
+    return ""
+
+
+def fenced(text: str, info: str = "") -> str:
+    """The text in a code fence that is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{info}\n{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{fence}"

@@ -1,0 +1,202 @@
+"""What both providers share on the wire: streams of events, faults and whose move they are, keys.
+
+The SDKs send the requests; the replies are read here, so that a stream, a plain reply, a fault in
+mid-stream and a connection that drops are told apart alike for both, whatever the SDK's version.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from autoresearch.errors import Outage, ResearcherError
+from autoresearch.researchers.text import one_line
+
+PLACEHOLDER = "no-key"  # for servers that want none
+
+_OUTAGES = frozenset({408, 409, 425, 429})
+_WAIT_WORDS = ("overloaded", "rate_limit", "server_error", "api_error", "timeout", "unavailable")
+_CREDIT_WORDS = ("insufficient_quota", "credit balance is too low", "billing_error", "billing_hard")
+_MODEL_WORDS = ("model_not_found", "not_found_error")
+_KEYLIKE = re.compile(r"\b(?:sk|key|pk)-[\w*.-]{6,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event: its name ("" where it has none) and its data, parsed."""
+
+    name: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The provider as faults speak of it."""
+
+    provider: str
+    model: str
+    key: str
+    key_name: str
+    where: str
+
+    def fault(
+        self, status: int | None, body: object, headers: Mapping[str, str], late: bool = False
+    ) -> Exception:
+        """What a refused request means: Outage (waiting helps) or ResearcherError (it does not).
+
+        late: it came in mid-stream, where the status says nothing.
+        """
+        words = _flat(body).lower()
+        said = self.clean(_message(body))
+        code = f"HTTP {status}" if status and not late else "in mid-stream"
+        about = f"{self.provider} ({code})" + (f": {said}" if said else "")
+        if status == 402 or any(word in words for word in _CREDIT_WORDS):
+            return ResearcherError(
+                f"no credit left at {about}. Add credit or use another key in {self.key_name}, "
+                "then run again."
+            )
+        if status in (401, 403):
+            return ResearcherError(
+                f"the key was refused by {about}. Check {self.key_name} and its rights."
+            )
+        if status == 404 or any(word in words for word in _MODEL_WORDS):
+            return ResearcherError(
+                f"no model {self.model!r} at {self.where}, says {about}. Set [researcher] model "
+                "(or base_url) in autoresearch.toml."
+            )
+        waits = any(word in words for word in _WAIT_WORDS)
+        if status in _OUTAGES or (status or 0) >= 500 or (late and (waits or "invalid" not in words)):
+            return Outage(about, retry_after_s(headers))
+        return ResearcherError(
+            f"the request for {self.model!r} was refused by {about}. See [researcher] in "
+            "autoresearch.toml."
+        )
+
+    def clean(self, text: str) -> str:
+        """One bounded line without the key, whole or abridged."""
+        if self.key and self.key != PLACEHOLDER:
+            text = text.replace(self.key, "[key]")
+        return _KEYLIKE.sub("[key]", one_line(text, 400))
+
+    def outage(self, what: str, err: BaseException | None = None) -> Outage:
+        """An outage in our words, and the SDK's."""
+        detail = self.clean(str(err)) if err is not None else ""
+        return Outage(f"{self.provider}: {what}" + (f" ({detail})" if detail else ""))
+
+
+def checked_key(key: str, key_name: str) -> str:
+    """The key without blanks around it; ResearcherError where it can't be one."""
+    key = key.strip()
+    if not all("!" <= c <= "~" for c in key):
+        raise ResearcherError(
+            f"the key in {key_name} holds characters that no key has. Set {key_name} again."
+        )
+    return key
+
+
+def checked_url(url: str) -> str:
+    """The base URL; ResearcherError where it is none."""
+    if not re.match(r"https?://[^/\s]+", url):
+        raise ResearcherError(
+            f"[researcher] base_url {one_line(url, 200)!r} is no URL; it begins with https:// "
+            "(or http:// for a server of your own)."
+        )
+    return url
+
+
+def own_headers_only(origin: Any, credential: Mapping[str, str]) -> Callable[[Any], None]:
+    """A hook for the SDK's HTTP client: of all headers, those that a request of ours needs.
+
+    Both SDKs add what they find in the environment (tokens, organisations, custom headers). A
+    server named in the configuration gets the credential meant for it and no other; and the
+    server that a redirect leads to elsewhere gets none.
+    """
+    plain = ("accept", "content-", "x-stainless-", "anthropic-version", "user-agent", "host")
+    plain += ("connection", "transfer-encoding", "idempotency-key")
+
+    def only_ours(request: Any) -> None:
+        for name in list(request.headers):
+            if not name.lower().startswith(plain):
+                del request.headers[name]
+        url = request.url
+        if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port):
+            request.headers.update(credential)
+
+    return only_ours
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """What the SDKs' HTTP library raises while a reply is read; they do not always wrap it."""
+    found: list[type[Exception]] = []
+    for name in ("httpx", "httpx2"):  # the SDKs moved from one to the other
+        module = sys.modules.get(name)
+        if module is not None:
+            found += [module.HTTPError, module.StreamError]
+    return tuple(found)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """What the provider asked us to wait; None where it did not say."""
+    try:
+        if millis := headers.get("retry-after-ms"):
+            return max(0.0, float(millis) / 1000)
+        text = headers.get("retry-after") or ""
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text):
+            return float(text)
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time()) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def events(lines: Iterable[str], deadline: float) -> Iterator[Event]:
+    """The server-sent events in a reply's lines.
+
+    The read time-out catches silence; deadline (time.monotonic) catches a stream that never ends.
+    Raises TimeoutError past it, ValueError for data that is not JSON.
+    """
+    name, data = "", []
+    for line in lines:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer took too long")
+        if not line:
+            if data:
+                text = "\n".join(data)
+                yield Event(name, None if text == "[DONE]" else json.loads(text))
+            name, data = "", []
+        elif line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif line.startswith("event:"):
+            name = line[6:].strip()
+    # an event without the blank line that ends it was cut off: it is not one
+
+
+def count(value: object) -> int | None:
+    """A token count as a reply gives it; None where it does not."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def table(value: object) -> dict[str, Any]:
+    """The value if it is an object, else an empty one: servers differ in what they leave out."""
+    return value if isinstance(value, dict) else {}
+
+
+def _message(body: object) -> str:
+    """The provider's own words in an error's body."""
+    if isinstance(body, str):
+        return re.sub(r"<[^>]*>", " ", body)
+    inner = table(body)
+    error = inner.get("error", inner)
+    if isinstance(error, str):
+        return error
+    message = table(error).get("message")
+    return message if isinstance(message, str) else _flat(body) if body else ""
+
+
+def _flat(body: object) -> str:
+    return body if isinstance(body, str) else json.dumps(body, default=str)[:10_000]

@@ -1,0 +1,1 @@
+"""Wherever trials run."""

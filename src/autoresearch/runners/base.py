@@ -1,0 +1,61 @@
+"""The seam between the ratchet and wherever trials run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from autoresearch.records import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """What is run: commands one after the other, under one deadline.
+
+    env is the whole environment. stdin is a file; None is /dev/null. log is appended to.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    cwd: Path
+    env: dict[str, str]
+    log: Path
+    timeout_s: float
+    stdin: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a trial is: seconds since its start, and the share done, 0 to 1."""
+
+    seconds: float
+    fraction: float
+
+
+class Trial(Protocol):
+    """A trial that is ready and waits; `identity` finds it again after a crash of ours."""
+
+    identity: dict[str, str | int]
+
+    def run(self, stopping: Callable[[], bool]) -> Generator[Progress, None, Outcome]:
+        """Let it go, and watch it until nothing of it is left; asked to stop, it ends within 5 s."""
+        ...
+
+    def abandon(self) -> None:
+        """End a trial that never ran, or that nobody watches any more."""
+        ...
+
+
+class Runner(Protocol):
+    """Wherever trials run. sandbox: the level that holds, by its name."""
+
+    sandbox: str
+
+    def start(self, spec: TrialSpec) -> Trial:
+        """Make a trial ready without letting it go."""
+        ...
+
+    def clean_up(self, identity: dict[str, str | int]) -> None:
+        """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
+        ...

@@ -1,0 +1,337 @@
+"""The run's private worktree: where candidates are laid out and trials run.
+
+Files are written and compared by us, byte for byte as the commit has them: no filter, no line-end
+conversion and no hook runs, and what a trial or a program left behind is gone before the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoresearch.errors import LabError
+from autoresearch.paths import make_folder
+from autoresearch.records import Edit
+from autoresearch.workspace.git import GitError, entries, git, text
+from autoresearch.workspace.repository import Repository, Tree
+
+_FICLONE = 0x40049409  # Linux: share the blocks of another file
+
+
+@dataclass
+class Worktree:
+    """A worktree of a repository at `path`, on a detached HEAD."""
+
+    repo: Repository
+    path: Path
+    inputs: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    _copied: dict[str, tuple[object, object]] = field(default_factory=dict)
+    _git_file: bytes = b""
+
+    # -- laying out -------------------------------------------------------------------------
+
+    def lay_out(self, commit: str) -> Tree:
+        """Make the worktree the commit's tree, plus inputs and caches, and nothing else."""
+        self._attach(commit)
+        tree = self.repo.tree(commit)
+        have = self._sweep(tree)
+        blobs = self.repo.blobs(
+            blob for path, (mode, blob) in tree.items() if path not in have and mode != "160000"
+        )
+        for path, (mode, blob) in tree.items():
+            if path not in have:
+                self._write(path, mode, blobs.get(blob, b""))
+        for name in self.inputs:
+            self._copy_input(name, tree)
+        for pattern in self.fresh:
+            for file in list(self.path.glob(pattern)):
+                _remove(file)
+        return tree
+
+    def _attach(self, commit: str) -> None:
+        """See that the worktree exists, with HEAD and index at the commit."""
+        admin = self._admin()
+        if admin is None:
+            if self.path.exists() or self.path.is_symlink():
+                _remove(self.path)
+            make_folder(self.path.parent)
+            git(
+                self.repo.root,
+                "worktree", "add", "--force", "--force", "--no-checkout", "--detach",
+                str(self.path), commit,
+            )  # fmt: skip
+            self._git_file = (self.path / ".git").read_bytes()
+        else:
+            for lock in ("index.lock", "HEAD.lock"):
+                (admin / lock).unlink(missing_ok=True)  # the run's lock is ours: nobody works here
+            (admin / "HEAD").write_text(f"{commit}\n")
+        try:
+            git(self.path, "read-tree", "--reset", commit)
+        except GitError:
+            admin = self._admin()
+            assert admin is not None
+            (admin / "index").unlink(missing_ok=True)  # a torn index of a kill or a power cut
+            git(self.path, "read-tree", commit)
+
+    def _admin(self) -> Path | None:
+        """The worktree's folder inside the git directory; None where it is not in order."""
+        try:
+            pointer = (self.path / ".git").read_bytes()
+            if (self.path / ".git").is_symlink():
+                return None
+        except OSError:
+            return None
+        admin = Path(os.fsdecode(pointer.removeprefix(b"gitdir: ").strip()))
+        if self._git_file and pointer != self._git_file:
+            return None
+        if admin.parent != self.repo.common / "worktrees" or not (admin / "commondir").is_file():
+            return None
+        if not (admin / "HEAD").is_file() or not (admin / "gitdir").is_file():
+            return None
+        self._git_file = pointer
+        return admin
+
+    def _sweep(self, tree: Tree) -> set[str]:
+        """Remove what does not belong; the paths that are there as the tree has them."""
+        have: set[str] = set()
+        folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
+        kept = {*self.inputs, *self.caches}
+        above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
+        for entry, path in self._walk():
+            if path in kept:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if (
+                    path not in folders
+                    and path not in above
+                    and tree.get(path, ("",))[0] != "160000"
+                ):
+                    _remove(Path(entry.path))
+            elif path in tree and self._same(path, *tree[path]):
+                have.add(path)
+            else:
+                _remove(Path(entry.path))
+        return have
+
+    def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
+        """Every entry below the worktree but .git, inputs and caches not entered; folders first."""
+        kept = {*self.inputs, *self.caches}
+        waiting = [("", self.path)]
+        while waiting:
+            prefix, folder = waiting.pop()
+            _open_up(folder)
+            with os.scandir(folder) as scan:
+                found = list(scan)
+            for entry in found:
+                path = prefix + entry.name
+                if path == ".git":
+                    continue
+                yield entry, path
+                if (
+                    path not in kept
+                    and entry.is_dir(follow_symlinks=False)
+                    and Path(entry.path).is_dir()
+                ):
+                    waiting.append((path + "/", Path(entry.path)))
+
+    def _same(self, path: str, mode: str, blob: str) -> bool:
+        """Whether a file is as a tree has it: kind, executable bit and bytes."""
+        file = self.path / path
+        try:
+            info = file.lstat()
+            if mode == "120000":
+                return (
+                    stat.S_ISLNK(info.st_mode)
+                    and _blob_id(os.fsencode(file.readlink()), blob) == blob
+                )
+            if mode == "160000":
+                return stat.S_ISDIR(info.st_mode)
+            executable = bool(info.st_mode & 0o100)
+            if not stat.S_ISREG(info.st_mode) or executable != (mode == "100755"):
+                return False
+            if info.st_nlink != 1:
+                return False  # a second name could change it from outside
+            return _blob_id(file.read_bytes(), blob) == blob
+        except OSError:
+            return False
+
+    def _write(self, path: str, mode: str, content: bytes) -> None:
+        file = self.path / path
+        if mode == "160000":
+            file.mkdir(parents=True, exist_ok=True)
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if mode == "120000":
+            file.symlink_to(os.fsdecode(content))
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(file, flags, 0o755 if mode == "100755" else 0o644)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+
+    # -- inputs -----------------------------------------------------------------------------
+
+    def _copy_input(self, name: str, tree: Tree) -> None:
+        """A read-only copy of an untracked file or folder of the checkout, made again if either changed."""
+        source, target = self.repo.root / name, self.path / name
+        if not source.exists():
+            raise LabError(
+                f"inputs: {source} does not exist; make it, or take it out of autoresearch.toml"
+            )
+        if name in tree or any(path.startswith(f"{name}/") for path in tree):
+            return
+        if name in self._copied and self._copied[name] == (_signature(source), _signature(target)):
+            return
+        if target.exists() or target.is_symlink():
+            _remove(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=_clone)
+        else:
+            _clone(str(source), str(target))
+        for path in [target, *target.rglob("*")] if target.is_dir() else [target]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~0o222)
+        self._copied[name] = (_signature(source), _signature(target))
+
+    # -- after a trial ----------------------------------------------------------------------
+
+    def tampered(self, commit: str, tree: Tree) -> str:
+        """What a trial changed and must not have: a tracked file, HEAD, an input; "" if nothing."""
+        try:
+            if (self.path / ".git").read_bytes() != self._git_file:
+                return ".git"
+        except OSError:
+            return ".git"
+        admin = self._admin()
+        if admin is None:
+            return ".git"
+        if (admin / "HEAD").read_text().strip() != commit:
+            return "HEAD"
+        for path, (mode, blob) in tree.items():
+            if not self._same(path, mode, blob):
+                return path
+        for name in self.inputs:
+            if name in self._copied and self._copied[name][1] != _signature(self.path / name):
+                return name
+        return ""
+
+    # -- what a program changed -------------------------------------------------------------
+
+    def edits(self, commit: str, tree: Tree) -> tuple[Edit, ...]:
+        """What was changed in the worktree against a commit, ignored files apart.
+
+        Commits that a program made are squashed: HEAD and index are put back first.
+        """
+        self._attach(commit)
+        found = []
+        for path, (mode, blob) in tree.items():
+            if not self._same(path, mode, blob):
+                found.append(_edit(self.path, path))
+        others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
+        kept = (*self.inputs, *self.caches)
+        for path in others:
+            if not any(path == name or path.startswith(f"{name}/") for name in kept):
+                found.append(_edit(self.path, path))
+        return tuple(found)
+
+    # -- the user's pre-commit hook ---------------------------------------------------------
+
+    def hook_refusal(self, parent: str, commit: str) -> str | None:
+        """What the lab's pre-commit hook says against a commit; None if it has none or agrees.
+
+        The hook sees what it would see of `git commit`: HEAD at the parent, the commit's tree staged
+        and in the worktree. A hook that changes files refuses, since exactly the guarded bytes are
+        what is kept.
+        """
+        place = git(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path",
+                    "hooks/pre-commit", hooks=True)  # fmt: skip
+        if not os.access(os.fsdecode(place.rstrip(b"\n")), os.X_OK):
+            return None
+        tree = self.lay_out(commit)
+        admin = self._admin()
+        assert admin is not None
+        (admin / "HEAD").write_text(f"{parent}\n")
+        git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
+        try:
+            git(self.path, "hook", "run", "pre-commit", hooks=True)
+        except GitError as fault:
+            last = fault.output.strip().splitlines()[-1:] or [f"exit code {fault.code}"]
+            return f"the pre-commit hook refused it: {last[0][:200]}"
+        if text(self.path, "write-tree") != self.repo.tree_id(commit):
+            return "the pre-commit hook changed what is staged"
+        changed = [path for path, (mode, blob) in tree.items() if not self._same(path, mode, blob)]
+        if changed:
+            return f"the pre-commit hook changed {changed[0]}"
+        return None
+
+
+def _edit(root: Path, path: str) -> Edit:
+    """A path of a working tree as an edit; what it is shows in the mode."""
+    file = root / path.rstrip("/")
+    try:
+        info = file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Edit(path, None)
+    if stat.S_ISLNK(info.st_mode):
+        return Edit(path, os.fsencode(file.readlink()), "120000")
+    if stat.S_ISDIR(info.st_mode):
+        return Edit(path.rstrip("/"), b"", "160000")
+    if not stat.S_ISREG(info.st_mode):
+        return Edit(path, b"", "000000")
+    return Edit(path, file.read_bytes(), "100755" if info.st_mode & 0o100 else "100644")
+
+
+def _blob_id(content: bytes, like: str) -> str:
+    """git's id of bytes, by the hash that the other id was made with."""
+    digest = hashlib.sha1 if len(like) == 40 else hashlib.sha256
+    return digest(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _signature(path: Path) -> object:
+    """What changes when a file or a folder changes: the kernel's ctime can't be set by a program."""
+    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+    found = []
+    for file in files:
+        try:
+            info = file.lstat()
+        except OSError:
+            return None
+        found.append((str(file), info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
+    return found
+
+
+def _clone(source: str, target: str) -> str:
+    """Copy a file, sharing its blocks where the file system can."""
+    with open(source, "rb") as old, open(target, "xb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError:
+            shutil.copyfileobj(old, new, 1 << 20)
+    shutil.copymode(source, target)
+    return target
+
+
+def _open_up(folder: Path) -> None:
+    """Make a folder that a trial closed readable for us again."""
+    mode = folder.stat().st_mode
+    if mode & 0o700 != 0o700:
+        folder.chmod(mode | 0o700)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a symlink or a whole folder, whatever its permissions."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        _open_up(Path(folder))
+    shutil.rmtree(path)
