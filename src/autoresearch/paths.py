@@ -57,8 +57,14 @@ class RunPaths:
         return self.state / "worktree"
 
     @property
-    def scratch(self) -> Path:
-        return self.state / "scratch"
+    def moving(self) -> Path:
+        """Marks that a checkout is being brought forward: a lock younger than it is ours."""
+        return self.state / "moving"
+
+    @property
+    def index(self) -> Path:
+        """The scratch index that candidates are committed with."""
+        return self.state / "index"
 
     @property
     def running_log(self) -> Path:

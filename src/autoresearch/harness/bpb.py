@@ -83,7 +83,10 @@ def evaluate(
         counted += batch_bytes
         row += len(rows)
     total = float(nats)
-    assert row == len(data.val) and counted == data.val_bytes, (row, counted, data.val_bytes)
+    if row != len(data.val) or counted != data.val_bytes:
+        raise EvaluationError(
+            f"scored {row} rows and {counted} bytes, not {len(data.val)} and {data.val_bytes}"
+        )
     return Score(total / (math.log(2) * counted), total, counted, row)
 
 
@@ -102,8 +105,9 @@ def _score(
     if not bool(torch.isfinite(logits).all()):
         raise EvaluationError("the model's logits are not all finite (nan or inf)")
     targets = rows[:, 1:].to(device)  # [B, T], made after the model has answered
-    picked = logits.gather(2, targets.unsqueeze(2)).squeeze(2)
-    nats = torch.logsumexp(logits, dim=2) - picked  # -log softmax at the target
+    with torch.autocast(device.type, enabled=False):
+        picked = logits.gather(2, targets.unsqueeze(2)).squeeze(2)
+        nats = torch.logsumexp(logits, dim=2) - picked  # -log softmax at the target
     counts = targets != data.bos
     return (nats.double() * counts).sum(), int(lengths[targets[counts]].sum())
 

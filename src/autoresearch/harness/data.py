@@ -17,10 +17,9 @@ from .cache import HarnessError, UsageError
 
 PLANNED = ("climbmix", "fineweb-edu", "tinystories")
 PLANNED_SUFFIXES = (".parquet", ".jsonl")
-TEXT_SUFFIXES = (
-    ".c .cc .cpp .css .go .h .hpp .htm .html .java .js .json .md .org .py .rs .rst .sh .tex "
-    ".toml .ts .txt .xml .yaml .yml"
-).split()
+PROSE = (".txt", ".md", ".rst", ".org", ".tex", ".html")
+CODE = (".py", ".c", ".h", ".cc", ".cpp", ".hpp", ".rs", ".go", ".java", ".js", ".ts", ".sh")
+TEXT_SUFFIXES = PROSE + CODE
 # Installed beside the standard library but no part of it, or bundled, or machine-specific.
 SKIPPED_FOLDERS = {"site-packages", "dist-packages", "ensurepip", "__pycache__", "lib-dynload"}
 PIECE_CHARS = 16_384  # a longer local text is several documents, so that one file can be split
@@ -93,9 +92,9 @@ def _local(root: Path) -> Iterator[Document]:
         raise HarnessError(
             f"no source {str(root)!r}: neither stdlib nor the path of a text file or folder"
         )
-    paths = [root] if root.is_file() else list(_files(root, tuple(TEXT_SUFFIXES)))
+    paths = [root] if root.is_file() else list(_files(root, TEXT_SUFFIXES))
     if not paths and any(_files(root, PLANNED_SUFFIXES)):
-        raise UsageError(f"source {str(root)!r}: parquet and jsonl are not read yet; use text files")
+        raise UsageError(f"source {str(root)!r}: parquet and jsonl: not yet; use text files")
     for path in paths:
         name = path.name if path == root else path.relative_to(root).as_posix()
         for number, piece in enumerate(_pieces(_text(path) or "")):
@@ -114,7 +113,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files below `root` by suffix; hidden and skipped folders and symlinked folders are not entered."""
+    """Files below `root` by suffix; hidden, skipped and symlinked folders are not entered."""
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n not in SKIPPED_FOLDERS and not n.startswith(".")]
         for file in files:

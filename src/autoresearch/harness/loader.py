@@ -49,9 +49,7 @@ def open_data(cache: Path | None = None) -> Data:
     try:
         train = np.load(folder / store.TRAIN, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise HarnessError(
-            f"{folder / store.TRAIN}: {error}; run: autoresearch prepare"
-        ) from error
+        raise HarnessError(f"{folder / store.TRAIN}: {error}; run: autoresearch prepare") from error
     if train.shape != (manifest.train_rows, manifest.seq_len + 1):
         raise HarnessError(f"{folder / store.TRAIN} is damaged; run: autoresearch prepare")
     return Data(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +58,15 @@ def prepare(
                 shutil.rmtree(leftover)
             folder = cache / f"{_short_name(source)}-{recipe[:12]}"
             if not _renew(folder, recipe, say):
-                _make(source, documents, folder, recipe, vocab_size, seq_len, say)
+                with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
+                    whole = Path(partial, folder.name)
+                    whole.mkdir()
+                    _make(source, documents, whole, recipe, vocab_size, seq_len, say)
+                    if folder.exists():  # damaged
+                        shutil.rmtree(folder)
+                    whole.rename(folder)
+                    store.sync(cache)
+                say(f"prepared {folder}")
             store.write_atomic(cache / store.CURRENT, folder.name + "\n")
     except OSError as error:
         raise HarnessError(
@@ -71,8 +79,9 @@ def prepare(
 def rows_of(stream: Tokens, seq_len: int) -> npt.NDArray[np.uint16]:
     """[N, T+1]: neighbours share one token, so each token but the first is a target just once."""
     count = max(0, (len(stream) - 1) // seq_len)
-    rows = np.lib.stride_tricks.sliding_window_view(stream, seq_len + 1)[::seq_len][:count]
-    return np.ascontiguousarray(rows)
+    starts = np.arange(count)[:, None] * seq_len
+    rows: npt.NDArray[np.uint16] = stream[starts + np.arange(seq_len + 1)]
+    return rows
 
 
 def _recipe(documents: list[Document], vocab_size: int, seq_len: int) -> str:
@@ -114,15 +123,14 @@ def _make(
     seq_len: int,
     say: Callable[[str], None],
 ) -> None:
+    """Fill an empty folder; its manifest is written last."""
     size = sum(len(document.text.encode()) for document in documents)
     train, val = hold_out(documents, round(VAL_SHARE * size))
-    partial = folder.parent / f".partial-{os.getpid()}"
-    partial.mkdir()
     say(f"training a tokenizer of {vocab_size} tokens")
     tokenizer = Tokenizer.train((document.text for document in train), vocab_size)
     lengths = tokenizer.token_bytes()
-    (partial / store.TOKENIZER).write_text(tokenizer.dumps())
-    np.save(partial / store.TOKEN_BYTES, lengths)
+    (folder / store.TOKENIZER).write_text(tokenizer.dumps())
+    np.save(folder / store.TOKEN_BYTES, lengths)
 
     say("tokenising")
     counts = {}
@@ -138,7 +146,7 @@ def _make(
             # Evenly spaced: the first rows alone would be those of a few long documents.
             count = min(VAL_ROWS, len(rows))
             rows = rows[np.arange(count) * len(rows) // max(1, count)]
-        np.save(partial / name, rows)
+        np.save(folder / name, rows)
         counts[name] = rows
     train_rows, val_rows = counts[store.TRAIN], counts[store.VAL]
     if len(val_rows) < MIN_VAL_ROWS or len(train_rows) < len(val_rows):
@@ -149,7 +157,7 @@ def _make(
         )
 
     names = (store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES)
-    digests = {name: store.file_digest(partial / name) for name in names}
+    digests = {name: store.file_digest(folder / name) for name in names}
     harness = store.harness_digest()
     manifest = Manifest(
         source=source,
@@ -165,14 +173,10 @@ def _make(
         fingerprint=store.fingerprint(digests, harness),
     )
     for name in names:
-        store.sync(partial / name)
-    store.write_manifest(partial, manifest)
-    if folder.exists():  # damaged, or not ours
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    store.sync(folder.parent)
+        store.sync(folder / name)
+    store.write_manifest(folder, manifest)
     say(
-        f"prepared {folder}: vocabulary {manifest.vocab_size}, {manifest.train_rows} training rows "
-        f"and {manifest.val_rows} validation rows of {seq_len} tokens, {manifest.val_bytes} "
+        f"vocabulary {manifest.vocab_size}, {manifest.train_rows} training rows and "
+        f"{manifest.val_rows} validation rows of {seq_len} tokens, {manifest.val_bytes} "
         f"validation bytes, fingerprint {manifest.fingerprint}"
     )

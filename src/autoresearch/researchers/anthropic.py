@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
-import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from autoresearch.errors import ResearcherError
 from autoresearch.records import Answer, Proposal, Usage
-from autoresearch.researchers import blocks, prices, prompt, wire
+from autoresearch.researchers import blocks, prices, wire
 from autoresearch.researchers.base import Brief, Turn
-from autoresearch.researchers.wire import Peer, count, table
+from autoresearch.researchers.prompt import SYSTEM
+from autoresearch.researchers.wire import count, table
 
 DEFAULT_MODEL = "claude-sonnet-4-5"
 KEY_NAME = "ANTHROPIC_API_KEY"
@@ -40,20 +40,85 @@ class AnthropicResearcher:
 
         self.model = model or DEFAULT_MODEL
         self.timeout_s = timeout_s
+        base_url = base_url or None
+        where = base_url or os.environ.get("ANTHROPIC_BASE_URL")
+        if where:
+            wire.checked_url(where)
         key = wire.checked_key(api_key, key_name)
-        url = wire.checked_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "https://")
-        if not key and url == "https://":
+        if not key and not where:
             raise ResearcherError(f"no key for Anthropic: set {key_name} in the environment.")
         key = key or wire.PLACEHOLDER
         http = anthropic.DefaultHttpxClient() if base_url else None
         self._client = anthropic.Anthropic(
-            api_key=key, base_url=base_url, timeout=timeout_s, max_retries=0, http_client=http
+            api_key=key,
+            base_url=base_url,
+            timeout=timeout_s,
+            max_retries=0,
+            default_headers=wire.HEADERS,
+            http_client=http,
         )
         self._client.auth_token = None  # older SDKs take one from the environment besides the key
         if http is not None:
             hook = wire.own_headers_only(self._client.base_url, {"x-api-key": key})
             http.event_hooks = {"request": [hook]}
-        self._peer = Peer("Anthropic", self.model, key, key_name, str(self._client.base_url))
+        self._peer = wire.Peer("Anthropic", self.model, key, key_name, str(self._client.base_url))
 
-    def propose(self, prompt_text: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        raise NotImplementedError
+    def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
+        """One answer; its text may be empty or cut off, which is the parser's matter."""
+        import anthropic
+
+        request: Any = {
+            "model": self.model,
+            "max_tokens": MAX_TOKENS,
+            "system": SYSTEM,
+            "messages": wire.conversation(prompt, turns),
+            "stream": True,
+        }
+        return wire.exchange(
+            anthropic,
+            self._peer,
+            self.timeout_s,
+            lambda: self._client.messages.with_streaming_response.create(**request),
+            self._from_stream,
+            self._from_body,
+        )
+
+    def read(self, answer: Answer, brief: Brief) -> Proposal:
+        """The blocks in the answer."""
+        return blocks.parse(answer.text, brief.files, brief.tree)
+
+    def _from_stream(self, events: Iterator[wire.Event]) -> Answer:
+        parts: list[str] = []
+        used: dict[str, Any] = {}
+        for event in events:
+            data = table(event.data)
+            kind = data.get("type", event.name)
+            if kind == "error":
+                raise self._peer.fault(None, data, {}, late=True)
+            if kind == "message_start":
+                used.update(table(table(data.get("message")).get("usage")))
+            elif kind == "content_block_delta":
+                delta = table(data.get("delta"))
+                if delta.get("type") == "text_delta":
+                    parts.append(str(delta.get("text", "")))
+            elif kind == "message_delta":
+                later = table(data.get("usage"))
+                used.update({name: n for name, n in later.items() if n is not None})
+            elif kind == "message_stop":
+                return self._answer("".join(parts), used)
+        raise self._peer.outage("the answer ended in the middle")
+
+    def _from_body(self, body: dict[str, Any]) -> Answer:
+        content = body.get("content")
+        pieces = [table(piece) for piece in content] if isinstance(content, list) else []
+        text = "".join(str(p.get("text", "")) for p in pieces if p.get("type") == "text")
+        return self._answer(text, table(body.get("usage")))
+
+    def _answer(self, text: str, used: dict[str, Any]) -> Answer:
+        fresh, output = count(used.get("input_tokens")), count(used.get("output_tokens"))
+        if fresh is None or output is None:
+            return Answer(wire.whole(text), Usage(fresh, output))
+        read = count(used.get("cache_read_input_tokens")) or 0
+        write = count(used.get("cache_creation_input_tokens")) or 0
+        usd = prices.usd(self.model, fresh, output, read, write)
+        return Answer(wire.whole(text), Usage(fresh + read + write, output, usd))

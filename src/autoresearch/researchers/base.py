@@ -39,7 +39,9 @@ class Brief:
     refusals: tuple[str, ...] = ()
     log_tail: str = ""
     baseline_files: dict[str, bytes] | None = None
-    answers: tuple[tuple[int, str], ...] = ()  # (experiment number, answer text) of every experiment
+    answers: tuple[
+        tuple[int, str], ...
+    ] = ()  # (experiment number, answer text) of every experiment
     asked: int = 0  # answers given in this run so far, refused ones included
 
 

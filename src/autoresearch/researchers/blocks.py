@@ -28,7 +28,9 @@ _HEADER = re.compile(
     r"^[\s>*_#-]*(description|hypothesis|lesson)[*_]*\s*:[*_]*\s*(.*)$", re.IGNORECASE
 )
 _FENCE = re.compile(r"^ {0,3}(`{3,})([^`]*)$")
-_DECORATED = re.compile(r"^(?:[-*]\s+|#+\s*|\d+[.)]\s+)?(?:(?:file|path)\s*:\s*)?(.*)$", re.IGNORECASE)
+_DECORATED = re.compile(
+    r"^(?:[-*]\s+|#+\s*|\d+[.)]\s+)?(?:(?:file|path)\s*:\s*)?(.*)$", re.IGNORECASE
+)
 _PATHLIKE = re.compile(r"^\S*(?:[/\\]\S*|\.[A-Za-z]\w*)$")
 
 

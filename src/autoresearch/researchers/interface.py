@@ -25,7 +25,9 @@ def interface(path: str, source: bytes) -> list[str]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             bases = ", ".join(ast.unparse(base) for base in node.bases)
-            lines.append(_line("", f"class {node.name}({bases})" if bases else f"class {node.name}", node))
+            lines.append(
+                _line("", f"class {node.name}({bases})" if bases else f"class {node.name}", node)
+            )
             for item in node.body:
                 if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
                     item.name == "__init__" or not item.name.startswith("_")

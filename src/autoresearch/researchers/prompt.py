@@ -121,7 +121,9 @@ def _number(value: float, metric: str) -> str:
 
 def _last(brief: Brief) -> str:
     """How the last experiment ended, with the end of its log."""
-    log = printable(brief.log_tail).encode("utf-8")[-LOG_BYTES:].decode("utf-8", "ignore").strip("\n")
+    log = (
+        printable(brief.log_tail).encode("utf-8")[-LOG_BYTES:].decode("utf-8", "ignore").strip("\n")
+    )
     if not brief.experiments:
         return ""
     e = brief.experiments[-1]

@@ -10,15 +10,22 @@ import json
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from autoresearch.errors import Outage, ResearcherError
+from autoresearch.records import Answer
+from autoresearch.researchers import prompt as words
+from autoresearch.researchers.base import Turn
 from autoresearch.researchers.text import one_line
 
 PLACEHOLDER = "no-key"  # for servers that want none
+# Questions are minutes apart: a connection kept open would be stale by the next one.
+HEADERS = {"Connection": "close"}
 
 _OUTAGES = frozenset({408, 409, 425, 429})
 _WAIT_WORDS = ("overloaded", "rate_limit", "server_error", "api_error", "timeout", "unavailable")
@@ -71,7 +78,11 @@ class Peer:
                 "(or base_url) in autoresearch.toml."
             )
         waits = any(word in words for word in _WAIT_WORDS)
-        if status in _OUTAGES or (status or 0) >= 500 or (late and (waits or "invalid" not in words)):
+        if (
+            status in _OUTAGES
+            or (status or 0) >= 500
+            or (late and (waits or "invalid" not in words))
+        ):
             return Outage(about, retry_after_s(headers))
         return ResearcherError(
             f"the request for {self.model!r} was refused by {about}. See [researcher] in "
@@ -117,8 +128,10 @@ def own_headers_only(origin: Any, credential: Mapping[str, str]) -> Callable[[An
     server named in the configuration gets the credential meant for it and no other; and the
     server that a redirect leads to elsewhere gets none.
     """
-    plain = ("accept", "content-", "x-stainless-", "anthropic-version", "user-agent", "host")
-    plain += ("connection", "transfer-encoding", "idempotency-key")
+    plain = (
+        *("accept", "content-", "host", "connection", "transfer-encoding", "user-agent"),
+        *("x-stainless-", "anthropic-version", "idempotency-key"),
+    )
 
     def only_ours(request: Any) -> None:
         for name in list(request.headers):
@@ -131,7 +144,63 @@ def own_headers_only(origin: Any, credential: Mapping[str, str]) -> Callable[[An
     return only_ours
 
 
-def transport_errors() -> tuple[type[Exception], ...]:
+def conversation(prompt: str, turns: tuple[Turn, ...]) -> list[dict[str, str]]:
+    """The prompt, then each earlier answer and what was wrong with it."""
+    said = [("user", prompt)]
+    for turn in turns:
+        # no provider takes an empty message
+        said += [("assistant", turn.answer if turn.answer.strip() else "(nothing)")]
+        said += [("user", words.retry(turn.error))]
+    return [{"role": role, "content": whole(text)} for role, text in said]
+
+
+def whole(text: str) -> str:
+    """The text without halves of characters, which no encoder takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def exchange(
+    sdk: Any,
+    peer: Peer,
+    timeout_s: float,
+    send: Callable[[], AbstractContextManager[Any]],
+    from_stream: Callable[[Iterator[Event]], Answer],
+    from_body: Callable[[dict[str, Any]], Answer],
+) -> Answer:
+    """One request by an SDK, and its reply, streamed or plain; whatever fails becomes ours.
+
+    Raises Outage or ResearcherError, without the SDK's error behind it: that one may quote the key.
+    """
+    deadline = time.monotonic() + 6 * timeout_s
+    try:
+        with ExitStack() as stack:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # about the model's last day
+                response = stack.enter_context(send())
+            if "event-stream" in response.headers.get("content-type", ""):
+                return from_stream(events(_lines(response.iter_bytes()), deadline))
+            body = json.loads(response.read())
+            if not isinstance(body, dict) or body.get("error"):
+                raise peer.fault(None, body, {}, late=True)
+            return from_body(body)
+    except sdk.APITimeoutError:
+        raise peer.outage(f"no answer from {peer.where} for {timeout_s:g} s") from None
+    except sdk.APIConnectionError as err:
+        cause = err.__cause__ or err
+        raise peer.outage(f"can't reach {peer.where}", cause) from None
+    except sdk.APIStatusError as err:
+        raise peer.fault(err.status_code, err.body, err.response.headers) from None
+    except sdk.APIError as err:
+        raise peer.outage("the answer can't be read", err) from None
+    except _transport_errors() as err:
+        raise peer.outage("the connection was lost in the middle of the answer", err) from None
+    except TimeoutError:
+        raise peer.outage(f"the answer was not complete after {6 * timeout_s:g} s") from None
+    except ValueError as err:
+        raise peer.outage("the answer is neither JSON nor a stream of events", err) from None
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
     """What the SDKs' HTTP library raises while a reply is read; they do not always wrap it."""
     found: list[type[Exception]] = []
     for name in ("httpx", "httpx2"):  # the SDKs moved from one to the other
@@ -139,6 +208,17 @@ def transport_errors() -> tuple[type[Exception], ...]:
         if module is not None:
             found += [module.HTTPError, module.StreamError]
     return tuple(found)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a stream. Only a newline ends one: JSON may hold other separators as they are."""
+    rest = b""
+    for chunk in chunks:
+        *ready, rest = (rest + chunk).split(b"\n")
+        for line in ready:
+            yield line.removesuffix(b"\r").decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -160,7 +240,8 @@ def events(lines: Iterable[str], deadline: float) -> Iterator[Event]:
     The read time-out catches silence; deadline (time.monotonic) catches a stream that never ends.
     Raises TimeoutError past it, ValueError for data that is not JSON.
     """
-    name, data = "", []
+    name = ""
+    data: list[str] = []
     for line in lines:
         if time.monotonic() > deadline:
             raise TimeoutError("the answer took too long")

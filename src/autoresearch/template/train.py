@@ -24,15 +24,15 @@ from autoresearch.harness.loader import Batches, open_data, trial_seed
 
 # --------------------------------------------------------------------------------------------------
 # Knobs. Plain literals, one to a line, for a person, an LLM or a tuner to edit. The values here are
-# for a CPU (600 steps in some ten seconds) and run anywhere; on a CUDA machine `autoresearch init`
-# writes other literals into these same lines, so that what is read here is always what runs.
+# for a CPU (600 steps in some ten seconds) and run anywhere. For a CUDA machine the tool keeps a
+# second set, which `init` writes into these same lines: what is read here is always what runs.
 
 # Model
 DEPTH = 2  # blocks
 DIM = 64  # width of the residual stream; rounded up to a multiple of HEAD_DIM
 HEAD_DIM = 16  # width of one attention head; even
 MLP_RATIO = 4  # hidden width of the MLP, in multiples of the model's width
-WINDOW = "SL"  # attention by block, repeated to DEPTH: S = SHORT_WINDOW, L = the whole row
+WINDOW = "SL"  # attention by block, repeated: S = SHORT_WINDOW, L = whole row, as the last block is
 SHORT_WINDOW = 32  # tokens that an S block sees, its own included
 VALUE_EMBEDS = True  # every other block adds an embedding of the token to its values
 SOFTCAP = 15.0  # logits stay within plus or minus this
@@ -44,8 +44,8 @@ GRAD_ACCUM = 1  # passes that a step is split into, to save memory; divides BATC
 
 # Optimiser: Muon for the matrices in the blocks, AdamW for everything else
 MATRIX_LR = 0.02  # Muon
-EMBED_LR = 0.02  # token and value embeddings
-HEAD_LR = 0.004  # output projection
+EMBED_LR = 0.2  # token and value embeddings
+HEAD_LR = 0.016  # output projection
 SCALAR_LR = 0.02  # per-block mixing weights
 WEIGHT_DECAY = 0.1  # of the matrices, in multiples of their learning rate; falls to 0
 MUON_MOMENTUM = 0.95
@@ -123,7 +123,6 @@ class Block(nn.Module):
         self.value_embed = nn.Embedding(vocab_size, width) if value_embeds else None
 
     def forward(self, x: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        B, T, C = x.shape
         x = x + self.attention(norm(x), tokens, cos, sin)
         hidden = F.relu(self.up(norm(x))).square()  # (B, T, MLP_RATIO * C)
         return x + cast(Tensor, self.down(hidden))
@@ -149,11 +148,12 @@ class GPT(nn.Module):
     def __init__(self, vocab_size: int, seq_len: int) -> None:
         super().__init__()
         width = math.ceil(DIM / HEAD_DIM) * HEAD_DIM
+        short = [WINDOW[index % len(WINDOW)] == "S" for index in range(DEPTH - 1)] + [False]
         self.embed = nn.Embedding(vocab_size, width)
         self.blocks = nn.ModuleList(
             Block(
                 width,
-                SHORT_WINDOW if WINDOW[index % len(WINDOW)] == "S" else seq_len,
+                SHORT_WINDOW if short[index] else seq_len,
                 vocab_size,
                 # Counted from the last block, which gains most.
                 VALUE_EMBEDS and (DEPTH - 1 - index) % 2 == 0,
@@ -194,9 +194,8 @@ class GPT(nn.Module):
 
     def flops_per_token(self, seq_len: int) -> float:
         """Forward and backward: 6 per weight that multiplies, 12 per feature and key attended."""
-        matrices = [p for p in self.blocks.parameters() if p.ndim == 2] + [self.head.weight]
-        tables = [b.value_embed.weight for b in self.blocks if b.value_embed is not None]  # type: ignore[union-attr]
-        weights = sum(p.numel() for p in matrices) - sum(t.numel() for t in tables)  # type: ignore[misc, operator]
+        linears = [module for module in self.modules() if isinstance(module, nn.Linear)]
+        weights = sum(linear.weight.numel() for linear in linears)
         width = self.embed.embedding_dim
         keys = sum(min(cast(int, block.window), seq_len) for block in self.blocks)
         return float(6 * weights + 12 * width * keys)
@@ -315,11 +314,13 @@ def train_step(
                 group["decay"] = WEIGHT_DECAY * (1 - progress)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-    # Waits for the device. That costs a per cent or two of a GPU's time, and keeps the clock honest.
+    # Waits for the device: costs a per cent or two of a GPU's time, and keeps the clock honest.
     return float(total)
 
 
 def main() -> None:
+    if BATCH_SIZE % GRAD_ACCUM:
+        sys.exit(f"FAIL: BATCH_SIZE {BATCH_SIZE} is no multiple of GRAD_ACCUM {GRAD_ACCUM}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seed = trial_seed()
     torch.manual_seed(seed)

@@ -138,6 +138,15 @@ class Checkout:
             return False
         return True
 
+    def drop_locks(self, ref: str, since: float) -> None:
+        """Remove the locks that a killed `advance` left; none that is older than its beginning."""
+        for folder in self._standing_on(ref):
+            for name in ("index.lock", "HEAD.lock"):
+                lock = Path(text(folder, "rev-parse", "--path-format=absolute", "--git-path", name))
+                with contextlib.suppress(FileNotFoundError):
+                    if lock.stat().st_mtime >= since:
+                        lock.unlink()
+
     # -- try --rewind -------------------------------------------------------------------------
 
     def restore(self, paths: list[str], commit: str) -> None:

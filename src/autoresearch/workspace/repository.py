@@ -119,6 +119,24 @@ class Repository:
             return False
         return True
 
+    def refs(self, prefix: str) -> dict[str, str]:
+        """Every ref below a prefix, and what it names."""
+        lines = text(self.root, "for-each-ref", "--format=%(refname) %(objectname)", prefix)
+        return dict(line.split(" ", 1) for line in lines.splitlines())
+
+    def drop_ref_locks(self, *refs: str) -> None:
+        """Remove lock files that a killed process left beside refs that are the run's alone."""
+        for ref in refs:
+            place = self.common / ref
+            for lock in [place.with_name(f"{place.name}.lock"), *place.glob("*.lock")]:
+                lock.unlink(missing_ok=True)
+
+    def only_deletes(self, old: str, new: str) -> bool:
+        """Whether the diff between two commits takes lines away and adds none."""
+        output = text(self.root, "diff-tree", "-r", "--numstat", "--no-renames", old, new)
+        counts = [line.split("\t")[:2] for line in output.splitlines()]
+        return bool(counts) and all(added == "0" and gone != "0" for added, gone in counts)
+
     # -- trees ------------------------------------------------------------------------------
 
     def tree(self, commit: str) -> Tree:

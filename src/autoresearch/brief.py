@@ -1,0 +1,53 @@
+"""What a researcher is told, gathered from the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoresearch import metrics
+from autoresearch.paths import CHARTER
+from autoresearch.researchers.base import Brief
+from autoresearch.researchers.interface import interface
+
+if TYPE_CHECKING:
+    from autoresearch.ratchet import Ratchet
+
+_FROZEN_LINES = 300
+
+
+def brief_of(ratchet: Ratchet) -> Brief:
+    """All that is told with the next ask. Pure but for reading git and the last log."""
+    state, repo, task = ratchet.state, ratchet.repo, ratchet.config.task
+    incumbent = ratchet.incumbent
+    tree = repo.tree(incumbent.commit)
+    plain = {path: blob for path, (mode, blob) in tree.items() if mode in ("100644", "100755")}
+    mutable = [path for path in plain if ratchet.rules.names(path)]
+    described = [p for p in plain if p not in mutable and p.endswith(".py")]
+    first = {p: blob for p, (_, blob) in repo.tree(state.experiments[0].commit).items()}
+    wanted = [*mutable, *described, *([CHARTER] if CHARTER in plain else [])]
+    bytes_of = repo.blobs([plain[p] for p in wanted] + [first[p] for p in mutable if p in first])
+    frozen = [path for path in plain if path not in mutable and path != CHARTER]
+    lines = [path for path in frozen if path not in described]
+    for path in described:
+        lines += interface(path, bytes_of[plain[path]]) or [path]
+    if len(lines) > _FROZEN_LINES:
+        lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
+    log = ratchet.paths.experiment(state.experiments[-1].number) / "trial.log"
+    charter = bytes_of[plain[CHARTER]].decode("utf-8", "replace") if CHARTER in plain else ""
+    return Brief(
+        number=state.next_number,
+        charter=charter,
+        files={path: bytes_of[plain[path]] for path in mutable},
+        frozen=tuple(lines),
+        tree=frozenset(tree),
+        mutable=tuple(task.mutable),
+        metric=task.metric.name,
+        direction=task.metric.direction,
+        timeout_s=task.timeout_s,
+        experiments=tuple(state.experiments),
+        refusals=tuple(state.refusals),
+        log_tail=metrics.tail(metrics.lines(log)) if log.exists() else "",
+        baseline_files={path: bytes_of[first[path]] for path in mutable if path in first},
+        answers=tuple(state.answers),
+        asked=state.asked,
+    )

@@ -1,0 +1,161 @@
+"""The files that a run leaves, made from its state: all of them can be deleted and come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from autoresearch.ledger import results
+from autoresearch.ledger.state import State
+from autoresearch.metrics import printable
+from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
+from autoresearch.records import Candidate, Experiment
+
+_EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}")
+_LOG_PART = 1 << 20
+
+
+class Files:
+    """Writes what a person reads. root: the checkout that results.tsv and musings.md lie in."""
+
+    def __init__(self, paths: RunPaths, root: Path, results_name: str, metric: str) -> None:
+        self._paths = paths
+        self._root = root
+        self._name = results_name
+        self._metric = metric
+
+    def rebuild(self, state: State, patch: Callable[[Experiment], bytes]) -> list[str]:
+        """Write all that is missing or behind; notices of files that had to make way."""
+        for experiment in state.experiments:
+            folder = self._paths.experiment(experiment.number)
+            if not (folder / "record.json").exists():
+                self.write_result(experiment)
+            if not (folder / "candidate.patch").exists():
+                write_durably(folder / "candidate.patch", patch(experiment))
+        for number, answer in state.answers:
+            path = self._paths.experiment(number) / "answer.txt"
+            if not path.exists():
+                write_durably(path, _bytes(answer))
+        return self.write_tables(state)
+
+    def write_tables(self, state: State) -> list[str]:
+        """results.tsv and musings.md, with the journal and in the checkout."""
+        table = results.table(state.experiments, self._metric).encode()
+        musings = self._musings(state).encode()
+        notices = []
+        for own, name, content in (
+            (self._paths.results, self._name, table),
+            (self._paths.musings, MUSINGS, musings),
+        ):
+            notices += self._write_table(own, self._root / name, content)
+        return notices
+
+    def _write_table(self, own: Path, shown: Path, content: bytes) -> list[str]:
+        """The run's own file first: by it the next start knows which file in the checkout is ours."""
+        notices = []
+        if not own.exists() or own.read_bytes() != content:
+            make_folder(own.parent)
+            write_durably(own, content)
+        if shown.is_symlink() or (shown.exists() and not shown.is_file()):
+            notices.append(self._make_way(shown))
+        elif shown.exists():
+            there = shown.read_bytes()
+            if there == content:
+                return []
+            if not self._ours(there, own.name):
+                notices.append(self._make_way(shown))
+        write_durably(shown, content)
+        return notices
+
+    def _ours(self, there: bytes, name: str) -> bool:
+        """Whether a file in the checkout is one that a run of this lab wrote, now or earlier."""
+        runs = self._paths.state.parent
+        for own in runs.glob(f"*/{name}"):
+            if own.read_bytes().startswith(there) and (there.endswith(b"\n") or not there):
+                return True
+        return False
+
+    @staticmethod
+    def _make_way(file: Path) -> str:
+        """Rename a stranger's file; never overwrite one."""
+        count = 1
+        while (target := file.with_name(f"{file.stem}.{count}{file.suffix}")).exists():
+            count += 1
+        file.rename(target)
+        return f"{file.name} was not this run's: renamed to {target.name}"
+
+    def _musings(self, state: State) -> str:
+        text = f"# Musings of the run {printable(state.tag)}\n"
+        lessons = [e.lesson for e in state.experiments[1:]]
+        under_way = state.open.candidate if state.open else None
+        lessons.append(under_way.lesson if under_way else "")
+        for experiment, lesson in zip(state.experiments, lessons, strict=False):
+            text += "\n" + results.musing(experiment, self._metric) + results.lesson(lesson)
+        if under_way is not None:
+            text += "\n" + results.idea(
+                under_way.number, under_way.description, under_way.hypothesis
+            )
+        return text
+
+    # -- one experiment -----------------------------------------------------------------------
+
+    def write_prompt(self, number: int, prompt: str) -> None:
+        self._write(number, "prompt.txt", _bytes(prompt))
+
+    def write_answer(self, number: int, answer: str) -> None:
+        self._write(number, "answer.txt", _bytes(answer))
+
+    def write_candidate(self, candidate: Candidate, patch: bytes) -> None:
+        self._write(candidate.number, "candidate.patch", patch)
+
+    def write_log(self, number: int) -> None:
+        """Fold and cap the trial's log, and keep it."""
+        if self._paths.running_log.exists():
+            self._write(number, "trial.log", capped(self._paths.running_log))
+
+    def write_result(self, experiment: Experiment) -> None:
+        record = json.dumps(asdict(experiment), indent=2, ensure_ascii=True) + "\n"
+        metrics = {self._metric: experiment.value, "memory_mb": experiment.memory_mb}
+        shown = json.dumps({**experiment.summary, **metrics}, indent=2) + "\n"
+        self._write(experiment.number, "metrics.json", shown.encode())
+        self._write(experiment.number, "record.json", record.encode())
+
+    def _write(self, number: int, name: str, content: bytes) -> None:
+        folder = self._paths.experiment(number)
+        make_folder(folder)
+        write_durably(folder / name, content)
+
+
+def exclude(file: Path) -> None:
+    """See that git never offers the run's files for a commit."""
+    there = file.read_text() if file.exists() else ""
+    missing = [pattern for pattern in _EXCLUDED if pattern not in there.splitlines()]
+    if missing:
+        make_folder(file.parent)
+        glue = "" if not there or there.endswith("\n") else "\n"
+        write_durably(file, (there + glue + "\n".join(missing) + "\n").encode())
+
+
+def capped(log: Path) -> bytes:
+    """The head and the tail of a log, 1 MiB each, progress bars folded to their last state."""
+    size = log.stat().st_size
+    with log.open("rb") as file:
+        if size <= 2 * _LOG_PART:
+            return _fold(file.read())
+        head = file.read(_LOG_PART)
+        file.seek(size - _LOG_PART)
+        tail = file.read()
+    left_out = size - 2 * _LOG_PART
+    return _fold(head) + f"\n[... {left_out} bytes left out ...]\n".encode() + _fold(tail)
+
+
+def _fold(text: bytes) -> bytes:
+    """Each line as a terminal would show it after its carriage returns."""
+    lines = text.replace(b"\r\n", b"\n").split(b"\n")
+    return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in lines)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,37 @@
+"""The environment of a trial: an allow-list, so that no key reaches it by being forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+# The same seed for the first trial of every experiment, so that comparisons are paired.
+SEED = 42
+
+_SAFE = ("PATH", "LANG", "LANGUAGE", "TZ")
+_DEVICES = (
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+)  # fmt: skip
+
+
+def trial_environment(
+    outer: Mapping[str, str],
+    number: int,
+    scratch: Path,
+    cache: Path,
+    env_pass: Iterable[str] = (),
+    repeat: int = 0,
+) -> dict[str, str]:
+    """What a trial sees. outer: the supervisor's environment; repeat: 0 for an experiment's first trial."""
+    passed = {*_SAFE, *_DEVICES, *env_pass}
+    env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}
+    return {
+        **env,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "AUTORESEARCH_SCRATCH": str(scratch),
+        "AUTORESEARCH_SEED": str(SEED + repeat),
+        "AUTORESEARCH_EXPERIMENT": str(number),
+        "AUTORESEARCH_CACHE": str(cache),
+    }

@@ -1,0 +1,306 @@
+"""Both providers through their own SDKs, against a server on loopback: answers and every fault."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
+import pytest
+
+from autoresearch.errors import Outage, ResearcherError
+from autoresearch.records import Answer
+from autoresearch.researchers import prices
+from autoresearch.researchers.anthropic import AnthropicResearcher
+from autoresearch.researchers.base import Brief, Turn
+from autoresearch.researchers.openai import OpenAIResearcher
+from tests.loopback import Drop, ErrorEvent, Fault, Loopback, Raw, Stall, Step, Text
+
+KEY = "sk-test-0123456789abcdefghij"
+BRIEF = Brief(1, "", {}, (), frozenset(), (), "val_bpb", "minimize", 600.0)
+Maker = Callable[..., "AnthropicResearcher | OpenAIResearcher"]
+
+
+def claude(server: Loopback, key: str = KEY, **more: float | str) -> AnthropicResearcher:
+    model = str(more.pop("model", "claude-sonnet-4-5"))
+    return AnthropicResearcher(model, key, base_url=server.url, **more)  # type: ignore[arg-type]
+
+
+def gpt(server: Loopback, key: str = KEY, **more: float | str) -> OpenAIResearcher:
+    model = str(more.pop("model", "gpt-5"))
+    return OpenAIResearcher(model, key, base_url=server.url + "/v1", **more)  # type: ignore[arg-type]
+
+
+both = pytest.mark.parametrize("make", [claude, gpt])
+
+
+def ask(make: Maker, *steps: Step, timeout_s: float = 5.0, turns: tuple[Turn, ...] = ()) -> Answer:
+    with Loopback(steps) as server:
+        return make(server, timeout_s=timeout_s).propose("the prompt", BRIEF, turns)
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_comes_whole_with_its_price(make: Maker, stream: bool) -> None:
+    text = "description: größer \u2028 width\n" * 200
+    answer = ask(make, Text(text, stream=stream))
+    assert answer.text == text
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (1000, 100)
+    rate = (3, 15) if make is claude else (1.25, 10)
+    assert answer.usage.usd == pytest.approx((1000 * rate[0] + 100 * rate[1]) / 1e6)
+
+
+@both
+def test_cached_tokens_cost_less_and_are_counted(make: Maker) -> None:
+    answer = ask(make, Text("x", cached=600))
+    assert answer.usage.input_tokens == 1000
+    rate = (3, 15, 0.3) if make is claude else (1.25, 10, 0.125)
+    expected = (400 * rate[0] + 100 * rate[1] + 600 * rate[2]) / 1e6
+    assert answer.usage.usd == pytest.approx(expected)
+
+
+@both
+def test_the_conversation_holds_every_turn(make: Maker) -> None:
+    turns = (Turn("my first try", "block 1 fails"), Turn(" ", "empty"))
+    with Loopback([Text("x")]) as server:
+        make(server).propose("the prompt", BRIEF, turns)
+        asked = server.requests[0].json
+    messages = [m for m in asked["messages"] if m["role"] != "system"]
+    roles = ["user", "assistant", "user", "assistant", "user"]
+    assert [m["role"] for m in messages] == roles
+    assert messages[0]["content"] == "the prompt"
+    assert messages[1]["content"] == "my first try"
+    assert "block 1 fails" in messages[2]["content"]
+    assert messages[3]["content"].strip()
+    assert asked["stream"] is True
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+def test_empty_and_cut_off_answers_are_answers(make: Maker, stream: bool) -> None:
+    assert ask(make, Text("", stream=stream)).text == ""
+    assert ask(make, Text("half", stream=stream, stop="length")).text == "half"
+
+
+@both
+def test_usage_that_is_not_told_is_none(make: Maker) -> None:
+    usage = ask(make, Text("x", usage=None)).usage
+    assert usage.usd is None
+    assert usage.output_tokens is None
+
+
+@both
+def test_an_unknown_model_has_no_price(make: Maker) -> None:
+    with Loopback([Text("x")]) as server:
+        usage = make(server, model="my-own-7b").propose("p", BRIEF, ()).usage
+    assert (usage.input_tokens, usage.output_tokens, usage.usd) == (1000, 100, None)
+
+
+OUTAGES: list[Step] = [
+    *(Fault(status) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
+    Fault(529, "overloaded_error"),
+    Fault(502, body="<html><body>Bad gateway</body></html>"),
+    Fault(429, "rate_limit_error"),
+    ErrorEvent("overloaded_error"),
+    ErrorEvent("server_error"),
+    ErrorEvent("something_new"),
+    Text("never ends", done=False),
+    Drop("before"),
+    Drop("head"),
+    Drop("middle"),
+    Raw(b"<html>sign in to the network</html>", "text/html"),
+    Raw(b"{not json"),
+    Raw(b"[1, 2]"),
+    Raw(b'{"error": {"message": "try later", "type": "unavailable"}}'),
+    Raw(b"data: {broken\n\n", "text/event-stream"),
+    Raw(b"", "text/event-stream"),
+]
+
+
+@both
+@pytest.mark.parametrize("step", OUTAGES, ids=repr)
+def test_what_waiting_may_mend_is_an_outage(make: Maker, step: Step) -> None:
+    with pytest.raises(Outage) as caught:
+        ask(make, step)
+    assert caught.value.retry_after_s is None
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
+@both
+@pytest.mark.parametrize("when", ["before", "middle"])
+def test_silence_is_an_outage(make: Maker, when: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Outage):
+        ask(make, Stall(10, when), timeout_s=0.3)
+    assert time.monotonic() - began < 5
+
+
+@both
+def test_a_server_that_is_not_there_is_an_outage(make: Maker) -> None:
+    with Loopback() as server:
+        pass
+    with pytest.raises(Outage, match="can't reach"):
+        make(server).propose("p", BRIEF, ())
+
+
+@both
+def test_the_providers_wait_is_passed_on(make: Maker) -> None:
+    def waits(headers: dict[str, str]) -> float | None:
+        with pytest.raises(Outage) as caught:
+            ask(make, Fault(429, headers=headers))
+        return caught.value.retry_after_s
+
+    assert waits({"retry-after": "17"}) == 17
+    assert waits({"retry-after-ms": "2500", "retry-after": "9"}) == 2.5
+    soon = waits({"retry-after": formatdate(time.time() + 100, usegmt=True)})
+    assert soon is not None
+    assert 95 <= soon <= 101
+    assert waits({"retry-after": formatdate(time.time() - 100, usegmt=True)}) == 0
+    assert waits({"retry-after": "soon"}) is None
+
+
+MENDABLE: list[tuple[Step, str]] = [
+    (Fault(401, "authentication_error"), "MY_KEY"),
+    (Fault(403, "permission_error"), "MY_KEY"),
+    (Fault(404, "not_found_error"), "my-model"),
+    (Fault(404, "model_not_found"), "my-model"),
+    (Fault(400, message="Your credit balance is too low to access the API"), "no credit"),
+    (Fault(429, "insufficient_quota", "You exceeded your current quota"), "no credit"),
+    (ErrorEvent("insufficient_quota"), "no credit"),
+    (Fault(402), "no credit"),
+    (Fault(400, message="max_tokens: " + "x" * 9000), "max_tokens"),
+    (Fault(413, "request_too_large"), "my-model"),
+    (Fault(422), "scripted fault"),
+    (ErrorEvent("invalid_request_error"), "scripted fault"),
+]
+
+
+@both
+@pytest.mark.parametrize(("step", "says"), MENDABLE, ids=repr)
+def test_what_only_a_person_mends_stops(make: Maker, step: Step, says: str) -> None:
+    with Loopback([step]) as server, pytest.raises(ResearcherError, match=says) as caught:
+        make(server, model="my-model", key_name="MY_KEY").propose("p", BRIEF, ())
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+    assert len(server.requests) == 1, "the SDK must not ask again by itself"
+
+
+@both
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_key_is_never_in_an_error(make: Maker, status: int) -> None:
+    said = f"Incorrect API key provided: {KEY}; did you mean sk-te*********ghij?\n\x1b[31m{KEY}"
+    for step in (Fault(status, message=said), Fault(status, body=said)):
+        with pytest.raises((Outage, ResearcherError)) as caught:
+            ask(make, step)
+        assert KEY not in str(caught.value)
+        assert "ghij" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+
+
+@both
+def test_a_key_that_is_none_is_refused_without_showing_it(make: Maker) -> None:
+    with Loopback([Text("x")]) as server:
+        for key in ("sk-secret one", "sk-secret\nInjected: yes", "sk-gehëim"):
+            with pytest.raises(ResearcherError, match="MY_KEY") as caught:
+                make(server, key=key, key_name="MY_KEY")
+            assert "sk-" not in str(caught.value)
+        assert make(server, key=f" {KEY}\n").propose("p", BRIEF, ()).text == "x"
+
+
+@both
+def test_another_server_gets_its_own_key_and_no_other(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {
+        "ANTHROPIC_API_KEY": "leak-1",
+        "ANTHROPIC_AUTH_TOKEN": "leak-2",
+        "ANTHROPIC_CUSTOM_HEADERS": "X-Gateway: leak-3\nAuthorization: Bearer leak-4",
+        "OPENAI_API_KEY": "leak-5",
+        "OPENAI_ORG_ID": "leak-6",
+        "OPENAI_PROJECT_ID": "leak-7",
+        "OPENAI_ADMIN_KEY": "leak-8",
+        "OPENAI_CUSTOM_HEADERS": "X-Gateway: leak-9\nAuthorization: Bearer leak-10",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    for key in (KEY, ""):
+        with Loopback([Text("x")]) as server:
+            make(server, key=key).propose("p", BRIEF, ())
+            headers = server.requests[0].headers
+        assert "leak" not in repr(headers)
+        sent = {name: headers[name] for name in ("x-api-key", "authorization") if name in headers}
+        wanted = key or "no-key"
+        assert sent == (
+            {"x-api-key": wanted} if make is claude else {"authorization": f"Bearer {wanted}"}
+        )
+
+
+@both
+def test_a_redirect_to_another_server_carries_no_key(make: Maker) -> None:
+    with Loopback([Text("x")]) as other:
+        tail = "/v1/messages" if make is claude else "/v1/chat/completions"
+        step = Fault(307, headers={"location": other.url + tail})
+        with Loopback([step]) as server:
+            make(server).propose("p", BRIEF, ())
+        assert KEY in repr(server.requests[0].headers)
+        assert KEY not in repr(other.requests[0].headers)
+
+
+@both
+def test_the_sdks_own_base_url_is_honoured(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Loopback([Text("x")]) as server:
+        if make is claude:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+            monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "leak")
+            assert AnthropicResearcher("", KEY).propose("p", BRIEF, ()).text == "x"
+        else:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/v1")
+            assert OpenAIResearcher("", KEY).propose("p", BRIEF, ()).text == "x"
+        assert "leak" not in repr(server.requests[0].headers)
+
+
+@pytest.mark.parametrize("make", [AnthropicResearcher, OpenAIResearcher])
+def test_no_key_and_no_server_is_an_error(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(ResearcherError, match="no key"):
+        make("", "")
+    with pytest.raises(ResearcherError, match="base_url"):
+        make("", KEY, base_url="api.example.org/v1")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_without_stream_options_is_asked_without(status: int) -> None:
+    refusal = Fault(status, message="Unknown parameter: 'stream_options'.")
+    with Loopback([refusal, Text("x"), Text("y")]) as server:
+        researcher = gpt(server)
+        assert researcher.propose("p", BRIEF, ()).text == "x"
+        assert researcher.propose("p", BRIEF, ()).text == "y"
+    assert ["stream_options" in r.json for r in server.requests] == [True, False, False]
+
+
+def test_a_stream_without_done_is_whole_once_it_gave_its_reason() -> None:
+    lines = (
+        b'data: {"choices": [{"delta": {"content": "he"}}]}\r\n\r\n'
+        b'data: {"choices": [{"delta": {"content": [{"text": "llo"}]}, "finish_reason": "stop"}]}'
+        b"\r\n\r\n"
+    )
+    assert ask(gpt, Raw(lines, "text/event-stream")).text == "hello"
+
+
+def test_half_a_character_in_an_answer_reaches_no_file() -> None:
+    body = b'{"choices": [{"message": {"content": "a\\ud800b"}}]}'
+    assert ask(gpt, Raw(body)).text == "a?b"
+
+
+def test_prices_go_by_the_longest_name() -> None:
+    assert prices.usd("claude-sonnet-4-5-20250929", 1_000_000, 0) == 3
+    assert prices.usd("gpt-4o-2024-08-06", 0, 1_000_000) == 10
+    assert prices.usd("gpt-4o-mini-2024-07-18", 0, 1_000_000) == 0.6
+    assert prices.usd("gpt-4o-audio-preview", 1, 1) is None
+    assert prices.usd("claude-sonnet-4-5", 0, 0, 1_000_000, 1_000_000) == pytest.approx(4.05)
+    assert prices.known("gpt-5")
+    assert not prices.known("gpt-5.9")
+    assert not prices.known("llama")
