@@ -14,6 +14,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -60,6 +61,14 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """A stream that says a little now and then, and does not end before `seconds`."""
+
+    seconds: float
+    every: float = 0.05
+
+
+@dataclass(frozen=True)
 class Drop:
     """The connection goes away: "before" any byte, after the "head", in the "middle"."""
 
@@ -74,7 +83,7 @@ class Raw:
     content_type: str = "application/json"
 
 
-Step = Text | Fault | ErrorEvent | Stall | Drop | Raw
+Step = Text | Fault | ErrorEvent | Stall | Drip | Drop | Raw
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
+    def finish(self) -> None:
+        with suppress(ConnectionError):  # the client hung up first
+            super().finish()
+
     def do_POST(self) -> None:
         size = int(self.headers.get("content-length") or 0)
         asked = json.loads(self.rfile.read(size) or b"null")
@@ -173,6 +186,13 @@ class _Handler(BaseHTTPRequestHandler):
             if step.when != "before":
                 self._stream(_start(claude), end=False)
             self.owner.wait(step.seconds)
+            self.close_connection = True
+        elif isinstance(step, Drip):
+            self._stream(_start(claude), end=False)
+            for _ in range(int(step.seconds / step.every)):
+                self.owner.wait(step.every)
+                self.wfile.write(b"8\r\n: ping\n\n\r\n")
+                self.wfile.flush()
             self.close_connection = True
         else:
             if step.when == "head":

@@ -339,11 +339,13 @@ def mutated(rng: random.Random) -> str:
 
 def check(text: str) -> bool:
     """Whether the answer is read; every path it edits is then a plain one."""
+    said = ""
     try:
         proposal = read(text)
     except BadAnswer as err:
-        assert str(err)
-        assert len(str(err)) < 4000
+        said = str(err) or "nothing"
+    if said:
+        assert 20 < len(said) < 4000
         return False
     assert proposal.edits
     assert proposal.description
@@ -364,3 +366,34 @@ def test_malformed_answers_are_refused_or_harmless() -> None:
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=20), max_size=30))
 def test_no_text_raises_anything_else(lines: list[str]) -> None:
     check("\n".join(lines))
+
+
+LINE = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=8)
+PLAIN = LINE.filter(lambda line: not line.startswith(("<<<<<<<", "=======", ">>>>>>>")))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(PLAIN, min_size=1, max_size=8, unique_by=lambda line: line.rstrip(" \t")),
+    st.lists(PLAIN, max_size=4),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.data(),
+)
+def test_any_lines_can_be_replaced_by_any_others(
+    rows: list[str], new: list[str], end: str, newline: bool, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(rows) - 1))
+    stop = data.draw(st.integers(start + 1, len(rows)))
+
+    def file(lines: list[str]) -> bytes:
+        return (end.join(lines) + (end if newline and lines else "")).encode()
+
+    if rows[0].startswith("\ufeff") or (not newline and (rows[-1] == "" or len(rows) == 1)):
+        return  # such a file has other lines than these, or no line end of its own
+    text = block("".join(f"{row}\n" for row in rows[start:stop]), "".join(f"{n}\n" for n in new))
+    wanted = file(rows[:start] + new + rows[stop:])
+    if wanted == file(rows):
+        assert "changes nothing" in refused(text, {"train.py": file(rows)})
+    else:
+        assert one(text, {"train.py": file(rows)}) == wanted

@@ -14,7 +14,7 @@ from autoresearch.researchers import prices
 from autoresearch.researchers.anthropic import AnthropicResearcher
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.openai import OpenAIResearcher
-from tests.loopback import Drop, ErrorEvent, Fault, Loopback, Raw, Stall, Step, Text
+from tests.loopback import Drip, Drop, ErrorEvent, Fault, Loopback, Raw, Stall, Step, Text
 
 KEY = "sk-test-0123456789abcdefghij"
 BRIEF = Brief(1, "", {}, (), frozenset(), (), "val_bpb", "minimize", 600.0)
@@ -137,6 +137,14 @@ def test_silence_is_an_outage(make: Maker, when: str) -> None:
 
 
 @both
+def test_a_stream_that_never_ends_is_given_up(make: Maker) -> None:
+    began = time.monotonic()
+    with pytest.raises(Outage, match="not complete after"):
+        ask(make, Drip(10), timeout_s=0.5)
+    assert time.monotonic() - began < 5
+
+
+@both
 def test_a_server_that_is_not_there_is_an_outage(make: Maker) -> None:
     with Loopback() as server:
         pass
@@ -163,6 +171,7 @@ def test_the_providers_wait_is_passed_on(make: Maker) -> None:
 MENDABLE: list[tuple[Step, str]] = [
     (Fault(401, "authentication_error"), "MY_KEY"),
     (Fault(403, "permission_error"), "MY_KEY"),
+    (ErrorEvent("authentication_error"), "MY_KEY"),
     (Fault(404, "not_found_error"), "my-model"),
     (Fault(404, "model_not_found"), "my-model"),
     (Fault(400, message="Your credit balance is too low to access the API"), "no credit"),
@@ -267,8 +276,16 @@ def test_no_key_and_no_server_is_an_error(make: Maker, monkeypatch: pytest.Monke
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ResearcherError, match="no key"):
         make("", "")
-    with pytest.raises(ResearcherError, match="base_url"):
-        make("", KEY, base_url="api.example.org/v1")
+    for url in (
+        "api.example.org/v1",
+        "ftp://x",
+        "https://",
+        "http://u:secret@host/v1",
+        "http://h?k=1",
+    ):
+        with pytest.raises(ResearcherError, match="base_url") as caught:
+            make("", KEY, base_url=url)
+        assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from autoresearch import metrics
 from autoresearch.paths import CHARTER
 from autoresearch.researchers.base import Brief
 from autoresearch.researchers.interface import interface
-
-if TYPE_CHECKING:
-    from autoresearch.ratchet import Ratchet
+from autoresearch.run import Run
 
 _FROZEN_LINES = 300
 
 
-def brief_of(ratchet: Ratchet) -> Brief:
+def brief_of(run: Run) -> Brief:
     """All that is told with the next ask. Pure but for reading git and the last log."""
-    state, repo, task = ratchet.state, ratchet.repo, ratchet.config.task
-    incumbent = ratchet.incumbent
+    state, repo, task = run.state, run.repo, run.config.task
+    incumbent = run.incumbent
     tree = repo.tree(incumbent.commit)
     plain = {path: blob for path, (mode, blob) in tree.items() if mode in ("100644", "100755")}
-    mutable = [path for path in plain if ratchet.rules.names(path)]
+    mutable = [path for path in plain if run.rules.names(path)]
     described = [p for p in plain if p not in mutable and p.endswith(".py")]
     first = {p: blob for p, (_, blob) in repo.tree(state.experiments[0].commit).items()}
     wanted = [*mutable, *described, *([CHARTER] if CHARTER in plain else [])]
@@ -32,7 +28,7 @@ def brief_of(ratchet: Ratchet) -> Brief:
         lines += interface(path, bytes_of[plain[path]]) or [path]
     if len(lines) > _FROZEN_LINES:
         lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
-    log = ratchet.paths.experiment(state.experiments[-1].number) / "trial.log"
+    log = run.paths.experiment(state.experiments[-1].number) / "trial.log"
     charter = bytes_of[plain[CHARTER]].decode("utf-8", "replace") if CHARTER in plain else ""
     return Brief(
         number=state.next_number,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from autoresearch import metrics
 from autoresearch.config import BudgetConfig
 from autoresearch.errors import AutoresearchError, Interrupted, LabError, NothingToPropose
 from autoresearch.ledger.state import State
-from autoresearch.ratchet import Events, Ratchet
+from autoresearch.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
 from autoresearch.researchers.command import Ran
+from autoresearch.run import Events
 from autoresearch.runners.base import TrialSpec
 
 
@@ -25,7 +27,7 @@ class Limits:
     experiments: int | None = None
     hours: float | None = None
     usd: float | None = None
-    budget: BudgetConfig = BudgetConfig()
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
 
     def reached(self, state: State, experiments: int, usd: float, seconds: float) -> str | None:
         """The first limit that is reached, in words. The arguments are what this call did so far."""
@@ -60,13 +62,13 @@ class Driver:
         """Experiment 0, or a new baseline where a person has committed on the run's branch."""
         yield from self._session(self._baseline(again=True), "baseline")
 
-    def attempt(self, proposal: Callable[[], Proposal]) -> Events:
+    def attempt(self, proposal: Callable[[], Proposal], checkout: dict[str, Any]) -> Events:
         """A person's edits, judged as one experiment; `proposal` puts them on the incumbent."""
 
         def steps() -> Generator[Event, None, str]:
             yield from self._baseline()
             yield from self._finish()
-            candidate = self.ratchet.submit(proposal())
+            candidate = self.ratchet.submit(proposal(), checkout)
             yield from self._trial(candidate)
             return "tried"
 
@@ -78,28 +80,28 @@ class Driver:
         """A command's steps, with their beginning and their end journaled."""
         ratchet = self.ratchet
         if researcher != "baseline":
-            yield from ratchet.recover()
-        ratchet.note("session", researcher=researcher, sandbox=ratchet.runner.sandbox)
+            yield from ratchet.run.recover(ratchet.runner)
+        ratchet.run.note("session", researcher=researcher, sandbox=ratchet.runner.sandbox)
         yield Event(
-            "start", researcher, data={"experiments": float(len(ratchet.state.experiments))}
+            "start", researcher, data={"experiments": float(len(ratchet.run.state.experiments))}
         )
         try:
             reason = yield from steps
         except NothingToPropose as end:
             reason = str(end) or "the researcher has nothing more to propose"
         except Interrupted:
-            ratchet.note("stop", reason="interrupted")
+            ratchet.run.note("stop", reason="interrupted")
             yield Event("stop", "interrupted; autoresearch run goes on from here")
             raise
         except AutoresearchError as fault:
-            ratchet.note("stop", reason=str(fault))
+            ratchet.run.note("stop", reason=str(fault))
             raise
-        ratchet.note("stop", reason=reason)
+        ratchet.run.note("stop", reason=reason)
         yield Event("stop", reason)
 
     def _climb(self, researcher: Researcher, limits: Limits) -> Generator[Event, None, str]:
         yield from self._baseline()
-        state = self.ratchet.state
+        state = self.ratchet.run.state
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
         failures: list[str] = []
         while True:
@@ -123,7 +125,7 @@ class Driver:
         self, limits: Limits, began: float, usd_before: float, rows_before: int
     ) -> str | None:
         self._check()
-        state = self.ratchet.state
+        state = self.ratchet.run.state
         return limits.reached(
             state,
             len(state.experiments) - rows_before,
@@ -134,11 +136,13 @@ class Driver:
     def _baseline(self, again: bool = False) -> Generator[Event, None, str]:
         """Experiment 0 where there is none; `again`: and where a person moved the branch on."""
         ratchet = self.ratchet
-        incumbent = ratchet.state.incumbent
+        incumbent = ratchet.run.state.incumbent
         if again:
-            moved = incumbent is not None and ratchet.moved_by_hand()
-            if not moved:
-                yield from ratchet.recover()
+            moved = incumbent is not None and ratchet.run.moved_by_hand()
+            if moved:
+                ratchet.run.clean_up(ratchet.runner)
+            else:
+                yield from ratchet.run.recover(ratchet.runner)
             if incumbent is not None and not moved:
                 return "the baseline is measured already"
         elif incumbent is not None:
@@ -150,7 +154,7 @@ class Driver:
 
     def _finish(self) -> Events:
         """Bring a candidate that was under way to its verdict."""
-        pending = self.ratchet.state.open
+        pending = self.ratchet.run.state.open
         if pending is not None and pending.candidate is not None:
             yield from self._trial(pending.candidate)
 
@@ -162,7 +166,7 @@ class Driver:
         self._check()
         trial = ratchet.runner.start(ratchet.prepare(candidate))
         try:
-            ratchet.note("trial", n=candidate.number, identity=trial.identity)
+            ratchet.run.note("trial", n=candidate.number, identity=trial.identity)
             yield Event("candidate", candidate.description, candidate.number)
             watching = trial.run(self.stopping)
             while True:
@@ -194,13 +198,21 @@ def run_program(
     """How the researcher `command` runs: in the worktree as the incumbent, in the user's environment."""
 
     def execute(prompt: str) -> Ran:
-        commit = ratchet.incumbent.commit
-        tree = ratchet.worktree.lay_out(commit)
-        stdin, log = ratchet.paths.state / "program.stdin", ratchet.paths.state / "program.log"
+        commit = ratchet.run.incumbent.commit
+        tree = ratchet.run.worktree.lay_out(commit)
+        stdin, log = (
+            ratchet.run.paths.state / "program.stdin",
+            ratchet.run.paths.state / "program.log",
+        )
         stdin.write_text(prompt, "utf-8", "replace")
         log.unlink(missing_ok=True)
         spec = TrialSpec(
-            (tuple(command),), ratchet.paths.worktree, ratchet.environment, log, timeout_s, stdin
+            (tuple(command),),
+            ratchet.run.paths.worktree,
+            ratchet.environment,
+            log,
+            timeout_s,
+            stdin,
         )
         watching = ratchet.runner.start(spec).run(stopping)
         while True:
@@ -217,7 +229,7 @@ def run_program(
             failure = f"was killed at researcher.timeout_s = {timeout_s:g} s"
         elif outcome.exit_code != 0:
             failure = f"exited with {outcome.exit_code}"
-        return Ran(failure, output, () if failure else ratchet.worktree.edits(commit, tree))
+        return Ran(failure, output, () if failure else ratchet.run.worktree.edits(commit, tree))
 
     return execute
 

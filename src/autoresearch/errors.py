@@ -10,7 +10,7 @@
     └── InfrastructureError  the machine failed, not the candidate: disk full, git killed
 
     Signals between our own parts; none of them reaches the user as an error:
-    ├── BadAnswer            an answer that can't be turned into a proposal; its text goes back to the researcher
+    ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
     ├── Outage               the provider is down or asks us to wait
     ├── NothingToPropose     the researcher has come to its end
     └── Interrupted          SIGINT or SIGTERM (exit 130)

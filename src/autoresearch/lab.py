@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch import config
-from autoresearch.config import Config
+from autoresearch.config import Config, TaskConfig
 from autoresearch.errors import BusyError, LabError
 from autoresearch.ledger import journal
 from autoresearch.ledger.state import State
@@ -82,6 +82,14 @@ class Lab:
                 f"autoresearch init {given}"
             )
         return given
+
+    def task(self) -> TaskConfig:
+        """The task that is meant without a run: that of the run at hand, else the only one."""
+        try:
+            tag = self.tag(None)
+        except LabError:
+            tag = None
+        return self.config(tag).task
 
     def paths(self, tag: str) -> RunPaths:
         return RunPaths.of(self.repo.common, tag)

@@ -22,14 +22,10 @@ from typing import Any
 
 from autoresearch import judge, metrics
 from autoresearch.brief import brief_of
-from autoresearch.config import Config
 from autoresearch.errors import BadAnswer, InfrastructureError, LabError, Outage, ResearcherError
-from autoresearch.guard import Mutable, changes_code, refusals
-from autoresearch.lab import Lab
-from autoresearch.ledger.files import Files
-from autoresearch.ledger.journal import Journal
-from autoresearch.ledger.state import State, answer_fields, result_fields
-from autoresearch.paths import RunPaths, branch_ref, cache_dir, candidate_ref
+from autoresearch.guard import changes_code, refusals
+from autoresearch.ledger.state import answer_fields, result_fields
+from autoresearch.paths import cache_dir, candidate_ref
 from autoresearch.records import (
     Answer,
     Candidate,
@@ -45,13 +41,11 @@ from autoresearch.records import (
 )  # fmt: skip
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
+from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
 from autoresearch.runners.environment import trial_environment
-from autoresearch.workspace.checkout import Checkout, moved_by_hand
 from autoresearch.workspace.repository import Tree
-from autoresearch.workspace.worktree import Worktree
 
-Events = Generator[Event, None, None]
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
 _FULL_DISK_BYTES = 64 << 20
 _PATIENCE_S = (1.0, 300.0)  # the first pause after an outage, and the longest; it doubles
@@ -59,109 +53,29 @@ _PATIENCE_S = (1.0, 300.0)  # the first pause after an outage, and the longest; 
 
 @dataclass
 class Ratchet:
-    """One run, open for driving; hold the lab's lock for the tag while there is one."""
+    """The two verbs over one run.
 
-    lab: Lab
-    tag: str
-    config: Config
+    environment: the user's, as it was at the start; description: of proposals whose researcher
+    gives none; breaking: the context in which Ctrl-C may break in.
+    """
+
+    run: Run
     runner: Runner
-    environment: dict[str, str]  # the user's, as it was at the start
-    breaking: Callable[[], AbstractContextManager[None]] = nullcontext  # where Ctrl-C may break in
-    now: Callable[[], float] = time.time
+    environment: dict[str, str]
+    description: str = ""
+    breaking: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
-        task = self.config.task
-        self.paths: RunPaths = self.lab.paths(self.tag)
-        self.repo = self.lab.repo
-        self.ref = branch_ref(self.tag)
-        self.journal = Journal(self.paths.journal)
-        self.state = State.of(self.journal.records)
-        self.files = Files(self.paths, self.repo.root, self.config.results_name, task.metric.name)
-        self.worktree = Worktree(
-            self.repo,
-            self.paths.worktree,
-            tuple(task.inputs),
-            tuple(task.caches),
-            tuple(task.fresh),
-        )
-        self.checkout = Checkout(self.repo)
-        self.rules = Mutable.of(task.mutable, task.protected)
         self._laid_out: Tree = {}
         self._scratch: Path | None = None
-
-    def note(self, kind: str, **fields: Any) -> None:
-        """Journal a record, durably, and fold it into the state."""
-        self.state.add(self.journal.append(kind, at=self.now(), **fields))
-
-    # -- after whatever happened before -------------------------------------------------------
-
-    def recover(self) -> Events:
-        """Bring everything in line with the journal, after a kill, a power cut or a person."""
-        pending = self.state.open
-        if pending is not None and pending.trial is not None:
-            identity = pending.trial["identity"]
-            self.runner.clean_up(identity)
-            if identity["scratch"]:
-                shutil.rmtree(identity["scratch"], ignore_errors=True)
-        refs = f"refs/autoresearch/{self.tag}"
-        self.repo.drop_ref_locks(self.ref, refs)
-        if self.paths.moving.exists():
-            self.checkout.drop_locks(self.ref, self.paths.moving.stat().st_mtime)
-        there = self.repo.refs(refs)
-        for experiment in self.state.experiments:
-            ref = candidate_ref(self.tag, experiment.number)
-            if there.get(ref) != experiment.commit:
-                self.repo.set_ref(ref, experiment.commit, there.get(ref))
-        frozen = self.state.frozen
-        if frozen is not None and frozen != self.measured():
-            changed = ", ".join(
-                f"task.{k}" for k, v in self.measured().items() if frozen.get(k) != v
-            )
-            raise LabError(
-                f"autoresearch.toml: {changed} changed since the baseline of {self.tag}, and results "
-                "would not compare; put it back, or start another run: autoresearch init TAG"
-            )
-        yield from self.settle()
-        self.files.rebuild(self.state, lambda e: self.repo.patch(e.parent, e.commit))
-
-    def measured(self) -> dict[str, Any]:
-        """The part of the task that results hang on, fixed by the baseline."""
-        task = self.config.task
-        return {
-            "command": task.command, "setup": task.setup, "inputs": task.inputs,
-            "metric": task.metric.model_dump(exclude={"memory"}),
-        }  # fmt: skip
-
-    def settle(self) -> Events:
-        """Refs, branch, checkout and files as the journal has them."""
-        for text in self.files.write_tables(self.state):
-            yield Event("notice", text)
-        tip, incumbent = self.repo.resolve(self.ref), self.state.incumbent
-        if incumbent is None:
-            if tip is None:
-                self.repo.set_ref(self.ref, self.state.base)
-        elif tip is None:
-            self.repo.set_ref(self.ref, incumbent.commit)
-        elif tip != incumbent.commit:
-            if tip not in self.state.kept:
-                raise moved_by_hand(self.repo, self.ref, incumbent.commit)
-            self.paths.moving.touch()
-            for text in self.checkout.advance(self.ref, tip, incumbent.commit):
-                yield Event("notice", text)
-        self.paths.moving.unlink(missing_ok=True)
-
-    def moved_by_hand(self) -> bool:
-        """Whether a person has committed on the run's branch since the last keep."""
-        tip = self.repo.resolve(self.ref)
-        return tip is not None and tip not in self.state.kept
 
     # -- ask ----------------------------------------------------------------------------------
 
     def baseline(self) -> Candidate:
         """The branch's tip as it is, as the next experiment."""
-        tip = self.repo.resolve(self.ref)
+        tip = self.run.repo.resolve(self.run.ref)
         assert tip is not None
-        pending = self.state.open
+        pending = self.run.state.open
         if (
             pending
             and pending.candidate
@@ -169,10 +83,10 @@ class Ratchet:
             and pending.candidate.commit == tip
         ):
             return pending.candidate
-        number = self.state.next_number
+        number = self.run.state.next_number
         candidate = Candidate(
-            number, tip, tip, self.repo.tree_id(tip),
-            "baseline" if number == 0 else f"baseline: {self.repo.subject(tip)}",
+            number, tip, tip, self.run.repo.tree_id(tip),
+            "baseline" if number == 0 else f"baseline: {self.run.repo.subject(tip)}",
         )  # fmt: skip
         return self._accept(candidate, "baseline")
 
@@ -181,55 +95,50 @@ class Ratchet:
 
         A candidate that was under way comes first; answers that were paid for are read again.
         """
-        incumbent = self.incumbent
-        pending = self.state.open
+        incumbent = self.run.incumbent
+        pending = self.run.state.open
         if pending is not None and pending.candidate is not None:
             return pending.candidate
-        number = self.state.next_number
+        number = self.run.state.next_number
         if pending is None or (pending.researcher, pending.parent) != (
             researcher.kind,
             incumbent.commit,
         ):
-            self.note(
+            self.run.note(
                 "ask", n=number, parent=incumbent.commit, researcher=researcher.kind, by="run"
             )
-            pending = self.state.open
+            pending = self.run.state.open
         assert pending is not None
         yield Event("ask", researcher.kind, number)
-        prompt = render(brief_of(self))
-        self.files.write_prompt(number, prompt)
+        prompt = render(brief_of(self.run))
+        self.run.files.write_prompt(number, prompt)
         turns: list[Turn] = []
         for attempt in range(researcher.attempts):
             try:
                 if attempt == len(pending.answers):
                     answer = yield from self._answer(researcher, prompt, tuple(turns))
-                    self.note("answer", n=number, **answer_fields(answer))
+                    self.run.note("answer", n=number, **answer_fields(answer))
                 answer = pending.answers[attempt]
-                self.files.write_answer(number, answer.text)
-                return self._commit(researcher.read(answer, brief_of(self)), pending.at)
+                self.run.files.write_answer(number, answer.text)
+                return self._commit(researcher.read(answer, brief_of(self.run)), pending.at)
             except BadAnswer as bad:
                 last = pending.answers[attempt].text if attempt < len(pending.answers) else ""
                 turns.append(Turn(last, str(bad)))
                 if attempt == len(pending.answers):
                     break  # there was no answer at all that could be told what is wrong with it
-        self.note("refused", n=number, reason=turns[-1].error)
+        self.run.note("refused", n=number, reason=turns[-1].error)
         yield Event("refused", turns[-1].error, number)
         return None
-
-    @property
-    def incumbent(self) -> Experiment:
-        assert self.state.incumbent is not None, "a run has a baseline before anything is asked"
-        return self.state.incumbent
 
     def _answer(
         self, researcher: Researcher, prompt: str, turns: tuple[Turn, ...]
     ) -> Generator[Event, None, Answer]:
         """One answer; outages and rate limits are sat out, for hours if need be."""
         pause_s, longest_s = _PATIENCE_S
-        waited_s, limit_s = 0.0, self.config.researcher.retry_hours * 3600
+        waited_s, limit_s = 0.0, self.run.config.researcher.retry_hours * 3600
         while True:
             try:
-                brief = brief_of(self)
+                brief = brief_of(self.run)
                 with self.breaking():
                     return researcher.propose(prompt, brief, turns)
             except Outage as outage:
@@ -237,7 +146,7 @@ class Ratchet:
                 if waited_s + wait_s > limit_s:
                     raise ResearcherError(
                         f"{researcher.kind} could not be reached for {waited_s / 3600:.1f} h "
-                        f"(researcher.retry_hours = {self.config.researcher.retry_hours:g}): {outage}. "
+                        f"(researcher.retry_hours = {self.run.config.researcher.retry_hours:g}): {outage}. "
                         "Nothing is lost; call autoresearch run again when it is back"
                     ) from None
                 yield Event("wait", str(outage), data={"seconds": wait_s})
@@ -248,45 +157,48 @@ class Ratchet:
 
     def _commit(self, proposal: Proposal, at: float, by: str = "run") -> Candidate:
         """The guard, and then exactly the bytes that it saw, committed; BadAnswer where it refuses."""
-        parent = self.incumbent
-        tree = self.repo.tree(parent.commit)
+        parent = self.run.incumbent
+        tree = self.run.repo.tree(parent.commit)
         edits = self._guard(proposal.edits, tree)
-        number = self.state.next_number
+        number = self.run.state.next_number
+        description = proposal.description or self.description or f"edit {edits[0].path}"
         message = (
-            f"{proposal.description}\n\n{proposal.hypothesis}".strip()
-            + f"\n\nAutoresearch-Experiment: {self.tag}/{number:04d}\n"
+            f"{description}\n\n{proposal.hypothesis}".strip()
+            + f"\n\nAutoresearch-Experiment: {self.run.tag}/{number:04d}\n"
         )
-        commit, tree_id = self.repo.commit(parent.commit, edits, message, at, self.paths.index)
-        twin = self.state.trees.get(tree_id)
+        commit, tree_id = self.run.repo.commit(
+            parent.commit, edits, message, at, self.run.paths.index
+        )
+        twin = self.run.state.trees.get(tree_id)
         if twin is not None:
-            earlier = self.state.experiments[twin]
+            earlier = self.run.state.experiments[twin]
             value = (
                 ""
                 if earlier.value is None
-                else f", {self.config.task.metric.name} {earlier.value:g}"
+                else f", {self.run.config.task.metric.name} {earlier.value:g}"
             )
             raise BadAnswer(
                 f"this makes the same files as experiment {twin} ({earlier.description}: "
                 f"{earlier.status}{value}); propose something that was not tried"
             )
-        ref = candidate_ref(self.tag, number)
-        self.repo.set_ref(ref, commit, self.repo.resolve(ref))
+        ref = candidate_ref(self.run.tag, number)
+        self.run.repo.set_ref(ref, commit, self.run.repo.resolve(ref))
         candidate = Candidate(
-            number, commit, parent.commit, tree_id, proposal.description, proposal.hypothesis,
-            proposal.lesson, self.repo.only_deletes(parent.commit, commit),
+            number, commit, parent.commit, tree_id, description, proposal.hypothesis,
+            proposal.lesson, self.run.repo.only_deletes(parent.commit, commit),
         )  # fmt: skip
         return self._accept(candidate, by)
 
     def _guard(self, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
         modes = {path: mode for path, (mode, _) in tree.items()}
-        blobs = self.repo.blobs(
+        blobs = self.run.repo.blobs(
             tree[e.path][1] for e in edits if e.path in tree and tree[e.path][0] != "160000"
         )
 
         def content(path: str) -> bytes | None:
             return blobs.get(tree[path][1]) if path in tree else None
 
-        reasons = refusals(edits, self.rules, modes, lambda path: content(path) or b"")
+        reasons = refusals(edits, self.run.rules, modes, lambda path: content(path) or b"")
         if reasons:
             raise BadAnswer("the guard refused the change: " + "; ".join(reasons))
         changed = [e for e in edits if e.content != content(e.path)]
@@ -301,41 +213,46 @@ class Ratchet:
     def _accept(self, candidate: Candidate, by: str) -> Candidate:
         fields = {k: getattr(candidate, k) for k in Candidate.__slots__ if k != "number"}
         if by == "baseline":
-            ref = candidate_ref(self.tag, candidate.number)
-            self.repo.set_ref(ref, candidate.commit, self.repo.resolve(ref))
-        self.note("candidate", n=candidate.number, by=by, **fields)
-        self.files.write_candidate(candidate, self.repo.patch(candidate.parent, candidate.commit))
-        self.files.write_tables(self.state)
+            ref = candidate_ref(self.run.tag, candidate.number)
+            self.run.repo.set_ref(ref, candidate.commit, self.run.repo.resolve(ref))
+        self.run.note("candidate", n=candidate.number, by=by, **fields)
+        self.run.files.write_candidate(
+            candidate, self.run.repo.patch(candidate.parent, candidate.commit)
+        )
+        self.run.files.write_tables(self.run.state)
         return candidate
 
-    def submit(self, proposal: Proposal) -> Candidate:
-        """A person's proposal (`try`) as the next candidate; LabError where the guard refuses it."""
-        self.note(
-            "ask",
-            n=self.state.next_number,
-            parent=self.incumbent.commit,
-            researcher="try",
-            by="try",
-        )
+    def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
+        """A person's proposal (`try`) as the next candidate; LabError where the guard refuses it.
+
+        checkout: root, head and path -> blob of the files that were tried, for the next merge.
+        """
+        number = self.run.state.next_number
+        self.run.note(
+            "ask", n=number, parent=self.run.incumbent.commit, researcher="try", by="try",
+            checkout=checkout,
+        )  # fmt: skip
         try:
-            return self._commit(proposal, self.state.last_at, "try")
+            return self._commit(proposal, self.run.state.last_at, "try")
         except BadAnswer as bad:
-            self.note("refused", n=self.state.next_number, reason=str(bad))
+            self.run.note("refused", n=number, reason=str(bad))
             raise LabError(str(bad)) from None
 
     # -- the trial ----------------------------------------------------------------------------
 
     def prepare(self, candidate: Candidate) -> TrialSpec:
         """Lay the candidate out in the worktree; what the runner is to run."""
-        task = self.config.task
-        self._laid_out = self.worktree.lay_out(candidate.commit)
-        self.paths.running_log.unlink(missing_ok=True)
+        task = self.run.config.task
+        self._laid_out = self.run.worktree.lay_out(candidate.commit)
+        self.run.paths.running_log.unlink(missing_ok=True)
         self._scratch = Path(tempfile.mkdtemp(prefix="autoresearch-"))
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass
         )
         commands = tuple(tuple(c) for c in (task.setup, task.command) if c)
-        return TrialSpec(commands, self.paths.worktree, env, self.paths.running_log, task.timeout_s)
+        return TrialSpec(
+            commands, self.run.paths.worktree, env, self.run.paths.running_log, task.timeout_s
+        )
 
     # -- tell ---------------------------------------------------------------------------------
 
@@ -347,18 +264,18 @@ class Ratchet:
         Raises LabError for a baseline that fails, InfrastructureError where the disk is full.
         """
         outcome = replace(
-            outcome, tampered=self.worktree.tampered(candidate.commit, self._laid_out)
+            outcome, tampered=self.run.worktree.tampered(candidate.commit, self._laid_out)
         )
         self._drop_scratch()
-        self.files.write_log(candidate.number)
+        self.run.files.write_log(candidate.number)
         if outcome.interrupted:
-            self.note("pause", n=candidate.number)
+            self.run.note("pause", n=candidate.number)
             return None
         measured = self._measure(outcome)
-        by_hand = self.state.open is not None and self.state.open.by == "baseline"
+        by_hand = self.run.state.open is not None and self.run.state.open.by == "baseline"
         if isinstance(measured, Crash):
             if by_hand:
-                self.note("failed", n=candidate.number, reason=measured.reason)
+                self.run.note("failed", n=candidate.number, reason=measured.reason)
                 raise LabError(self._failed_baseline(candidate, measured))
             verdict = Verdict("crash", measured.reason, measured.failure)
         elif by_hand:
@@ -374,14 +291,14 @@ class Ratchet:
 
     def _measure(self, outcome: Outcome) -> Metrics | Crash:
         """The trial's metrics; a full disk is the machine's fault and never a candidate's crash."""
-        log, task = self.paths.running_log, self.config.task
+        log, task = self.run.paths.running_log, self.run.config.task
         measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
         if (
             isinstance(measured, Crash)
-            and shutil.disk_usage(self.paths.state).free < _FULL_DISK_BYTES
+            and shutil.disk_usage(self.run.paths.state).free < _FULL_DISK_BYTES
         ):
             raise InfrastructureError(
-                f"{self.paths.state}: the disk is full; make room and call autoresearch run again: "
+                f"{self.run.paths.state}: the disk is full; make room and call autoresearch run again: "
                 "the candidate is tried again then"
             )
         return measured
@@ -389,12 +306,12 @@ class Ratchet:
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = judge.strict(
             measured,
-            self.incumbent.value,
-            self.config.task.metric.direction,
+            self.run.incumbent.value,
+            self.run.config.task.metric.direction,
             candidate.deletes_only,
         )
         if verdict.status == "keep":
-            refusal = self.worktree.hook_refusal(candidate.parent, candidate.commit)
+            refusal = self.run.worktree.hook_refusal(candidate.parent, candidate.commit)
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict
@@ -402,7 +319,7 @@ class Ratchet:
     def _record(
         self, candidate: Candidate, verdict: Verdict, measured: Metrics | Crash, seconds: float
     ) -> Generator[Event, None, Experiment]:
-        pending = self.state.open
+        pending = self.run.state.open
         assert pending is not None
         found = measured if isinstance(measured, Metrics) else None
         experiment = Experiment(
@@ -416,16 +333,16 @@ class Ratchet:
             researcher=pending.researcher or pending.by,
             seconds=seconds,
             usage=_sum([answer.usage for answer in pending.answers]),
-            at=self.now(),
+            at=self.run.now(),
             sandbox=self.runner.sandbox,
             summary=found.summary if found else {},
         )  # fmt: skip
-        extra = {"frozen": self.measured()} if pending.by == "baseline" else {}
-        self.note("result", n=candidate.number, **result_fields(experiment), **extra)
-        experiment = self.state.experiments[-1]
-        self.files.write_result(experiment)
+        extra = {"frozen": self.run.measured()} if pending.by == "baseline" else {}
+        self.run.note("result", n=candidate.number, **result_fields(experiment), **extra)
+        experiment = self.run.state.experiments[-1]
+        self.run.files.write_result(experiment)
         yield Event("verdict", verdict.reason, candidate.number, experiment)
-        yield from self.settle()
+        yield from self.run.settle()
         return experiment
 
     def give_up(self, candidate: Candidate) -> Generator[Event, None, Experiment]:
@@ -438,14 +355,14 @@ class Ratchet:
     @property
     def hopeless(self) -> bool:
         """Whether the candidate under way was started too often without an end."""
-        return self.state.open is not None and self.state.open.trials >= _UNCLEAN_TRIALS
+        return self.run.state.open is not None and self.run.state.open.trials >= _UNCLEAN_TRIALS
 
     def _failed_baseline(self, candidate: Candidate, crash: Crash) -> str:
-        log = self.paths.experiment(candidate.number) / "trial.log"
+        log = self.run.paths.experiment(candidate.number) / "trial.log"
         tail = metrics.tail(metrics.lines(log), 10, 1000) if log.exists() else ""
         return (
             f"the baseline failed ({crash.failure}): {crash.reason}. Its log: {log}\n{tail}\n"
-            f"Mend it, commit on autoresearch/{self.tag}, and call: autoresearch run"
+            f"Mend it, commit on autoresearch/{self.run.tag}, and call: autoresearch run"
         )
 
 

@@ -38,6 +38,7 @@ class Open:
     candidate: Candidate | None = None
     trials: int = 0  # starts that ended without a verdict and without a pause
     trial: Record | None = None  # the last start, to clean up after
+    checkout: Record | None = None
 
 
 @dataclass
@@ -62,6 +63,7 @@ class State:
     seconds: float = 0.0  # spent by sessions
     session: Record | None = None
     stop: Record | None = None
+    checkout: Record | None = None  # root, head, and path -> blob that later edits are made from
     last_at: float = 0.0
 
     @classmethod
@@ -90,8 +92,9 @@ class State:
 
     def _ask(self, record: Record) -> None:
         self.open = Open(
-            record["n"], record["parent"], record["at"], record["researcher"], record["by"]
-        )
+            record["n"], record["parent"], record["at"], record["researcher"], record["by"],
+            checkout=record.get("checkout"),
+        )  # fmt: skip
 
     def _answer(self, record: Record) -> None:
         assert self.open is not None
@@ -129,8 +132,13 @@ class State:
     def _failed(self, record: Record) -> None:
         self.open = None
 
+    def _rewound(self, record: Record) -> None:
+        self.checkout = record["checkout"]
+
     def _result(self, record: Record) -> None:
         experiment = experiment_of(record)
+        if self.open is not None and self.open.checkout and experiment.status == "keep":
+            self.checkout = self.open.checkout
         if self.open is not None and self.open.answers:
             self.answers.append((experiment.number, self.open.answers[-1].text))
         self.open = None

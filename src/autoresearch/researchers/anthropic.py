@@ -21,8 +21,8 @@ MAX_TOKENS = 32_000
 class AnthropicResearcher:
     """Asks Claude for search/replace blocks.
 
-    timeout_s is the longest silence; an answer may take six times that. Waiting after an outage
-    is the ratchet's business, so the SDK retries nothing.
+    timeout_s is what a whole answer may take; ten minutes of silence end it too. Waiting after an
+    outage is the ratchet's business, so the SDK retries nothing.
     """
 
     kind = "anthropic"
@@ -33,7 +33,7 @@ class AnthropicResearcher:
         model: str,
         api_key: str,
         base_url: str | None = None,
-        timeout_s: float = 600.0,
+        timeout_s: float = 1800.0,
         key_name: str = KEY_NAME,
     ) -> None:
         import anthropic
@@ -52,7 +52,7 @@ class AnthropicResearcher:
         self._client = anthropic.Anthropic(
             api_key=key,
             base_url=base_url,
-            timeout=timeout_s,
+            timeout=min(timeout_s, wire.SILENCE_S),
             max_retries=0,
             default_headers=wire.HEADERS,
             http_client=http,

@@ -55,4 +55,5 @@ def _line(
     indent: str, head: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 ) -> str:
     doc = (ast.get_docstring(node) or "").strip().partition("\n")[0]
-    return indent + one_line(f"{head}  # {doc}" if doc else head, _WIDTH)
+    about = f"  # {one_line(doc, _WIDTH // 2)}" if doc else ""
+    return indent + one_line(head, _WIDTH) + about

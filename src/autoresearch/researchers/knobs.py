@@ -7,7 +7,6 @@ never stopped. One proposal changes one knob of the incumbent, now and then two.
 from __future__ import annotations
 
 import json
-import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,7 +66,8 @@ class Range:
     def describe(self) -> str:
         """The range in the knob's own values."""
         low, high = sorted((self.value(self.low), self.value(self.high)))
-        return f"{low} to {high}, {'logarithmic' if self.log else 'linear'}"
+        steps = "powers of two" if self.form == "power" else "logarithmic" if self.log else "linear"
+        return f"{low} to {high}, {steps}"
 
 
 def range_of(knob: Knob) -> Range | None:
@@ -206,7 +206,7 @@ def _vector(text: str, part: str) -> Vector:
     if not isinstance(values, dict):
         raise BadAnswer("The answer is not the tuner's JSON.")
     for value in values.values():
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) < 1e300:
             raise BadAnswer("The answer holds a value that is not a number.")
     return values
 

@@ -20,8 +20,8 @@ KEY_NAME = "OPENAI_API_KEY"
 class OpenAIResearcher:
     """Asks a chat model for search/replace blocks.
 
-    timeout_s is the longest silence; an answer may take six times that. Waiting after an outage
-    is the ratchet's business, so the SDK retries nothing.
+    timeout_s is what a whole answer may take; ten minutes of silence end it too. Waiting after an
+    outage is the ratchet's business, so the SDK retries nothing.
     """
 
     kind = "openai"
@@ -32,7 +32,7 @@ class OpenAIResearcher:
         model: str,
         api_key: str,
         base_url: str | None = None,
-        timeout_s: float = 600.0,
+        timeout_s: float = 1800.0,
         key_name: str = KEY_NAME,
     ) -> None:
         import openai
@@ -51,7 +51,7 @@ class OpenAIResearcher:
         self._client = openai.OpenAI(
             api_key=key,
             base_url=base_url,
-            timeout=timeout_s,
+            timeout=min(timeout_s, wire.SILENCE_S),
             max_retries=0,
             default_headers=wire.HEADERS,
             http_client=http,

@@ -73,6 +73,8 @@ def _job(brief: Brief) -> str:
         "A change is kept if the metric gets better; otherwise it is taken back.",
         "You may change: " + ", ".join(f"`{pattern}`" for pattern in brief.mutable) + ".",
     ]
+    if any("::" in pattern for pattern in brief.mutable):
+        lines.append("`path::name` is the body of that function or class alone.")
     if best is not None and best.value is not None:
         lines.append(f"To beat: {_number(best.value, brief.metric)} (experiment {best.number}).")
     return "\n".join(lines)

@@ -24,12 +24,14 @@ from autoresearch.researchers.base import Turn
 from autoresearch.researchers.text import one_line
 
 PLACEHOLDER = "no-key"  # for servers that want none
+SILENCE_S = 600.0  # a model may think that long before its first word
 # Questions are minutes apart: a connection kept open would be stale by the next one.
 HEADERS = {"Connection": "close"}
 
 _OUTAGES = frozenset({408, 409, 425, 429})
 _WAIT_WORDS = ("overloaded", "rate_limit", "server_error", "api_error", "timeout", "unavailable")
 _CREDIT_WORDS = ("insufficient_quota", "credit balance is too low", "billing_error", "billing_hard")
+_KEY_WORDS = ("authentication_error", "permission_error", "invalid_api_key")
 _MODEL_WORDS = ("model_not_found", "not_found_error")
 _KEYLIKE = re.compile(r"\b(?:sk|key|pk)-[\w*.-]{6,}")
 
@@ -68,7 +70,7 @@ class Peer:
                 f"no credit left at {about}. Add credit or use another key in {self.key_name}, "
                 "then run again."
             )
-        if status in (401, 403):
+        if status in (401, 403) or any(word in words for word in _KEY_WORDS):
             return ResearcherError(
                 f"the key was refused by {about}. Check {self.key_name} and its rights."
             )
@@ -112,11 +114,12 @@ def checked_key(key: str, key_name: str) -> str:
 
 
 def checked_url(url: str) -> str:
-    """The base URL; ResearcherError where it is none."""
-    if not re.match(r"https?://[^/\s]+", url):
+    """The base URL; ResearcherError where it is none, or holds a password that we would print."""
+    if not re.match(r"https?://[^/\s@?#]+(?:/[^\s?#@]*)?$", url):
+        shown = one_line(re.sub(r"//.*@", "//[...]@", url.partition("?")[0]), 200)
         raise ResearcherError(
-            f"[researcher] base_url {one_line(url, 200)!r} is no URL; it begins with https:// "
-            "(or http:// for a server of your own)."
+            f"the base URL {shown!r} can't be used: it begins with https:// (http:// for a server "
+            "of your own) and holds no user, password or query. Set [researcher] base_url again."
         )
     return url
 
@@ -171,7 +174,7 @@ def exchange(
 
     Raises Outage or ResearcherError, without the SDK's error behind it: that one may quote the key.
     """
-    deadline = time.monotonic() + 6 * timeout_s
+    deadline = time.monotonic() + timeout_s
     try:
         with ExitStack() as stack:
             with warnings.catch_warnings():
@@ -184,7 +187,8 @@ def exchange(
                 raise peer.fault(None, body, {}, late=True)
             return from_body(body)
     except sdk.APITimeoutError:
-        raise peer.outage(f"no answer from {peer.where} for {timeout_s:g} s") from None
+        silence_s = min(timeout_s, SILENCE_S)
+        raise peer.outage(f"no answer from {peer.where} for {silence_s:g} s") from None
     except sdk.APIConnectionError as err:
         cause = err.__cause__ or err
         raise peer.outage(f"can't reach {peer.where}", cause) from None
@@ -195,7 +199,7 @@ def exchange(
     except _transport_errors() as err:
         raise peer.outage("the connection was lost in the middle of the answer", err) from None
     except TimeoutError:
-        raise peer.outage(f"the answer was not complete after {6 * timeout_s:g} s") from None
+        raise peer.outage(f"the answer was not complete after {timeout_s:g} s") from None
     except ValueError as err:
         raise peer.outage("the answer is neither JSON nor a stream of events", err) from None
 

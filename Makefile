@@ -1,0 +1,43 @@
+# The two commands of this repository; CI calls the same.
+#   make demo   a lab from the template in demo-lab/, and six experiments on this machine
+#   make test   lint, types, import rules, tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(abspath $(VENV))/bin
+LAB    := demo-lab
+export PATH := $(BIN):$(PATH)
+# A trial has the machine for itself; the demo's data lie beside its lab, and not in the home folder.
+export AUTORESEARCH_CACHE ?= $(abspath $(LAB))-cache
+
+.PHONY: demo test lint types imports tests wheel clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	mkdir -p $(LAB)
+	cd $(LAB) && { test -e autoresearch.toml || autoresearch init demo; }
+	cd $(LAB) && autoresearch prepare
+	cd $(LAB) && autoresearch run --tag demo --researcher knobs --max 6 --allow-unsandboxed
+	cd $(LAB) && autoresearch report --tag demo --plot progress.png
+
+test: lint types imports tests
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+imports: $(VENV)/installed
+	$(BIN)/lint-imports
+
+tests: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf $(VENV) $(LAB) $(LAB)-cache dist

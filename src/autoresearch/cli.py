@@ -1,0 +1,260 @@
+"""The commands: parse, compose the parts, call one function, return the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from autoresearch import __version__
+from autoresearch.errors import AutoresearchError, Interrupted, LabError, NotYetError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+app = typer.Typer(
+    name="autoresearch",
+    help="The experiment ratchet: a researcher proposes one change, a frozen harness judges it, all night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Tag = Annotated[
+    str | None, typer.Option("--tag", help="The run; default: the one checked out, else the last.")
+]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> NoReturn:
+    """The console script: faults of the user's in one line, bugs of ours with a log."""
+    sys.excepthook = _bug
+    try:
+        app()
+    except AutoresearchError as fault:
+        from autoresearch.console import say
+
+        say(f"error: {fault}", sys.stderr)
+        sys.exit(fault.exit_code)
+    except (Interrupted, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _bug(kind: type[BaseException], fault: BaseException, where: TracebackType | None) -> None:
+    """A bug of ours: exit 3, the log's path printed."""
+    lines = traceback.format_exception(kind, fault, where)
+    about = f"autoresearch {__version__}, Python {sys.version}, {sys.platform}\n{sys.argv[1:2]}\n"
+    descriptor, path = tempfile.mkstemp(prefix="autoresearch-bug-", suffix=".log")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(about + "".join(lines))
+    print(
+        f"error: a bug in autoresearch: {lines[-1].strip()}\nNothing recorded is lost. The log to "
+        f"report: {path}",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(3)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    tag: Annotated[
+        str | None, typer.Argument(help="The run's name; default: today, as apr19.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="One of several [tasks.NAME].")] = None,
+    rev: Annotated[
+        str | None, typer.Option("--from", help="The commit to start from; default HEAD.")
+    ] = None,
+    template: Annotated[str | None, typer.Option("--template", help="gpt or none.")] = None,
+) -> None:
+    """Make a lab in an empty folder, and a run in a lab."""
+    from autoresearch import scaffold
+    from autoresearch.console import say
+
+    scaffold.init(Path.cwd(), tag, task, rev, template, say)
+
+
+@app.command()
+def prepare(
+    source: Annotated[str | None, typer.Option(help="stdlib, or a file or folder of text.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="How many shards of the source.")
+    ] = None,
+) -> None:
+    """Make data and tokenizer, once, into the cache."""
+    from autoresearch.paths import cache_dir
+
+    command = [sys.executable, "-m", "autoresearch.harness", "prepare", "--cache", str(cache_dir())]
+    command += ["--source", source] if source else []
+    command += ["--shards", str(shards)] if shards else []
+    raise typer.Exit(subprocess.run(command).returncode)
+
+
+@app.command()
+def doctor(as_json: JSON = False) -> None:
+    """What this machine can do, and the command that mends what it can't."""
+    from rich.console import Console
+
+    from autoresearch import doctor as doctor_
+    from autoresearch.lab import Lab
+
+    try:
+        lab = Lab.here()
+    except LabError:
+        lab = None
+    checks = doctor_.checks(lab)
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        doctor_.render(checks, Console())
+
+
+@app.command()
+def baseline(
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Trials, for the metric's noise (not yet).")
+    ] = 1,
+    tag: Tag = None,
+) -> None:
+    """Measure experiment 0: the incumbent as it is."""
+    if repeats > 1:
+        raise NotYetError(f"--repeats {repeats} is not yet supported; 1 is")
+    from autoresearch import compose
+
+    compose.baseline(tag)
+
+
+@app.command()
+def run(
+    most: Annotated[
+        int | None, typer.Option("--max", min=0, help="Experiments of this call; 0: no limit.")
+    ] = None,
+    hours: Annotated[float | None, typer.Option(min=0, help="Hours of this call.")] = None,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="Dollars of this call.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="Trials at once (not yet).")] = None,
+    researcher: Annotated[
+        str | None, typer.Option(help="anthropic, openai, command, knobs, scripted or auto.")
+    ] = None,
+    desc: Annotated[
+        str, typer.Option(help="Describes experiments that their researcher does not.")
+    ] = "",
+    allow_unsandboxed: Annotated[
+        bool,
+        typer.Option("--allow-unsandboxed", help="Say that trials without a sandbox are meant."),
+    ] = False,
+    tag: Tag = None,
+) -> None:
+    """The ratchet, until a limit or Ctrl-C; goes on where an earlier call stopped."""
+    if slots is not None and slots > 1:
+        raise NotYetError(f"--slots {slots} is not yet supported; 1 is")
+    from autoresearch import compose
+
+    compose.run(tag, most, hours, max_usd, researcher, desc, allow_unsandboxed)
+
+
+@app.command(name="try")
+def try_(
+    message: Annotated[str, typer.Option("-m", "--message", help="What the edits do.")],
+    rewind: Annotated[
+        bool, typer.Option("--rewind", help="Edits that lose make way for the incumbent.")
+    ] = False,
+    as_json: JSON = False,
+    tag: Tag = None,
+) -> None:
+    """Judge the edits in the checkout as one experiment."""
+    from autoresearch import compose
+
+    compose.attempt(tag, message, rewind, as_json)
+
+
+@app.command()
+def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
+    """May a candidate change what changed from REV to the working tree? Exit 1 where not."""
+    from autoresearch.console import say
+    from autoresearch.guard import Mutable, refusals
+    from autoresearch.lab import Lab
+    from autoresearch.workspace.checkout import Checkout
+
+    lab = Lab.here()
+    task = lab.task()
+    base = lab.repo.resolve(rev)
+    if base is None:
+        raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
+    edits = Checkout(lab.repo).edits(base)
+    tree = lab.repo.tree(base)
+    reasons = refusals(
+        edits,
+        Mutable.of(task.mutable, task.protected),
+        {path: mode for path, (mode, _) in tree.items()},
+        lambda path: lab.repo.blobs([tree[path][1]])[tree[path][1]],
+    )
+    for reason in reasons:
+        say(reason)
+    if reasons:
+        raise typer.Exit(1)
+    say(f"ok: {len(edits)} changed, all mutable" if edits else "ok: nothing changed")
+
+
+@app.command()
+def report(
+    kept_only: Annotated[bool, typer.Option("--kept-only", help="Kept experiments alone.")] = False,
+    top: Annotated[int | None, typer.Option(min=1, help="The best N.")] = None,
+    grep: Annotated[str, typer.Option(help="Descriptions with all these words.")] = "",
+    as_json: JSON = False,
+    plot: Annotated[Path | None, typer.Option(help="Write a progress plot, FILE.png.")] = None,
+    html: Annotated[Path | None, typer.Option(help="(not yet)")] = None,
+    file: Annotated[Path | None, typer.Option(help="Any results file of this format.")] = None,
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="With --file: higher is better.")
+    ] = False,
+    tag: Tag = None,
+) -> None:
+    """What the run found."""
+    if html is not None:
+        raise NotYetError("--html is not yet supported; --plot FILE.png is")
+    from autoresearch import telling
+
+    telling.report(kept_only, top, grep, as_json, plot, file, maximize, tag)
+
+
+@app.command()
+def status(tag: Tag = None) -> None:
+    """Where the run stands."""
+    from autoresearch import telling
+
+    telling.status(tag)
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Argument(min=0, help="The experiment.")], tag: Tag = None
+) -> None:
+    """One experiment: hypothesis, diff, metrics, log tail, verdict and why."""
+    from autoresearch import telling
+
+    telling.show(number, tag)

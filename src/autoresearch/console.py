@@ -1,0 +1,149 @@
+"""What a person sees of a run: a live display in a terminal, one plain line per event elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from autoresearch.config import Config
+from autoresearch.drive import Limits
+from autoresearch.ledger.results import number, one_line
+from autoresearch.ledger.state import State
+from autoresearch.records import Event, Experiment
+
+_STYLES = {"keep": "bold green", "discard": "dim", "crash": "red"}
+
+
+def watch(events: Iterable[Event], state: State, config: Config, limits: Limits) -> None:
+    """Show the events of a run as they come."""
+    console = Console()
+    if console.is_terminal and not console.is_dumb_terminal:
+        _Screen(console, state, config, limits).watch(events)
+    else:
+        for event in events:
+            for line in plain(event, config):
+                say(line)
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """One line, at once, whatever the terminal's encoding."""
+    file = file or sys.stdout
+    encoding = file.encoding or "utf-8"
+    print(line.encode(encoding, "replace").decode(encoding), file=file, flush=True)
+
+
+def plain(event: Event, config: Config) -> list[str]:
+    """An event as lines without colours; none for what moves on too fast for a log."""
+    mark = "" if event.number is None else f"#{event.number} "
+    text = one_line(event.text)
+    if event.kind == "verdict" and event.experiment is not None:
+        return [verdict(event.experiment, config)]
+    if event.kind == "start":
+        return [f"start: researcher {text}, {event.data['experiments']:.0f} experiments so far"]
+    if event.kind == "wait":
+        return [f"{mark}waiting {event.data['seconds']:.0f} s: {text}"]
+    if event.kind == "progress":
+        return []
+    words = {
+        "baseline": "baseline", "ask": "asking", "candidate": "trial", "refused": "refused",
+        "notice": "notice", "stop": "stop",
+    }  # fmt: skip
+    return [f"{mark}{words[event.kind]}: {text}"]
+
+
+def verdict(experiment: Experiment, config: Config) -> str:
+    """One line per verdict."""
+    metric = config.task.metric.name
+    value = ""
+    if experiment.value is not None:
+        value = f" {metric} {number(experiment.value, metric)}"
+    return (
+        f"#{experiment.number} {experiment.status}{value} ({one_line(experiment.reason)}): "
+        f"{one_line(experiment.description)}"
+    )
+
+
+class _Screen:
+    """The live display: what runs, how far it is, the best so far, counts, spend and time left."""
+
+    def __init__(self, console: Console, state: State, config: Config, limits: Limits) -> None:
+        self._console, self._state, self._config, self._limits = console, state, config, limits
+        self._began = time.monotonic()
+        self._rows_before = len(state.experiments)
+        self._doing = Text("starting")
+        self._fraction: float | None = None
+        self._seconds = 0.0
+
+    def watch(self, events: Iterable[Event]) -> None:
+        with Live(
+            self._render(), console=self._console, auto_refresh=False, transient=True
+        ) as live:
+            for event in events:
+                self._take(event)
+                live.update(self._render(), refresh=True)
+
+    def _take(self, event: Event) -> None:
+        mark = "" if event.number is None else f"#{event.number} "
+        if event.kind == "progress":
+            self._fraction, self._seconds = event.data["fraction"], event.data["seconds"]
+            return
+        self._fraction = None
+        if event.kind in ("ask", "candidate", "baseline"):
+            words = {"ask": f"asking {event.text}"}.get(event.kind, event.text)
+            self._doing = Text(mark + one_line(words), overflow="ellipsis", no_wrap=True)
+            return
+        style = _STYLES.get(event.experiment.status, "") if event.experiment else "yellow"
+        for line in plain(event, self._config):
+            shown = Text(line, style=style, overflow="ellipsis", no_wrap=event.kind == "verdict")
+            self._console.print(shown)
+
+    def _render(self) -> Group:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True)
+        if self._fraction is not None:
+            bar = ProgressBar(
+                total=1.0, completed=self._fraction, width=min(40, self._console.width - 30)
+            )
+            grid.add_row(bar, f"{100 * self._fraction:3.0f} %  {_clock(self._seconds)}")
+        return Group(self._doing, grid, Text(self._facts(), overflow="ellipsis", no_wrap=True))
+
+    def _facts(self) -> str:
+        state, metric = self._state, self._config.task.metric.name
+        counts = dict.fromkeys(_STYLES, 0)
+        for experiment in state.experiments[1:]:
+            counts[experiment.status] += 1
+        best = state.incumbent.value if state.incumbent else None
+        parts = [
+            f"best {number(best, metric) if best is not None else '-'}",
+            f"{counts['keep']} kept {counts['discard']} discarded {counts['crash']} crashed",
+        ]
+        if state.usd:
+            parts.append(f"${state.usd:.2f}")
+        parts.append(self._left())
+        return " · ".join(part for part in parts if part)
+
+    def _left(self) -> str:
+        """The time that is left: by the limit of hours, else by the pace of this call's experiments."""
+        spent = time.monotonic() - self._began
+        if self._limits.hours:
+            return f"{_clock(max(0.0, self._limits.hours * 3600 - spent))} left"
+        done = len(self._state.experiments) - self._rows_before
+        most = self._limits.experiments
+        if most and done:
+            return f"{done}/{most}, {_clock(spent / done * max(0, most - done))} left"
+        return _clock(spent)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,123 @@
+"""A run, open for driving: its journal and state, and what keeps refs, branch and files in line with them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from autoresearch.config import Config
+from autoresearch.errors import LabError
+from autoresearch.guard import Mutable
+from autoresearch.lab import Lab
+from autoresearch.ledger.files import Files
+from autoresearch.ledger.journal import Journal
+from autoresearch.ledger.state import State
+from autoresearch.paths import RunPaths, branch_ref, candidate_ref
+from autoresearch.records import Event, Experiment
+from autoresearch.runners.base import Runner
+from autoresearch.workspace.checkout import Checkout, moved_by_hand
+from autoresearch.workspace.worktree import Worktree
+
+Events = Generator[Event, None, None]
+
+
+class Run:
+    """One run of a lab. Hold the lab's lock for the tag while there is one."""
+
+    def __init__(
+        self, lab: Lab, tag: str, config: Config, now: Callable[[], float] = time.time
+    ) -> None:
+        task = config.task
+        self.tag, self.config, self.now = tag, config, now
+        self.repo = lab.repo
+        self.ref = branch_ref(tag)
+        self.paths: RunPaths = lab.paths(tag)
+        self.journal = Journal(self.paths.journal)
+        self.state = State.of(self.journal.records)
+        self.files = Files(self.paths, self.repo.root, config.results_name, task.metric.name)
+        self.checkout = Checkout(self.repo)
+        self.worktree = Worktree(
+            self.repo,
+            self.paths.worktree,
+            tuple(task.inputs),
+            tuple(task.caches),
+            tuple(task.fresh),
+        )
+        self.rules = Mutable.of(task.mutable, task.protected)
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Journal a record, durably, and fold it into the state."""
+        self.state.add(self.journal.append(kind, at=self.now(), **fields))
+
+    @property
+    def incumbent(self) -> Experiment:
+        """The last kept experiment; a run has a baseline before anything is asked."""
+        assert self.state.incumbent is not None
+        return self.state.incumbent
+
+    def recover(self, runner: Runner) -> Events:
+        """Bring everything in line with the journal, after a kill, a power cut or a person."""
+        self.clean_up(runner)
+        there = self.repo.refs(f"refs/autoresearch/{self.tag}")
+        for experiment in self.state.experiments:
+            ref = candidate_ref(self.tag, experiment.number)
+            if there.get(ref) != experiment.commit:
+                self.repo.set_ref(ref, experiment.commit, there.get(ref))
+        self._refuse_other_task()
+        yield from self.settle()
+        self.files.rebuild(self.state, lambda e: self.repo.patch(e.parent, e.commit))
+
+    def clean_up(self, runner: Runner) -> None:
+        """End what a killed supervisor left running, and remove the locks it left lying."""
+        pending = self.state.open
+        if pending is not None and pending.trial is not None:
+            identity = pending.trial["identity"]
+            runner.clean_up(identity)
+            if identity["scratch"]:
+                shutil.rmtree(identity["scratch"], ignore_errors=True)
+        self.repo.drop_ref_locks(self.ref, f"refs/autoresearch/{self.tag}")
+        if self.paths.moving.exists():
+            self.checkout.drop_locks(self.ref, self.paths.moving.stat().st_mtime)
+
+    def _refuse_other_task(self) -> None:
+        """Results compare as long as what is measured stays as it was at the baseline."""
+        frozen, now = self.state.frozen, self.measured()
+        if frozen is not None and frozen != now:
+            changed = ", ".join(f"task.{key}" for key in now if frozen.get(key) != now[key])
+            raise LabError(
+                f"autoresearch.toml: {changed} changed since the baseline of {self.tag}, and results "
+                "would not compare; put it back, or start another run: autoresearch init TAG"
+            )
+
+    def measured(self) -> dict[str, Any]:
+        """The part of the task that results hang on, fixed by the baseline."""
+        task = self.config.task
+        return {
+            "command": task.command, "setup": task.setup, "inputs": task.inputs,
+            "metric": task.metric.model_dump(exclude={"memory"}),
+        }  # fmt: skip
+
+    def settle(self) -> Events:
+        """Refs, branch, checkout and files as the journal has them."""
+        for text in self.files.write_tables(self.state):
+            yield Event("notice", text)
+        tip, incumbent = self.repo.resolve(self.ref), self.state.incumbent
+        if incumbent is None:
+            if tip is None:
+                self.repo.set_ref(self.ref, self.state.base)
+        elif tip is None:
+            self.repo.set_ref(self.ref, incumbent.commit)
+        elif tip != incumbent.commit:
+            if tip not in self.state.kept:
+                raise moved_by_hand(self.repo, self.ref, incumbent.commit)
+            self.paths.moving.touch()
+            for text in self.checkout.advance(self.ref, tip, incumbent.commit):
+                yield Event("notice", text)
+        self.paths.moving.unlink(missing_ok=True)
+
+    def moved_by_hand(self) -> bool:
+        """Whether a person has committed on the run's branch since the last keep."""
+        tip = self.repo.resolve(self.ref)
+        return tip is not None and tip not in self.state.kept

@@ -1,0 +1,236 @@
+"""`init`: a lab out of an empty folder, and a run out of a lab."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+from autoresearch import __version__, config
+from autoresearch.config import Config
+from autoresearch.errors import LabError, UsageError
+from autoresearch.guard import Mutable
+from autoresearch.lab import STARTER, Lab, no_config
+from autoresearch.ledger.files import Files, exclude
+from autoresearch.ledger.journal import Journal
+from autoresearch.ledger.state import State
+from autoresearch.paths import CHARTER, CONFIG, branch_ref
+from autoresearch.workspace.checkout import Checkout
+from autoresearch.workspace.git import GitError, git, text
+from autoresearch.workspace.repository import Repository
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_TEMPLATE = {"train.py": "train.py", CHARTER: CHARTER, CONFIG: CONFIG, ".gitignore": "gitignore"}
+_CHARTER = "# What this lab is after\n\nSay here what a researcher should know: goal, what is frozen, hints.\n"
+Say = Callable[[str], None]
+
+
+def today() -> str:
+    """Today as a tag: apr19, mar5."""
+    now = time.localtime()
+    return f"{_MONTHS[now.tm_mon - 1]}{now.tm_mday}"
+
+
+def init(
+    folder: Path, tag: str | None, task: str | None, rev: str | None, template: str | None, say: Say
+) -> None:
+    """Make a lab where the folder is empty, then a run; `say` gets the few lines that are told."""
+    files = dict(_files(template or "gpt"))
+    if _is_empty(folder, files):
+        if rev is not None:
+            raise UsageError(f"--from {rev}: an empty folder has no revisions; leave it out")
+        _make_lab(folder, files, say)
+    elif not _in_repository(folder):
+        raise LabError(
+            f"{folder} is not empty, and in no git repository. Make a lab in an empty folder, or, to "
+            f"make this one a lab: git init, write {CONFIG}, git add and commit, then autoresearch init"
+        )
+    lab = Lab(Repository.discover(folder))
+    root = lab.repo.root
+    if template == "none" and not (root / CONFIG).exists():
+        (root / CONFIG).write_text(STARTER)
+        say(
+            f"wrote {root / CONFIG}, a start: edit it, then git add {CONFIG} && git commit, and autoresearch init"
+        )
+        return
+    _make_run(lab, tag, task, rev, say)
+
+
+# -- a lab ------------------------------------------------------------------------------------
+
+
+def _files(template: str) -> Iterator[tuple[str, bytes]]:
+    if template == "none":
+        yield from ((CONFIG, STARTER.encode()), (CHARTER, _CHARTER.encode()))
+        return
+    if template != "gpt":
+        raise UsageError(f"--template {template}: there are gpt and none")
+    folder = resources.files("autoresearch") / "template"
+    for name, source in _TEMPLATE.items():
+        yield name, (folder / source).read_bytes()
+
+
+def _is_empty(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether a folder is empty, or holds what an earlier call that was killed left of a lab."""
+    for entry in folder.iterdir():
+        if entry.name == ".git":
+            if Repository.discover(folder).resolve("HEAD") is not None:
+                return False
+        elif not entry.is_file() or not files.get(entry.name, b"").startswith(entry.read_bytes()):
+            return False
+    return not _inside_git_folder(folder)
+
+
+def _inside_git_folder(folder: Path) -> bool:
+    try:
+        return text(folder, "rev-parse", "--is-inside-git-dir") == "true"
+    except GitError:
+        return False
+
+
+def _in_repository(folder: Path) -> bool:
+    try:
+        git(folder, "rev-parse", "--git-dir")
+    except GitError as fault:
+        if "not a git repository" in fault.output:
+            return False
+    return True
+
+
+def _make_lab(folder: Path, files: dict[str, bytes], say: Say) -> None:
+    if not (folder / ".git").exists():
+        if _in_repository(folder):
+            outer = Repository.discover(folder)
+            say(f"inside the repository {outer.root}: the lab gets a repository of its own")
+        git(folder, "init", "-q", "--template=")
+    repo = Repository.discover(folder)
+    _identity(repo, say)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    git(folder, "add", "--", *files)
+    git(folder, "commit", "-q", "-m", "A lab, from the template of autoresearch")
+    say(f"made a lab in {folder}: {', '.join(files)}")
+
+
+def _identity(repo: Repository, say: Say) -> None:
+    if repo.has_identity():
+        return
+    git(repo.root, "config", "user.name", "autoresearch")
+    git(repo.root, "config", "user.email", "autoresearch@localhost")
+    say(
+        "git knows no name to commit with: set autoresearch <autoresearch@localhost> for this "
+        "repository (git config user.name and user.email change it)"
+    )
+
+
+# -- a run ------------------------------------------------------------------------------------
+
+
+def _make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say: Say) -> None:
+    repo = lab.repo
+    base = repo.resolve(rev or "HEAD")
+    if base is None:
+        if rev is not None:
+            raise LabError(
+                f"--from {rev}: there is no such commit; git log --oneline --all shows them"
+            )
+        raise LabError(
+            f"{repo.root} has no commit yet; git add and commit what the run starts from"
+        )
+    settings = _settings(lab, base, task)
+    tag = _tag(repo, tag)
+    rules = Mutable.of(settings.task.mutable, settings.task.protected)
+    _refuse_edits(repo, rules)
+    _identity(repo, say)
+    _refuse_taken(lab, tag)
+    with lab.locked(tag):
+        journal = Journal(lab.paths(tag).journal)
+        state = State.of(journal.records)
+        if not state.tag:
+            state.add(
+                journal.append(
+                    "run", tag=tag, base=base, task=settings.task_name, at=time.time(),
+                    version=__version__,
+                )
+            )  # fmt: skip
+        repo.set_ref(branch_ref(tag), base)
+        exclude(repo.exclude_file)
+        files = Files(lab.paths(tag), repo.root, settings.results_name, settings.task.metric.name)
+        for notice in files.write_tables(state):
+            say(notice)
+        journal.close()
+    lab.remember(tag)
+    _tell(lab, tag, base, settings, rules, say)
+
+
+def _settings(lab: Lab, base: str, task: str | None) -> Config:
+    """The configuration at the run's base; uncommitted, missing and broken ones are told apart."""
+    tree = lab.repo.tree(base)
+    if CONFIG not in tree:
+        if (lab.repo.root / CONFIG).exists():
+            raise LabError(
+                f"{CONFIG} is not committed: git add {CONFIG} && git commit, then autoresearch init"
+            )
+        raise LabError(no_config(lab.repo.root))
+    blob = tree[CONFIG][1]
+    return config.parse(lab.repo.blobs([blob])[blob], CONFIG, task)
+
+
+def _tag(repo: Repository, tag: str | None) -> str:
+    tag = today() if tag is None else tag
+    if not repo.valid_branch(tag):
+        raise UsageError(
+            f"{tag!r} is no name for a branch: one word of letters, digits, - and _, such as {today()}"
+        )
+    return tag
+
+
+def _refuse_edits(repo: Repository, rules: Mutable) -> None:
+    head = repo.resolve("HEAD")
+    assert head is not None
+    dirty = [
+        edit.path
+        for edit in Checkout(repo).edits(head)
+        if edit.path == CONFIG or rules.names(edit.path)
+    ]
+    if dirty:
+        raise LabError(
+            f"uncommitted edits of {', '.join(dirty[:5])}: a run starts from a commit; git commit "
+            "them, or git stash them, and call autoresearch init again"
+        )
+
+
+def _refuse_taken(lab: Lab, tag: str) -> None:
+    ref = branch_ref(tag)
+    started = lab.paths(tag).journal.exists() and lab.state(tag).experiments
+    if lab.repo.resolve(ref) is not None or started:
+        raise LabError(
+            f"the run {tag} exists already (branch autoresearch/{tag}); go on with it: autoresearch "
+            f"run --tag {tag}; or choose another tag: autoresearch init TAG"
+        )
+
+
+def _tell(lab: Lab, tag: str, base: str, settings: Config, rules: Mutable, say: Say) -> None:
+    """A few lines: what was found, and what comes next."""
+    repo, task = lab.repo, settings.task
+    here = (repo.head_branch() or f"detached at {base[:7]}").removeprefix("refs/heads/")
+    better = "lower" if task.metric.direction == "minimize" else "higher"
+    mutable = [path for path in repo.tree(base) if rules.names(path)]
+    say(f"run {tag}: branch autoresearch/{tag} at {base[:7]}; the checkout stays on {here}")
+    say(
+        f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s; {task.metric.name}, {better} is better"
+    )
+    say(
+        f"mutable: {', '.join(mutable[:5]) or 'nothing that exists'}"
+        + (" ..." if len(mutable) > 5 else "")
+    )
+    harness = any(
+        b"autoresearch.harness" in blob
+        for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()
+    )
+    say(
+        "next: "
+        + ("autoresearch prepare (data, once), then " if harness else "")
+        + "autoresearch run"
+    )
