@@ -216,9 +216,8 @@ class Ratchet:
             ref = candidate_ref(self.run.tag, candidate.number)
             self.run.repo.set_ref(ref, candidate.commit, self.run.repo.resolve(ref))
         self.run.note("candidate", n=candidate.number, by=by, **fields)
-        self.run.files.write_candidate(
-            candidate, self.run.repo.patch(candidate.parent, candidate.commit)
-        )
+        patch = self.run.repo.patch(candidate.parent, candidate.commit)
+        self.run.files.write_patch(candidate.number, patch)
         self.run.files.write_tables(self.run.state)
         return candidate
 

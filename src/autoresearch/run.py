@@ -67,7 +67,7 @@ class Run:
                 self.repo.set_ref(ref, experiment.commit, there.get(ref))
         self._refuse_other_task()
         yield from self.settle()
-        self.files.rebuild(self.state, lambda e: self.repo.patch(e.parent, e.commit))
+        self.files.rebuild(self.state, self.repo.patch)
 
     def clean_up(self, runner: Runner) -> None:
         """End what a killed supervisor left running, and remove the locks it left lying."""

@@ -11,7 +11,7 @@ from autoresearch.ledger import results
 from autoresearch.ledger.state import State
 from autoresearch.metrics import printable
 from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
-from autoresearch.records import Candidate, Experiment
+from autoresearch.records import Experiment
 
 _EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}")
 _LOG_PART = 1 << 20
@@ -26,19 +26,31 @@ class Files:
         self._name = results_name
         self._metric = metric
 
-    def rebuild(self, state: State, patch: Callable[[Experiment], bytes]) -> list[str]:
-        """Write all that is missing or behind; notices of files that had to make way."""
+    def rebuild(self, state: State, patch: Callable[[str, str], bytes]) -> None:
+        """Write what is missing of the experiments' files; patch: the diff between two commits.
+
+        A trial's log can't be made again: it is on disk before its result is recorded.
+        """
+        for torn in (self._paths.state / "experiments").glob("*/*.tmp"):
+            torn.unlink()
+        answers = list(state.answers)
+        if state.open is not None and state.open.candidate is not None:
+            candidate = state.open.candidate
+            self._patch(candidate.number, candidate.parent, candidate.commit, patch)
+            answers += [(candidate.number, answer.text) for answer in state.open.answers[-1:]]
         for experiment in state.experiments:
-            folder = self._paths.experiment(experiment.number)
-            if not (folder / "record.json").exists():
+            self._patch(experiment.number, experiment.parent, experiment.commit, patch)
+            if not (self._paths.experiment(experiment.number) / "record.json").exists():
                 self.write_result(experiment)
-            if not (folder / "candidate.patch").exists():
-                write_durably(folder / "candidate.patch", patch(experiment))
-        for number, answer in state.answers:
-            path = self._paths.experiment(number) / "answer.txt"
-            if not path.exists():
-                write_durably(path, _bytes(answer))
-        return self.write_tables(state)
+        for number, answer in answers:
+            if not (self._paths.experiment(number) / "answer.txt").exists():
+                self.write_answer(number, answer)
+
+    def _patch(
+        self, number: int, parent: str, commit: str, patch: Callable[[str, str], bytes]
+    ) -> None:
+        if not (self._paths.experiment(number) / "candidate.patch").exists():
+            self._write(number, "candidate.patch", patch(parent, commit))
 
     def write_tables(self, state: State) -> list[str]:
         """results.tsv and musings.md, with the journal and in the checkout."""
@@ -107,8 +119,8 @@ class Files:
     def write_answer(self, number: int, answer: str) -> None:
         self._write(number, "answer.txt", _bytes(answer))
 
-    def write_candidate(self, candidate: Candidate, patch: bytes) -> None:
-        self._write(candidate.number, "candidate.patch", patch)
+    def write_patch(self, number: int, patch: bytes) -> None:
+        self._write(number, "candidate.patch", patch)
 
     def write_log(self, number: int) -> None:
         """Fold and cap the trial's log, and keep it."""

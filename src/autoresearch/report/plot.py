@@ -17,6 +17,7 @@ from autoresearch.report.table import number, plain
 
 _INCHES, _DPI = (12.0, 7.0), 100  # 1200 x 700 pixels
 _LABELS, _LABEL_CHARS = 14, 30
+_Marks = tuple[list[Step], str, dict[str, Any]]  # where, what they are, how they look
 _ANGLE, _LABEL_GAP_PX = 60.0, 13.0
 
 
@@ -78,23 +79,27 @@ def _points(axes: Any, summary: Summary) -> None:
     near = [s for s in lost if min(low, marks) <= _value(s) <= max(high, marks)]
     far = [s for s in lost if s not in near]
     crashes = [s for s in summary.steps if s.entry.status == "crash"]
-    for steps, label, style in (
+    dots: tuple[_Marks, ...] = (
         (near, "discarded", {"s": 16, "color": "0.72"}),
         (keeps, "kept", {"s": 52, "color": "tab:green", "edgecolor": "white", "zorder": 4}),
-    ):
+    )
+    for steps, label, style in dots:
         if steps:
-            axes.scatter([s.number for s in steps], [_value(s) for s in steps], label=label, **style)
+            spots = [s.number for s in steps], [_value(s) for s in steps]
+            axes.scatter(*spots, label=label, **style)
     edge = "^" if summary.direction == "minimize" else "v"
-    for steps, label, style in (
-        (far, "discarded, off the scale", {"marker": edge, "facecolor": "none", "edgecolor": "0.6"}),
+    off_scale: tuple[_Marks, ...] = (
+        (far, "discarded, off the scale", {"marker": edge, "color": "0.6"}),
         (crashes, "crashed", {"marker": "x", "color": "tab:red"}),
-    ):
+    )
+    for steps, label, style in off_scale:
         if steps:
             spots = [s.number for s in steps], [marks] * len(steps)
             axes.scatter(*spots, s=30, label=label, zorder=5, **style)
     line = [(s.number, s.best) for s in summary.steps if s.best is not None]
-    axes.step(*zip(*line, strict=True), where="post", color="tab:green", lw=1.6, label="best so far")
-    axes.legend(loc="upper right" if summary.direction == "minimize" else "lower right")
+    best = {"where": "post", "color": "tab:green", "lw": 1.6, "label": "best so far"}
+    axes.step(*zip(*line, strict=True), **best)
+    axes.figure.legend(loc="outside lower center", ncols=5, frameon=False)
     _labels(axes, summary)
 
 
@@ -113,7 +118,7 @@ def _scale(summary: Summary) -> tuple[float, float, float]:
     span = first - best
     end = min(max(first, usual), first + span) if span else max(first, usual)
     span = (end - best) or abs(best) * 0.01 or 1.0
-    low, high, marks = best - 0.42 * span, end + 0.14 * span, end + 0.11 * span
+    low, high, marks = best - 0.5 * span, end + 0.14 * span, end + 0.11 * span
     return (low, high, marks) if sign > 0 else (-high, -low, -marks)
 
 

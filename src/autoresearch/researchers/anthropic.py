@@ -13,7 +13,7 @@ from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prompt import SYSTEM
 from autoresearch.researchers.wire import count, table
 
-DEFAULT_MODEL = "claude-sonnet-4-5"
+DEFAULT_MODEL = "claude-sonnet-5-5"
 KEY_NAME = "ANTHROPIC_API_KEY"
 MAX_TOKENS = 32_000
 

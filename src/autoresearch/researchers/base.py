@@ -20,10 +20,8 @@ class Brief:
     files: mutable text files of the incumbent, path to bytes. frozen: lines that name the files
     which can't be changed and their interface. tree: every path of the incumbent. baseline_files:
     the mutable files at experiment 0 (the tuner's ranges hang on them). experiments: all rows so
-    far, oldest first, the baseline included. candidates: the mutable files of each experiment that
-    is not the baseline are read by number through the ratchet (see knobs). refusals: what was
-    wrong with the proposals since the last experiment, oldest first. log_tail: the last trial's
-    log, folded and bounded.
+    far, oldest first, the baseline included. refusals: what was wrong with the proposals since the
+    last experiment, oldest first. log_tail: the last trial's log, folded and bounded.
     """
 
     number: int

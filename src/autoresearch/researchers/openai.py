@@ -13,7 +13,7 @@ from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prompt import SYSTEM
 from autoresearch.researchers.wire import count, table
 
-DEFAULT_MODEL = "gpt-5"
+DEFAULT_MODEL = "gpt-6.1-sol"
 KEY_NAME = "OPENAI_API_KEY"
 
 

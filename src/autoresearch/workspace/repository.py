@@ -214,7 +214,8 @@ class Repository:
                 mode = edit.mode or before.get(edit.path, ("100644", ""))[0]
                 blob = self.write_blob(edit.content)
                 lines.append(f"{mode} {blob}\t".encode() + os.fsencode(edit.path))
-        index.unlink(missing_ok=True)
+        for left in (index, index.with_name(f"{index.name}.lock")):  # of a commit that was cut off
+            left.unlink(missing_ok=True)
         env = {"GIT_INDEX_FILE": str(index)}
         git(self.root, "read-tree", parent, env=env)
         git(

@@ -1,0 +1,93 @@
+"""The machine: Python, git, memory, disk, sandbox, Slurm."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from autoresearch.doctor.check import Check, State, output, why
+from autoresearch.paths import cache_dir
+
+_GIT = (2, 36)
+_DISK_GB, _RAM_GB = 2.0, 2.0
+
+
+def python() -> Check:
+    return Check("python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def git() -> Check:
+    mend = "install git 2.36 or newer"
+    try:
+        said = output(["git", "--version"], 10)
+    except (OSError, subprocess.SubprocessError) as fault:
+        return Check("git", "missing", f"git can't be run: {why(fault)}", mend)
+    number = re.search(r"(\d+)\.(\d+)(\.\d+)*", said)
+    if number is None:
+        return Check("git", "missing", f"git says no version: {said[:60]!r}", mend)
+    if (int(number[1]), int(number[2])) < _GIT:
+        return Check("git", "missing", f"{number[0]} is too old (core.fsync, hook run)", mend)
+    return Check("git", "ok", number[0])
+
+
+def platform() -> Check:
+    system = os.uname()
+    name = f"{system.sysname} {system.release} {system.machine}"
+    if sys.platform.startswith("linux"):
+        return Check("platform", "ok", name)
+    if sys.platform == "darwin":
+        text = f"{name}: no subreaper, so a process that leaves a trial's session may outlive it"
+        return Check("platform", "degraded", text, "run on Linux for kills that are verified")
+    return Check("platform", "missing", f"{name} is not supported", "run on Linux or macOS")
+
+
+def memory() -> Check:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    free, text = total, f"{total:.1f} GB of RAM"
+    try:
+        line = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    except OSError:
+        line = None
+    if line:
+        free = int(line[1]) / 2**20
+        text += f", {free:.1f} GB of it available"
+    if free < _RAM_GB:
+        return Check("memory", "degraded", text, "stop what else runs on this machine")
+    return Check("memory", "ok", text)
+
+
+def disks(root: Path) -> list[Check]:
+    found = []
+    for place, folder in (("lab", root), ("cache", cache_dir())):
+        there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
+        mend = "free some space there" + (", or set AUTORESEARCH_CACHE" if place == "cache" else "")
+        try:
+            free = shutil.disk_usage(there).free / 1e9
+        except OSError as fault:
+            found.append(Check("disk", "missing", f"{place} {folder}: {why(fault)}", mend))
+            continue
+        text = f"{free:.0f} GB free for the {place}, {folder}"
+        state: State = "ok" if free >= _DISK_GB else "degraded"
+        found.append(Check("disk", state, text, "" if state == "ok" else mend))
+    return found
+
+
+def sandbox(setting: str) -> Check:
+    text = "none in this release: trials run as you, and may read and write what you may"
+    if setting == "none":
+        return Check(
+            "sandbox", "degraded", f'{text}; runner.sandbox = "none" says that this is meant'
+        )
+    mend = "run as a user of its own or in a container; --allow-unsandboxed says that this is meant"
+    return Check("sandbox", "missing", text, mend)
+
+
+def slurm() -> Check:
+    if shutil.which("sbatch") is None:
+        return Check("Slurm", "ok", "not here, and not needed")
+    text = "sbatch is here; this release runs trials on this machine alone"
+    return Check("Slurm", "degraded", text)

@@ -1,0 +1,109 @@
+"""Training: what a trial's own Python can load and use. torch is loaded in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from autoresearch.config import TaskConfig
+from autoresearch.doctor.check import Check, output, which, why
+from autoresearch.paths import cache_dir
+from autoresearch.runners.environment import trial_environment
+
+_PROBE = Path(__file__).with_name("probe.py")
+_PROBE_TIMEOUT_S = 60
+
+
+def training(task: TaskConfig, root: Path) -> list[Check]:
+    """Packages, GPU and attention, as the Python that trials run with finds them."""
+    program = task.command[0]
+    if not re.fullmatch(r"(.*/)?(python|pypy)[\d.]*", program):
+        text = f"not looked at: {program} is no Python"
+        return [Check("training", "ok", text), _gpu(None), Check("attention", "ok", text)]
+    python = which(program, root) or sys.executable
+    mend = f"{shlex.quote(python)} -m pip install 'autoresearch[train]'"
+    try:
+        seen = _probe(python, task)
+    except (OSError, subprocess.SubprocessError, ValueError) as fault:
+        text = f"{python}: {why(fault)}"
+        unknown = "not known: see training"
+        return [
+            Check("training", "missing", text, mend),
+            Check("GPU", "degraded", unknown),
+            Check("attention", "degraded", unknown),
+        ]
+    packages: dict[str, str | None] = seen["packages"]
+    missing = [name for name, version in packages.items() if version is None]
+    have = ", ".join(f"{name} {v}".strip() for name, v in packages.items() if v is not None)
+    text = f"{python} ({seen['python']}) has {have or 'none of the packages'}"
+    if not missing:
+        return [Check("training", "ok", text), _gpu(seen), _attention(seen)]
+    text += f"; not {', '.join(missing)}, which the template needs"
+    return [Check("training", "missing", text, mend), _gpu(seen), _attention(seen)]
+
+
+def _probe(python: str, task: TaskConfig) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        env = trial_environment(os.environ, 0, folder, cache_dir(), task.env_pass)
+        source = _PROBE.read_text(encoding="utf-8")
+        said = output([python, "-c", source], _PROBE_TIMEOUT_S, folder, env)
+    seen = json.loads(said.strip().splitlines()[-1] if said.strip() else "null")
+    if not isinstance(seen, dict):
+        raise ValueError("it answered nothing")
+    return seen
+
+
+def _gpu(seen: dict[str, Any] | None) -> Check:
+    cores = f"trials run on the CPU, {_cores()} cores"
+    if seen is None or "gpus" not in seen:
+        return Check("GPU", "degraded", f"not known without torch; {cores}")
+    if not seen["gpus"]:
+        if shutil.which("nvidia-smi"):
+            text = f"torch sees none, though nvidia-smi is here; {cores}"
+            return Check("GPU", "degraded", text, "install a torch that is built for this driver")
+        return Check("GPU", "degraded", f"none; {cores}")
+    cards = [f"{card['name']}, {card['memory_gb']:.0f} GB" for card in seen["gpus"]]
+    return Check("GPU", "ok", "; ".join(cards))
+
+
+def _attention(seen: dict[str, Any]) -> Check:
+    found = seen.get("attention")
+    if found is None:
+        return Check("attention", "degraded", "not known without torch")
+    return Check("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
+
+
+def _cores() -> int:
+    if sys.platform.startswith("linux"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def data() -> Check:
+    """What `prepare` left: a file `current` that names a folder with a manifest."""
+    cache = cache_dir()
+    try:
+        folder = cache / (cache / "current").read_text(encoding="utf-8").strip()
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        gone = [name for name in manifest["digests"] if not (folder / name).is_file()]
+        text = (
+            f"{folder}: source {manifest['source']}, {manifest['train_rows']} training rows, "
+            f"fingerprint {manifest['fingerprint']}"
+        )
+    except FileNotFoundError:
+        text = f"nothing is prepared in {cache} (the template needs it)"
+        return Check("data", "missing", text, "autoresearch prepare")
+    except (OSError, ValueError, LookupError, TypeError) as fault:
+        return Check("data", "missing", f"{cache}: {why(fault)}", "autoresearch prepare")
+    if gone:
+        return Check("data", "missing", f"{folder} lost {', '.join(gone)}", "autoresearch prepare")
+    return Check("data", "ok", text)

@@ -1,0 +1,336 @@
+"""autoresearch.toml: the contract's example and its defaults, and what every fault is answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoresearch.config import parse
+from autoresearch.errors import NotYetError, UsageError
+
+# The contract's example, every key with its default.
+EXAMPLE = """\
+[task]
+command   = ["python", "train.py"]
+setup     = []
+mutable   = ["train.py"]
+protected = []
+inputs    = []
+caches    = []
+fresh     = []
+timeout_s = 600
+env_pass  = []
+exam      = ""
+evaluate  = []
+
+[task.metric]
+name      = "val_bpb"
+direction = "minimize"
+memory    = "peak_vram_mb"
+
+[researcher]
+kind  = "auto"
+model = ""
+base_url = ""
+key_env = ""
+retry_hours = 6
+command = []
+timeout_s = 1800
+
+[keep]
+rule = "strict"
+
+[budget]
+experiments = 0
+hours = 0
+usd = 0
+consecutive_failures = 20
+
+[runner]
+kind     = "local"
+slots    = 1
+sandbox  = "auto"
+readable = []
+"""
+SMALLEST = '[task]\ncommand = ["python", "train.py"]\nmutable = ["train.py"]\n'
+
+
+def task(line: str) -> str:
+    """A smallest file with one more line in [task]."""
+    return SMALLEST + line + "\n"
+
+
+def without(key: str) -> str:
+    return "".join(line for line in SMALLEST.splitlines(True) if not line.startswith(key))
+
+
+def replaced(key: str, value: str) -> str:
+    return without(key) + f"{key} = {value}\n"
+
+
+def section(name: str, line: str) -> str:
+    return f"{SMALLEST}[{name}]\n{line}\n"
+
+
+def test_the_example_is_all_defaults() -> None:
+    assert parse(EXAMPLE.encode()) == parse(SMALLEST.encode())
+
+
+def test_the_defaults() -> None:
+    config = parse(SMALLEST.encode())
+    assert config.model_dump() == {
+        "task": {
+            "command": ["python", "train.py"],
+            "setup": [],
+            "mutable": ["train.py"],
+            "protected": [],
+            "inputs": [],
+            "caches": [],
+            "fresh": [],
+            "timeout_s": 600,
+            "env_pass": [],
+            "exam": "",
+            "evaluate": [],
+            "metric": {
+                "name": "val_bpb",
+                "direction": "minimize",
+                "memory": "peak_vram_mb",
+                "pattern": "",
+            },
+        },
+        "task_name": None,
+        "researcher": {
+            "kind": "auto",
+            "model": "",
+            "base_url": "",
+            "key_env": "",
+            "retry_hours": 6,
+            "command": [],
+            "timeout_s": 1800,
+        },
+        "keep": {"rule": "strict"},
+        "budget": {"experiments": 0, "hours": 0, "usd": 0, "consecutive_failures": 20},
+        "runner": {"kind": "local", "slots": 1, "sandbox": "auto", "readable": []},
+    }
+    assert config.results_name == "results.tsv"
+
+
+GOOD = [
+    task('mutable = ["*.py", "src/**", "!src/frozen.py", "model.py::Net.forward"]').replace(
+        'mutable = ["train.py"]\n', ""
+    ),
+    task('protected = ["train.py::evaluate", "train.py::Net.loss"]'),
+    task("timeout_s = 0.5"),
+    task('env_pass = ["HF_HOME", "_X1"]'),
+    task('inputs = ["data", "big/file.bin"]\ncaches = ["target/"]\nfresh = ["out/model.pt"]'),
+    task('setup = ["cargo", "build", "--release"]'),
+    section("task.metric", 'name = "loss"\ndirection = "maximize"\nmemory = ""'),
+    section("task.metric", "pattern = '''^score = (?P<value>\\S+)$'''"),
+    section("researcher", 'kind = "command"\ncommand = ["claude", "-p"]'),
+    section("researcher", 'base_url = "http://127.0.0.1:8000/v1"\nkey_env = "LOCAL_KEY"'),
+    section("researcher", "retry_hours = 0"),
+    section("budget", "experiments = 100\nhours = 8.5\nusd = 20\nconsecutive_failures = 0"),
+    section("runner", 'sandbox = "none"\nreadable = ["/data"]'),
+    SMALLEST.replace("\n", "\r\n"),
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_good(text: str) -> None:
+    parse(text.encode())
+
+
+# (what is wrong, the file's text, words that must stand in the message)
+BAD: list[tuple[str, str, tuple[str, ...]]] = [
+    # no TOML
+    ("open string", '[task]\ncommand = ["python\n', ("line 2",)),
+    ("no value", "[task]\ncommand =\n", ("line 2",)),
+    ("key twice", SMALLEST + 'mutable = ["a"]\n', ("line 4",)),
+    ("table twice", SMALLEST + "[task]\n", ("line 4",)),
+    ("yaml", "task:\n  command: python\n", ("line 1",)),
+    ("json", '{"task": 1}', ("line 1",)),
+    ("control character", SMALLEST + 'exam = "\x01"\n', ("line 4",)),
+    # the task's table
+    ("empty file", "", ("[task]", "command", "mutable")),
+    ("no task", "[keep]\nrule = 'strict'\n", ("[task]", "is missing")),
+    ("task is a number", "task = 3\n", ("task", "[task]")),
+    ("task is a list", "[[task]]\ncommand = ['a']\n", ("task", "[task]")),
+    ("both kinds", SMALLEST + "[tasks.a]\n", ("[task]", "[tasks.")),
+    ("tasks is a text", "tasks = 'a'\n", ("tasks", "[tasks.NAME]")),
+    ("tasks is empty", "[tasks]\n", ("tasks", "[tasks.NAME]")),
+    ("a task that is no table", "[tasks]\na = 1\n", ("tasks", "[tasks.NAME]")),
+    ("a task's name", '[tasks."a/b"]\ncommand = ["x"]\n', ("a/b", "letters")),
+    ("task_name is ours", "task_name = 'x'\n" + SMALLEST, ("task_name", "unknown key")),
+    # missing and unknown keys
+    ("no command", without("command"), ("task.command", "missing")),
+    ("no mutable", without("mutable"), ("task.mutable", "missing")),
+    ("unknown in task", task("timeout = 60"), ("task.timeout", "unknown key", "timeout_s")),
+    ("unknown table", SMALLEST + "[research]\n", ("research", "unknown key", "researcher")),
+    ("unknown in metric", section("task.metric", "nam = 1"), ("task.metric.nam", "direction")),
+    ("unknown in researcher", section("researcher", "api_key = 'x'"), ("researcher.api_key", "key_env")),
+    ("unknown in keep", section("keep", "rules = 'strict'"), ("keep.rules", "rule")),
+    ("unknown in budget", section("budget", "max = 1"), ("budget.max", "experiments")),
+    ("unknown in runner", section("runner", "slot = 1"), ("runner.slot", "slots")),
+    # the command
+    ("command is a text", replaced("command", '"python train.py"'), ("task.command", "list")),
+    ("command is empty", replaced("command", "[]"), ("task.command", "at least 1")),
+    ("an empty argument", replaced("command", '["python", ""]'), ("task.command.1", "non-empty")),
+    ("a number as argument", replaced("command", '["python", 3]'), ("task.command.1", "string")),
+    ("NUL in an argument", replaced("command", '["python", "\\u0000"]'), ("task.command.1",)),
+    ("setup is a text", task('setup = "make"'), ("task.setup", "list")),
+    # what may change
+    ("mutable is a text", replaced("mutable", '"train.py"'), ("task.mutable", "list")),
+    ("mutable is empty", replaced("mutable", "[]"), ("task.mutable", "at least 1")),
+    ("an empty pattern", replaced("mutable", '[""]'), ("task.mutable.0", "non-empty")),
+    ("out of the lab", replaced("mutable", '["../x.py"]'), ("task.mutable.0", "inside the lab")),
+    ("two lines", replaced("mutable", '["a\\nb"]'), ("task.mutable.0", "inside the lab")),
+    ("bare !", replaced("mutable", '["!"]'), ("task.mutable.0", ".gitignore")),
+    ("no symbol", replaced("mutable", '["a.py::"]'), ("task.mutable.0", "path::function")),
+    ("no identifier", replaced("mutable", '["a.py::a-b"]'), ("task.mutable.0", "path::function")),
+    ("two ::", replaced("mutable", '["a.py::a::b"]'), ("task.mutable.0", "path::function")),
+    ("symbol in .git", replaced("mutable", '[".git/a.py::f"]'), ("task.mutable.0", "git's own")),
+    ("absolute symbol", replaced("mutable", '["/a.py::f"]'), ("task.mutable.0", "inside the lab")),
+    ("protected path", task('protected = ["train.py"]'), ("task.protected.0", "path::symbol")),
+    ("protected is a text", task('protected = "a.py::f"'), ("task.protected", "list")),
+    # folders and files
+    ("absolute input", task('inputs = ["/data"]'), ("task.inputs.0", "relative")),
+    ("input above", task('inputs = ["data/../../x"]'), ("task.inputs.0", "inside the lab")),
+    ("the lab itself", task('inputs = ["."]'), ("task.inputs.0", "inside the lab")),
+    ("git as cache", task('caches = [".git/x"]'), ("task.caches.0", "git's own")),
+    ("git as cache, in capitals", task('caches = ["a/.GIT"]'), ("task.caches.0", "git's own")),
+    ("a number as fresh", task("fresh = [1]"), ("task.fresh.0", "string")),
+    # numbers
+    ("no time", task("timeout_s = 0"), ("task.timeout_s", "greater than 0")),
+    ("negative time", task("timeout_s = -1"), ("task.timeout_s", "greater than 0", "-1")),
+    ("endless time", task("timeout_s = inf"), ("task.timeout_s", "finite")),
+    ("no number at all", task("timeout_s = nan"), ("task.timeout_s",)),
+    ("time as text", task('timeout_s = "600"'), ("task.timeout_s", "number", "'600'")),
+    ("time as truth", task("timeout_s = true"), ("task.timeout_s", "number")),
+    ("negative budget", section("budget", "usd = -1"), ("budget.usd", "greater than or equal to 0")),
+    ("endless budget", section("budget", "hours = inf"), ("budget.hours", "finite")),
+    ("half an experiment", section("budget", "experiments = 1.5"), ("budget.experiments", "integer")),
+    ("negative count", section("budget", "consecutive_failures = -1"), ("consecutive_failures", "0")),
+    ("budget as text", section("budget", 'usd = "5"'), ("budget.usd", "number")),
+    ("no slots", section("runner", "slots = 0"), ("runner.slots", "greater than or equal to 1")),
+    ("negative waiting", section("researcher", "retry_hours = -1"), ("researcher.retry_hours",)),
+    ("no waiting for an answer", section("researcher", "timeout_s = 0"), ("researcher.timeout_s",)),
+    # words
+    ("variable with =", task('env_pass = ["A=1"]'), ("task.env_pass.0", "environment variable")),
+    ("exam", task('exam = "vibes"'), ("task.exam", '"bpb"')),
+    ("direction", section("task.metric", 'direction = "down"'), ("task.metric.direction", "minimize")),
+    ("metric of two words", section("task.metric", 'name = "val bpb"'), ("task.metric.name", "one word")),
+    ("metric with colon", section("task.metric", 'name = "a:b"'), ("task.metric.name", "one word")),
+    ("metric empty", section("task.metric", 'name = ""'), ("task.metric.name", "non-empty")),
+    ("metric as column", section("task.metric", 'name = "status"'), ("task.metric.name", "status")),
+    ("memory of two words", section("task.metric", 'memory = "a b"'), ("task.metric.memory", "one word")),
+    ("broken pattern", section("task.metric", "pattern = '('"), ("task.metric.pattern", "regular")),
+    ("no group", section("task.metric", "pattern = 'a(.*)'"), ("task.metric.pattern", "(?P<value>")),
+    ("metric is a text", task('metric = "loss"'), ("task.metric",)),
+    ("researcher", section("researcher", 'kind = "gemini"'), ("researcher.kind", "anthropic", "knobs")),
+    ("no program", section("researcher", 'kind = "command"'), ("researcher.command", "program")),
+    ("base_url", section("researcher", 'base_url = "localhost:1"'), ("researcher.base_url", "http://")),
+    ("a key as name", section("researcher", 'key_env = "sk-1"'), ("researcher", "environment variable")),
+    ("model", section("researcher", "model = 4"), ("researcher.model", "string")),
+    ("runner", section("runner", 'kind = "k8s"'), ("runner.kind", "'local'")),
+    ("sandbox", section("runner", 'sandbox = "docker"'), ("runner.sandbox", "'auto'")),
+    ("sandbox as truth", section("runner", "sandbox = false"), ("runner.sandbox", "'none'")),
+    ("readable", section("runner", 'readable = [""]'), ("runner.readable.0", "non-empty")),
+    ("researcher is a text", 'researcher = "claude"\n' + SMALLEST, ("researcher",)),
+    ("keep is a list", "keep = []\n" + SMALLEST, ("keep",)),
+    ("rule as number", section("keep", "rule = 1"), ("keep.rule", "string")),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_bad(text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text.encode(), "lab/autoresearch.toml")
+    message = str(caught.value)
+    assert message.isprintable(), "one line"
+    assert "lab/autoresearch.toml" in message
+    assert not isinstance(caught.value, NotYetError)
+    for word in words:
+        assert word in message
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(BAD) >= 60
+
+
+NOT_YET = [
+    ("task.exam", task('exam = "bpb"')),
+    ("task.evaluate", task('evaluate = ["python", "score.py"]')),
+    ("main.rs", replaced("mutable", '["src/main.rs::main"]')),
+    ("runner.kind", section("runner", 'kind = "slurm"')),
+    ("runner.slots", section("runner", "slots = 2")),
+    ("runner.sandbox", section("runner", 'sandbox = "bwrap"')),
+    ("runner.sandbox", section("runner", 'sandbox = "landlock"')),
+    ("rule", section("keep", 'rule = "significant"')),
+]
+
+
+@pytest.mark.parametrize(("key", "text"), NOT_YET)
+def test_not_yet(key: str, text: str) -> None:
+    with pytest.raises(NotYetError) as caught:
+        parse(text.encode())
+    message = str(caught.value)
+    assert message.startswith("autoresearch.toml: ") and message.isprintable()
+    assert key in message and "not yet" in message
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(UsageError, match=r"autoresearch\.toml: not UTF-8 at byte 7"):
+        parse(b"[task]\n\xff\xfe")
+
+
+def test_the_first_of_several_faults_and_how_many_more() -> None:
+    with pytest.raises(UsageError, match=r"task\.timeout_s.*\(and 1 more\)"):
+        parse(task("timeout_s = 0\nenv_pass = ['a b']").encode())
+
+
+TWO = """\
+[tasks.gpt]
+command = ["python", "train.py"]
+mutable = ["train.py"]
+[tasks.sort]
+command = ["./sort"]
+mutable = ["sort.c"]
+timeout_s = 5
+[tasks.sort.metric]
+name = "seconds"
+"""
+
+
+def test_tasks_by_name() -> None:
+    config = parse(TWO.encode(), task="sort")
+    assert config.task.metric.name == "seconds"
+    assert (config.task_name, config.results_name) == ("sort", "results-sort.tsv")
+
+
+def test_one_named_task_is_the_one() -> None:
+    config = parse(SMALLEST.replace("[task]", "[tasks.only]").encode())
+    assert config.results_name == "results-only.tsv"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        (TWO, None, ("--task", "gpt, sort")),
+        (TWO, "nope", ("--task nope", "gpt, sort")),
+        (SMALLEST, "nope", ("--task nope", "[task]")),
+        (TWO.replace("timeout_s = 5", "timeout_s = 0"), "sort", ("tasks.sort.timeout_s",)),
+        (TWO.replace("timeout_s", "timeout"), "sort", ("tasks.sort.timeout", "timeout_s")),
+        (TWO.replace('name = "sec', 'nam = "sec'), "sort", ("tasks.sort.metric.nam", "direction")),
+        (TWO.replace('["sort.c"]', "3"), "sort", ("tasks.sort.mutable", "list")),
+    ],
+)
+def test_faults_of_named_tasks(text: str, name: str | None, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text.encode(), task=name)
+    for word in ("autoresearch.toml", *words):
+        assert word in str(caught.value)
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(task(f'timeout_s = "{"x" * 500}"').encode())
+    assert len(str(caught.value)) < 200
