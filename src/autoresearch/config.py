@@ -224,7 +224,7 @@ def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
         data: dict[str, Any] = tomllib.loads(text.decode())
     except UnicodeDecodeError as fault:
         raise UsageError(f"{where}: not UTF-8 at byte {fault.start}") from None
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # tomllib's own is a ValueError, int's limit too
         raise UsageError(f"{where}: not TOML: {_line(str(fault))}") from None
     section, chosen = _choose(data, where, task)
     data[section[0]] = chosen
@@ -300,7 +300,7 @@ def _explain(fault: ValidationError, where: str, task: str | None) -> str:
         plain = error["msg"].replace("Input should be", "must be")
         message = f"{plain[0].lower()}{plain[1:]}, not {_short(error['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {key}: {_line(message)}{more}"
+    return f"{where}: {_line(key)}: {_line(message)}{more}"
 
 
 def _siblings(parents: list[str], task: str | None) -> list[str]:
@@ -319,4 +319,5 @@ def _short(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    folded = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in folded)

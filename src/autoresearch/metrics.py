@@ -27,21 +27,29 @@ _TAIL_LINES = 40
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a log, decoded with replacement; \\r ends a line; a line is cut at 64 KiB."""
+    """The lines of a log, decoded with replacement; \\r ends a line.
+
+    A line is cut at 64 KiB and then ends in an ellipsis, so that what is left of it is no number.
+    """
     with path.open("rb") as file:
         rest, skipping = b"", False
         while chunk := file.read(1 << 20):
             *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
             for line in whole:
                 if not skipping:
-                    yield line[:_LINE_MAX].decode("utf-8", "replace")
+                    yield _cut(line)
                 skipping = False
             if len(rest) > _LINE_MAX:
                 if not skipping:
-                    yield rest[:_LINE_MAX].decode("utf-8", "replace")
+                    yield _cut(rest)
                 rest, skipping = b"", True
         if rest and not skipping:
-            yield rest[:_LINE_MAX].decode("utf-8", "replace")
+            yield _cut(rest)
+
+
+def _cut(line: bytes) -> str:
+    text = line[:_LINE_MAX].decode("utf-8", "replace")
+    return text if len(line) <= _LINE_MAX else text + "\u2026"
 
 
 def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
@@ -139,7 +147,9 @@ def tail(log: Iterable[str], max_lines: int = _TAIL_LINES, max_chars: int = 4_00
 
 
 # C0 and C1 controls, and the marks that turn the direction of text: no log may steer a terminal.
-_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 

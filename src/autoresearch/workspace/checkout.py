@@ -16,6 +16,8 @@ from autoresearch.workspace.git import GitError, entries, git, text
 from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import _edit
 
+_Form = tuple[str, str] | None  # mode and blob of a file; None where there is none
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -115,28 +117,73 @@ class Checkout:
         return found
 
     def _fast_forward(self, folder: Path, old: str, new: str) -> bool:
-        """Bring index and files of a checkout from one commit to the next; False if an edit is in the way."""
-        changed = self.repo.changed(old, new)
+        """Bring index and files of a checkout from one commit to the next; False if an edit is in the way.
+
+        Looks at all before it touches any. Each file changes at once, by a rename, so that a kill
+        leaves it as it was or as it will be, and a second call takes up there.
+        """
+        before, after = {}, {}
+        for path, *change in self.repo.changed(old, new):
+            before[path] = _form(change[0], change[2])
+            after[path] = _form(change[1], change[3])
+            _spare(folder / path).unlink(missing_ok=True)
         try:
-            for path, _, mode, _, blob in changed:
-                file = folder / path
-                # A file that is as the new commit has it: the user's own edit, or a kill half way.
-                if mode == "000000" and not os.path.lexists(file):
-                    git(folder, "update-index", "--force-remove", "--", path)
-                elif (
-                    _plain(file)
-                    and text(folder, "hash-object", f"--path={path}", "--", path) == blob
-                ):
-                    git(folder, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
-            for path, old_mode, *_ in changed:
-                untracked = old_mode == "000000" and not text(folder, "ls-files", "--", path)
-                if untracked and os.path.lexists(folder / path):
-                    return False  # ignored or not, it is the user's
+            staged = self._staged(folder, list(after))
+            for path in after:
+                for there in (self._there(folder, path), staged.get(path)):
+                    if there not in (before[path], after[path]):
+                        return False
+            for path, form in after.items():
+                if self._there(folder, path) != form:
+                    self._put(folder, path, form)
+            lines = [
+                f"{mode} {blob}\t{path}"
+                for path, form in after.items()
+                for mode, blob in [form or ("0", "0" * len(new))]
+            ]
+            listed = os.fsencode("\0".join(lines) + "\0")
+            git(folder, "update-index", "-z", "--index-info", stdin=listed)
             git(folder, "update-index", "-q", "--refresh", ok=(0, 1))
-            git(folder, "read-tree", "-m", "-u", old, new)
-        except GitError:
+        except (GitError, NotADirectoryError, IsADirectoryError, FileExistsError):
             return False
         return True
+
+    @staticmethod
+    def _staged(folder: Path, paths: list[str]) -> dict[str, _Form]:
+        """Mode and blob of paths in a checkout's index."""
+        found: dict[str, _Form] = {}
+        literal = {"GIT_LITERAL_PATHSPECS": "1"}
+        for entry in entries(git(folder, "ls-files", "-s", "-z", "--", *paths, env=literal)):
+            meta, _, path = entry.partition("\t")
+            mode, blob, _ = meta.split(" ")
+            found[path] = (mode, blob)
+        return found
+
+    @staticmethod
+    def _there(folder: Path, path: str) -> _Form:
+        """Mode and blob of a file as git would commit it; None where there is nothing."""
+        file = folder / path
+        if not os.path.lexists(file):
+            return None
+        if not file.is_file() or file.is_symlink():
+            return ("", "")
+        mode = "100755" if os.access(file, os.X_OK) else "100644"
+        return (mode, text(folder, "hash-object", f"--path={path}", "--", path))
+
+    def _put(self, folder: Path, path: str, form: _Form) -> None:
+        """Give a file of a checkout a blob's content, with the user's own filters and line ends."""
+        file, spare = folder / path, _spare(folder / path)
+        if form is None:
+            file.unlink()
+            for above in file.relative_to(folder).parents:
+                with contextlib.suppress(OSError):  # git keeps no empty folders
+                    (folder / above).rmdir()
+            return
+        mode, blob = form
+        file.parent.mkdir(parents=True, exist_ok=True)
+        spare.write_bytes(git(folder, "cat-file", "--filters", f"--path={path}", blob))
+        spare.chmod(0o755 if mode == "100755" else 0o644)
+        spare.replace(file)
 
     def drop_locks(self, ref: str, since: float) -> None:
         """Remove the locks that a killed `advance` left; none that is older than its beginning."""
@@ -163,8 +210,13 @@ class Checkout:
             (self.repo.root / path).unlink(missing_ok=True)
 
 
-def _plain(file: Path) -> bool:
-    return file.is_file() and not file.is_symlink()
+def _form(mode: str, blob: str) -> _Form:
+    return None if mode == "000000" else (mode, blob)
+
+
+def _spare(file: Path) -> Path:
+    """Where a file's new content is written before it takes the file's place."""
+    return file.with_name(f".{file.name}.autoresearch")
 
 
 def moved_by_hand(repo: Repository, ref: str, expected: str) -> LabError:
