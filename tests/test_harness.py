@@ -134,26 +134,39 @@ def test_batches_come_by_index_in_the_order_of_the_seed() -> None:
     assert not torch.equal(Batches(data, 4, CPU, seed=8).batch(0)[0], x)
 
 
-def test_budgets_are_seconds_or_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Budget.parse("300s") == Budget(300.0, None)
-    assert Budget.parse("600steps") == Budget(None, 600)
+def test_budgets_are_seconds_steps_or_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Budget.parse("300s") == Budget(300, "s")
+    assert Budget.parse("600steps") == Budget(600, "steps")
     for wrong in ("", "300", "0s", "-1s", "3 minutes", "1.5s"):
         with pytest.raises(ValueError, match="such as 300s"):
             Budget.parse(wrong)
     monkeypatch.delenv("AUTORESEARCH_BUDGET", raising=False)
-    assert Budget.of_trial("cpu").steps == 600 and Budget.of_trial("cuda").seconds == 300
+    assert Budget.of_trial("cpu") == Budget(600 * 16 * 64, "tokens")
+    assert Budget.of_trial("cuda") == Budget(300, "s")
     monkeypatch.setenv("AUTORESEARCH_BUDGET", "2steps")
     clock = Clock("cuda")
     clock.start()
     shares = [clock.progress()]
     while not clock.done():
-        clock.step()
+        clock.step(1)
         shares.append(clock.progress())
     assert shares == [0.0, 0.5, 1.0]
     spent = clock.training_seconds
     assert clock.training_seconds == spent  # the clock stands still after training
     with pytest.raises(RuntimeError, match="twice"):
         clock.start()
+
+
+def test_a_larger_batch_gets_no_more_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_BUDGET", "64tokens")
+    steps = []
+    for batch in (8, 16):
+        clock = Clock("cpu")
+        clock.start()
+        while not clock.done():
+            clock.step(batch)
+        steps.append(clock.steps)
+    assert steps == [8, 4]
 
 
 def test_a_budget_of_seconds_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +176,7 @@ def test_a_budget_of_seconds_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     while not clock.done():
         time.sleep(0.05)
-        clock.step()
+        clock.step(1)
     assert 0.9 < time.monotonic() - began < 5
     assert clock.progress() == 1.0
 
@@ -174,11 +187,9 @@ def test_the_summary_has_each_key_once(
     monkeypatch.setenv("AUTORESEARCH_BUDGET", "1steps")
     clock = Clock("cpu")
     clock.start()
-    clock.step()
+    clock.step(2_000_000)
     score = evaluate(Fixed(torch.zeros(4, 4)), HAND, CPU)
-    print_summary(
-        score, clock, HAND, CPU, tokens=2_000_000, params=290_000, depth=2, flops_per_token=1.0
-    )
+    print_summary(score, clock, HAND, CPU, params=290_000, depth=2, flops_per_token=1.0)
     first, *lines = capsys.readouterr().out.splitlines()
     keys = [line.split(":")[0] for line in lines]
     assert first == "---"

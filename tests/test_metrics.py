@@ -401,7 +401,7 @@ def test_a_tail_is_short_and_plain() -> None:
 @given(st.text())
 def test_printable_text_steers_no_terminal(text: str) -> None:
     shown = printable(text)
-    assert not any(ord(c) < 32 and c != "\t" or 127 <= ord(c) < 160 for c in shown)
+    assert not any((ord(c) < 32 and c != "\t") or 127 <= ord(c) < 160 for c in shown)
     assert "\u202e" not in shown
     assert printable(shown) == shown
 

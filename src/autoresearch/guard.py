@@ -9,6 +9,7 @@ import ast
 import io
 import tokenize
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -141,7 +142,7 @@ def _bodies_only(old: bytes, new: bytes, symbols: tuple[str, ...]) -> str | None
     try:
         if _outside(old, symbols) == _outside(new, symbols):
             return None
-    except (SyntaxError, ValueError, LookupError) as fault:
+    except (ValueError, LookupError, tokenize.TokenError) as fault:
         return f"{fault}; only the body of {', '.join(symbols)} is mutable"
     return f"only the body of {', '.join(symbols)} is mutable"
 
@@ -152,7 +153,7 @@ def _protected(old: bytes, new: bytes | None, symbols: tuple[str, ...]) -> str |
         try:
             if new is None or _whole(old, symbol) != _whole(new, symbol):
                 return f"{symbol} is protected and must stay byte for byte"
-        except (SyntaxError, ValueError, LookupError) as fault:
+        except (ValueError, LookupError) as fault:
             return f"{fault}; {symbol} is protected and must stay byte for byte"
     return None
 
@@ -162,7 +163,9 @@ _Symbol = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 def _parse(source: bytes) -> ast.Module:
     try:
-        return ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a candidate's "\\d" no one wants to hear
+            return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
         raise ValueError(f"is no valid Python ({type(fault).__name__})") from None
 
@@ -230,7 +233,10 @@ def _colon(source: bytes, node: _Symbol) -> tuple[int, int]:
         after = (node.returns.end_lineno or 0, node.returns.end_col_offset or 0)
     depth = 0
     lines = source.splitlines(keepends=True)
+    encoding = "utf-8"
     for token in tokenize.tokenize(io.BytesIO(source).readline):
+        if token.type == tokenize.ENCODING:
+            encoding = token.string
         if token.type != tokenize.OP:
             continue
         row, column = token.end
@@ -242,8 +248,8 @@ def _colon(source: bytes, node: _Symbol) -> tuple[int, int]:
         elif token.string in ")]}":
             depth = max(0, depth - 1)
         elif token.string == ":" and depth == 0:
-            prefix = lines[row - 1].decode()[:column]
-            return row, len(prefix.encode())
+            prefix = lines[row - 1].decode(encoding)[:column]
+            return row, len(prefix.encode(encoding))
     raise ValueError(f"has no body of {node.name}")
 
 
@@ -255,7 +261,7 @@ def changes_code(path: str, old: bytes | None, new: bytes | None) -> bool:
         return True
     try:
         return ast.dump(_parse(old)) != ast.dump(_parse(new))
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
 
 

@@ -119,12 +119,12 @@ def print_summary(
     data: Data,
     device: torch.device,
     *,
-    tokens: int,
     params: int,
     depth: int,
     flops_per_token: float,
 ) -> None:
     """Print the block that the tool reads: `---`, then one `key: value` per line."""
+    tokens = clock.tokens
     flops = flops_per_token * tokens / clock.training_seconds
     lines = {
         "val_bpb": f"{score.bpb:.6f}",

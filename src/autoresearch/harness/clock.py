@@ -1,8 +1,9 @@
 """The training budget, which belongs to the harness and not to the script that it bounds.
 
-On CUDA the budget is training time. On a CPU it is a number of steps: wall clock varies several
-fold on a shared machine, and with a fixed number of steps the same seed gives the same score to
-the last bit. What a step may cost is then bounded by the trial's timeout alone.
+On CUDA the budget is training time. On a CPU it is a number of tokens: wall clock varies several
+fold on a shared machine, and with a fixed number of tokens the same seed gives the same score to
+the last bit. Tokens and not steps, since a larger batch would then be a gain for nothing. What a
+token may cost is bounded by the trial's timeout alone.
 """
 
 from __future__ import annotations
@@ -13,25 +14,26 @@ import time
 from dataclasses import dataclass
 
 CUDA_BUDGET = "300s"
-CPU_BUDGET = "600steps"
+CPU_BUDGET = "614400tokens"  # 600 steps of 16 rows of 64
 LOADED = time.perf_counter()  # total_seconds counts from here: as early as the harness can see
 
 
 @dataclass(frozen=True)
 class Budget:
-    """So many seconds of training, or so many steps; one of the two is None."""
+    """So much training: an amount of seconds, steps or tokens."""
 
-    seconds: float | None
-    steps: int | None
+    amount: int
+    unit: str
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """`300s` or `600steps`; anything else is a ValueError that says so."""
-        match = re.fullmatch(r"(\d+)(s|steps)", text.strip())
+        """`300s`, `600steps` or `614400tokens`; anything else is a ValueError that says so."""
+        match = re.fullmatch(r"(\d+)(s|steps|tokens)", text.strip(), re.ASCII)
         if match is None or int(match[1]) == 0:
-            raise ValueError(f"budget {text!r}: give seconds or steps, such as 300s or 600steps")
-        amount = int(match[1])
-        return cls(float(amount), None) if match[2] == "s" else cls(None, amount)
+            raise ValueError(
+                f"budget {text!r}: give seconds, steps or tokens, such as 300s or 600steps"
+            )
+        return cls(int(match[1]), match[2])
 
     @classmethod
     def of_trial(cls, device_type: str) -> Budget:
@@ -46,6 +48,7 @@ class Clock:
     def __init__(self, device_type: str) -> None:
         self.budget = Budget.of_trial(device_type)
         self.steps = 0
+        self.tokens = 0
         self._started: float | None = None
         self._stopped: float | None = None
 
@@ -55,18 +58,17 @@ class Clock:
             raise RuntimeError("the training clock was started twice")
         self._started = time.perf_counter()
 
-    def step(self) -> None:
-        """One optimiser step is finished (and, on a GPU, synchronised)."""
+    def step(self, tokens: int) -> None:
+        """One optimiser step over so many tokens is finished (and, on a GPU, synchronised)."""
         self.steps += 1
+        self.tokens += tokens
         if self.done():
             self._stopped = time.perf_counter()
 
     def progress(self) -> float:
         """Share of the budget that is used, 0 to 1."""
-        if self.budget.steps is not None:
-            return min(1.0, self.steps / self.budget.steps)
-        assert self.budget.seconds is not None
-        return min(1.0, self.training_seconds / self.budget.seconds)
+        spent = {"s": self.training_seconds, "steps": self.steps, "tokens": self.tokens}
+        return min(1.0, spent[self.budget.unit] / self.budget.amount)
 
     def done(self) -> bool:
         """Whether the budget is used up."""

@@ -24,7 +24,7 @@ from autoresearch.harness.loader import Batches, open_data, trial_seed
 
 # --------------------------------------------------------------------------------------------------
 # Knobs. Plain literals, one to a line, for a person, an LLM or a tuner to edit. The values here are
-# for a CPU (600 steps in some ten seconds) and run anywhere. For a CUDA machine the tool keeps a
+# for a CPU (614,400 tokens, which are 600 steps, in some ten seconds) and run anywhere. For a CUDA machine the tool keeps a
 # second set, which `init` writes into these same lines: what is read here is always what runs.
 
 # Model
@@ -359,16 +359,15 @@ def main() -> None:
     while not clock.done():
         x, y = batches.batch(clock.steps)
         loss = train_step(run, optimisers, x, y, clock.progress(), precision)
-        clock.step()
+        clock.step(x.numel())
         if not math.isfinite(loss):
             print(f"\nFAIL: loss is {loss} at step {clock.steps}", flush=True)
             sys.exit(1)
         if time.perf_counter() - shown >= 0.5 or clock.done():
             shown = time.perf_counter()
-            of = f"/{clock.budget.steps}" if clock.budget.steps else ""
-            speed = clock.steps * BATCH_SIZE * data.seq_len / clock.training_seconds / 1000
+            speed = clock.tokens / clock.training_seconds / 1000
             share = 100 * clock.progress()
-            line = f"step {clock.steps}{of} {share:.1f} % loss {loss:.3f} {speed:.0f} k tokens/s"
+            line = f"step {clock.steps} {share:.1f} % loss {loss:.3f} {speed:.0f} k tokens/s"
             print(f"\r{line:<72}", end="", flush=True)
     print()
 
@@ -380,7 +379,6 @@ def main() -> None:
         clock,
         data,
         device,
-        tokens=clock.steps * BATCH_SIZE * data.seq_len,
         params=params,
         depth=DEPTH,
         flops_per_token=model.flops_per_token(data.seq_len),

@@ -34,7 +34,6 @@ class Worktree:
     caches: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     _copied: dict[str, tuple[object, object]] = field(default_factory=dict)
-    _git_file: bytes = b""
 
     # -- laying out -------------------------------------------------------------------------
 
@@ -58,46 +57,57 @@ class Worktree:
 
     def _attach(self, commit: str) -> None:
         """See that the worktree exists, with HEAD and index at the commit."""
-        admin = self._admin()
-        if admin is None:
-            if self.path.exists() or self.path.is_symlink():
-                _remove(self.path)
-            make_folder(self.path.parent)
-            git(
-                self.repo.root,
-                "worktree", "add", "--force", "--force", "--no-checkout", "--detach",
-                str(self.path), commit,
-            )  # fmt: skip
-            self._git_file = (self.path / ".git").read_bytes()
-        else:
-            for lock in ("index.lock", "HEAD.lock"):
-                (admin / lock).unlink(missing_ok=True)  # the run's lock is ours: nobody works here
-            (admin / "HEAD").write_text(f"{commit}\n")
+        if not self._in_order():
+            self._make(commit)
+        for lock in ("index.lock", "HEAD.lock"):
+            (self.admin / lock).unlink(missing_ok=True)  # the run's lock is ours: nobody works here
+        (self.admin / "HEAD").write_text(f"{commit}\n")
         try:
             git(self.path, "read-tree", "--reset", commit)
         except GitError:
-            admin = self._admin()
-            assert admin is not None
-            (admin / "index").unlink(missing_ok=True)  # a torn index of a kill or a power cut
+            (self.admin / "index").unlink(missing_ok=True)  # a torn index of a kill or a power cut
             git(self.path, "read-tree", commit)
 
-    def _admin(self) -> Path | None:
-        """The worktree's folder inside the git directory; None where it is not in order."""
+    @property
+    def admin(self) -> Path:
+        """The worktree's folder inside the git directory, named after the run."""
+        return self.repo.common / "worktrees" / f"autoresearch-{self.path.parent.name}"
+
+    def _in_order(self) -> bool:
+        """Whether the worktree is as `_make` makes it."""
         try:
-            pointer = (self.path / ".git").read_bytes()
-            if (self.path / ".git").is_symlink():
-                return None
-        except OSError:
-            return None
-        admin = Path(os.fsdecode(pointer.removeprefix(b"gitdir: ").strip()))
-        if self._git_file and pointer != self._git_file:
-            return None
-        if admin.parent != self.repo.common / "worktrees" or not (admin / "commondir").is_file():
-            return None
-        if not (admin / "HEAD").is_file() or not (admin / "gitdir").is_file():
-            return None
-        self._git_file = pointer
-        return admin
+            return (
+                (self.path / ".git").read_bytes() == self._pointer
+                and not (self.path / ".git").is_symlink()
+                and (self.admin / "commondir").read_text() == "../..\n"
+                and (self.admin / "gitdir").read_text() == f"{self.path / '.git'}\n"
+            )
+        except (OSError, ValueError):
+            return False
+
+    @property
+    def _pointer(self) -> bytes:
+        return b"gitdir: " + os.fsencode(self.admin) + b"\n"
+
+    def _make(self, commit: str) -> None:
+        """Make the worktree by hand, as gitrepository-layout(5) has it.
+
+        A killed `git worktree add` leaves a half that breaks other git commands of the user's; here
+        the folder inside the git directory appears whole, by a rename.
+        """
+        made = self.path.with_name("worktree.new")
+        for left in (made, self.admin, self.path):
+            if left.exists() or left.is_symlink():
+                _remove(left)
+        made.mkdir(parents=True)
+        (made / "HEAD").write_text(f"{commit}\n")
+        (made / "commondir").write_text("../..\n")
+        (made / "gitdir").write_text(f"{self.path / '.git'}\n")
+        (made / "locked").write_text("a run of autoresearch works here\n")
+        make_folder(self.admin.parent)
+        made.rename(self.admin)
+        self.path.mkdir()
+        (self.path / ".git").write_bytes(self._pointer)
 
     def _sweep(self, tree: Tree) -> set[str]:
         """Remove what does not belong; the paths that are there as the tree has them."""
@@ -206,15 +216,9 @@ class Worktree:
 
     def tampered(self, commit: str, tree: Tree) -> str:
         """What a trial changed and must not have: a tracked file, HEAD, an input; "" if nothing."""
-        try:
-            if (self.path / ".git").read_bytes() != self._git_file:
-                return ".git"
-        except OSError:
+        if not self._in_order():
             return ".git"
-        admin = self._admin()
-        if admin is None:
-            return ".git"
-        if (admin / "HEAD").read_text().strip() != commit:
+        if (self.admin / "HEAD").read_text().strip() != commit:
             return "HEAD"
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
@@ -257,9 +261,7 @@ class Worktree:
         if not os.access(os.fsdecode(place.rstrip(b"\n")), os.X_OK):
             return None
         tree = self.lay_out(commit)
-        admin = self._admin()
-        assert admin is not None
-        (admin / "HEAD").write_text(f"{parent}\n")
+        (self.admin / "HEAD").write_text(f"{parent}\n")
         git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
         try:
             git(self.path, "hook", "run", "pre-commit", hooks=True)

@@ -1,0 +1,42 @@
+"""One trial under a supervisor of its own: a specification on standard input, its outcome printed.
+
+With "stop_after_s" it is stopped as by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from autoresearch.runners.base import TrialSpec
+from autoresearch.runners.hygiene import harden
+from autoresearch.runners.local import LocalRunner
+
+
+def main() -> None:
+    given = json.loads(sys.stdin.readline())
+    harden()
+    spec = TrialSpec(
+        tuple(tuple(command) for command in given["commands"]),
+        Path(given["cwd"]),
+        given["env"],
+        Path(given["log"]),
+        given["timeout_s"],
+    )
+    trial = LocalRunner().start(spec)
+    began = time.monotonic()
+    stop_after_s = given.get("stop_after_s", 1e9)
+    watching = trial.run(lambda: time.monotonic() - began > stop_after_s)
+    while True:
+        try:
+            next(watching)
+        except StopIteration as end:
+            print(json.dumps(asdict(end.value)), flush=True)
+            return
+
+
+if __name__ == "__main__":
+    main()
