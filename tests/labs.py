@@ -145,7 +145,7 @@ timeout_s = {timeout_s}
 {task}
 [researcher]
 {researcher or 'kind = "knobs"'}
-{"" if "[runner]" in rest else '[runner]' + chr(10) + 'sandbox = "none"'}
+{"" if "[runner]" in rest else "[runner]" + chr(10) + 'sandbox = "none"'}
 {rest}
 """
     lab.git("init", "-q", "-b", "main")
@@ -211,4 +211,4 @@ def running(mark: str) -> list[int]:
 def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL, and wait."""
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()

@@ -196,6 +196,7 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     ("two ::", replaced("mutable", '["a.py::a::b"]'), ("task.mutable.0", "path::function")),
     ("symbol in .git", replaced("mutable", '[".git/a.py::f"]'), ("task.mutable.0", "git's own")),
     ("absolute symbol", replaced("mutable", '["/a.py::f"]'), ("task.mutable.0", "inside the lab")),
+    ("protected in no plain path", task('protected = ["./a.py::f"]'), ("task.protected.0", "./")),
     ("protected path", task('protected = ["train.py"]'), ("task.protected.0", "path::symbol")),
     ("protected is a text", task('protected = "a.py::f"'), ("task.protected", "list")),
     # folders and files

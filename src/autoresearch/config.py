@@ -55,7 +55,8 @@ def _pattern(text: str) -> str:
             raise NotYetError(f"{text!r}: symbols in files other than Python are not yet supported")
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{text!r} must be path::function or path::Class.method")
-        _inside(path)
+        if PurePosixPath(_inside(path)).as_posix() != path:
+            raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
     else:
         try:
             GitIgnoreSpec.from_lines([text])

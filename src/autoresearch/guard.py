@@ -142,7 +142,7 @@ def _bodies_only(old: bytes, new: bytes, symbols: tuple[str, ...]) -> str | None
     try:
         if _outside(old, symbols) == _outside(new, symbols):
             return None
-    except (ValueError, LookupError, tokenize.TokenError) as fault:
+    except (SyntaxError, ValueError, LookupError, tokenize.TokenError) as fault:
         return f"{fault}; only the body of {', '.join(symbols)} is mutable"
     return f"only the body of {', '.join(symbols)} is mutable"
 

@@ -22,7 +22,7 @@ from autoresearch.workspace.repository import Repository
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _TEMPLATE = {"train.py": "train.py", CHARTER: CHARTER, CONFIG: CONFIG, ".gitignore": "gitignore"}
-_CHARTER = "# What this lab is after\n\nSay here what a researcher should know: goal, what is frozen, hints.\n"
+_CHARTER = "# What this lab is after\n\nSay here what a researcher should know.\n"
 Say = Callable[[str], None]
 
 
@@ -51,7 +51,8 @@ def init(
     if template == "none" and not (root / CONFIG).exists():
         (root / CONFIG).write_text(STARTER)
         say(
-            f"wrote {root / CONFIG}, a start: edit it, then git add {CONFIG} && git commit, and autoresearch init"
+            f"wrote {root / CONFIG}, a start: edit it, then git add {CONFIG} && git commit, and "
+            "autoresearch init"
         )
         return
     _make_run(lab, tag, task, rev, say)
@@ -218,9 +219,8 @@ def _tell(lab: Lab, tag: str, base: str, settings: Config, rules: Mutable, say: 
     better = "lower" if task.metric.direction == "minimize" else "higher"
     mutable = [path for path in repo.tree(base) if rules.names(path)]
     say(f"run {tag}: branch autoresearch/{tag} at {base[:7]}; the checkout stays on {here}")
-    say(
-        f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s; {task.metric.name}, {better} is better"
-    )
+    say(f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s")
+    say(f"metric: {task.metric.name}, {better} is better")
     say(
         f"mutable: {', '.join(mutable[:5]) or 'nothing that exists'}"
         + (" ..." if len(mutable) > 5 else "")

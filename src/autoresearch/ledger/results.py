@@ -5,6 +5,7 @@ The sentinels live here alone: a crash is 0.000000 and 0.0 in the file, and None
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,9 +82,9 @@ def read(text: str, where: str) -> tuple[str, list[Row]]:
     Rows with fewer or more columns than five, or with values that are no numbers, are errors: a
     report that leaves out rows in silence would lie.
     """
-    lines = text.splitlines()
-    columns = lines[0].split("\t") if lines else []
-    if len(columns) != 5 or columns[0] != "commit" or columns[3:] != ["status", "description"]:
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    columns = lines[0].split("\t")
+    if columns[:1] + columns[2:] != header("").split() or not columns[1].strip():
         raise UsageError(
             f"{where}: line 1 is not the header of a results file: "
             "commit, the metric's name, memory_gb, status, description, separated by tabs"
@@ -101,10 +102,10 @@ def read(text: str, where: str) -> tuple[str, list[Row]]:
                 f"{where}: line {count}: status {status!r} is not keep, discard or crash"
             )
         try:
-            value, memory = float(cells[1]), float(cells[2])
+            value, memory = (float(_plain(cell)) for cell in cells[1:3])
         except ValueError:
             raise UsageError(f"{where}: line {count}: value or memory is not a number") from None
-        if value != value or memory != memory:
+        if not (math.isfinite(value) and math.isfinite(memory)):
             raise UsageError(f"{where}: line {count}: value or memory is not a number")
         crash = status == "crash"
         rows.append(
@@ -116,4 +117,9 @@ def read(text: str, where: str) -> tuple[str, list[Row]]:
                 one_line(cells[4]),
             )
         )
-    return columns[1], rows
+    return columns[1].strip(), rows
+
+
+def _plain(cell: str) -> str:
+    """Of what float() reads only what a program prints: no 1_0, no digits of other scripts."""
+    return cell if cell.isascii() and "_" not in cell else ""

@@ -31,6 +31,7 @@ _INTERRUPT_GRACE_S = (
     3.0  # Ctrl-C promises that the trial is gone within five seconds, KILL included
 )
 _LAUNCHER_S = launch._SWEEP_S + 5.0
+_HASTE_S = 1.0  # what the launcher has for its sweep after Ctrl-C; then we sweep
 _LOG_MAX = 1 << 30
 _STEP = re.compile(rb"step[ \t]+\d[^\r\n]{0,200}?(\d{1,3}(?:\.\d+)?)[ \t]*%")
 
@@ -113,8 +114,9 @@ class LocalTrial:
                     interrupted = stopping()
                     if timed_out or overflow or interrupted:
                         grace_s = _INTERRUPT_GRACE_S if interrupted else _GRACE_S
+                        launch.send([self._launcher.pid], signal.SIGCONT)  # a trial may stop it
                         self._order(b"stop %.1f\n" % grace_s)
-                        due = now + grace_s + _LAUNCHER_S
+                        due = now + grace_s + (_LAUNCHER_S if not interrupted else _HASTE_S)
                 elif now > due:
                     return self._launcher_died(seconds, timed_out, interrupted)
                 yield Progress(seconds, follower.fraction() or min(1.0, seconds / spec.timeout_s))

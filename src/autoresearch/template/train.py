@@ -23,9 +23,8 @@ from autoresearch.harness.clock import Clock
 from autoresearch.harness.loader import Batches, open_data, trial_seed
 
 # --------------------------------------------------------------------------------------------------
-# Knobs. Plain literals, one to a line, for a person, an LLM or a tuner to edit. The values here are
-# for a CPU (614,400 tokens, which are 600 steps, in some ten seconds) and run anywhere. For a CUDA machine the tool keeps a
-# second set, which `init` writes into these same lines: what is read here is always what runs.
+# Knobs. Plain literals, one to a line, for a person, an LLM or a tuner to edit. The values suit a CPU
+# (614,400 tokens, 600 steps of them, in some ten seconds) and run anywhere.
 
 # Model
 DEPTH = 2  # blocks
