@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -172,8 +173,14 @@ class Lab:
 MakeLab = Callable[..., Lab]
 
 
+@pytest.fixture(scope="session")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Where the usual labs lie that were made already, to be copied: tag -> folder."""
+    return {"": tmp_path_factory.mktemp("labs")}
+
+
 @pytest.fixture
-def make_lab(tmp_path: Path) -> MakeLab:
+def make_lab(tmp_path: Path, usual: dict[str, Path]) -> MakeLab:
     """Makes labs: files over the usual ones, the run `tag` where it is not None."""
 
     def make(
@@ -183,6 +190,10 @@ def make_lab(tmp_path: Path) -> MakeLab:
         init: tuple[str, ...] = (),
     ) -> Lab:
         lab = Lab(tmp_path / name)
+        plain = not files and not init and tag == "t"
+        if plain and tag in usual:
+            shutil.copytree(usual[tag], lab.root)
+            return lab
         lab.root.mkdir()
         lab.git("init", "-q", *init)
         for path, content in {**FILES, **(files or {})}.items():
@@ -190,6 +201,9 @@ def make_lab(tmp_path: Path) -> MakeLab:
         lab.commit("the start")
         if tag is not None:
             lab.cli("init", tag)
+        if plain and tag:
+            usual[tag] = usual[""] / tag
+            shutil.copytree(lab.root, usual[tag])
         return lab
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -145,11 +146,10 @@ def test_existing_lab(make_lab: MakeLab) -> None:
     ran = lab.cli("init", "mar5")
     assert lab.picture() == before, "the checkout is the user's"
     assert lab.head("autoresearch/mar5") == lab.head("main")
-    lines = ran.stdout.splitlines()
-    assert "the checkout stays on main" in lines[0]
-    assert "sh trial.sh" in lines[1] and "lower is better" in lines[1]
-    assert "value.txt" in lines[2]
-    assert lines[-1] == "next: autoresearch run"
+    for words in ("the checkout stays on main", "sh trial.sh", "lower is better", "value.txt"):
+        assert words in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "next: autoresearch run"
+    assert len(ran.stdout.splitlines()) <= 6
     excluded = (lab.root / ".git" / "info" / "exclude").read_text().splitlines()
     assert "/results.tsv" in excluded and "/musings.md" in excluded
     assert lab.git("status", "--porcelain") == ""
@@ -419,15 +419,12 @@ def test_without_a_terminal_in_a_plain_locale(tmp_path: Path) -> None:
     plain: dict[str, str | None] = {"LANG": "C", "LC_ALL": "C", "TERM": None}
     with open(os.devnull) as nothing:
         done = subprocess.run(
-            [*_PYTHON, "init", "t"], cwd=lab.root, stdin=nothing, capture_output=True,
+            [sys.executable, "-m", "autoresearch", "init", "t"], cwd=lab.root, stdin=nothing, capture_output=True,
             env={k: v for k, v in {**os.environ, **plain}.items() if v is not None},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout
     assert lab.head("autoresearch/t") == lab.head()
-
-
-_PYTHON = [__import__("sys").executable, "-m", "autoresearch"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

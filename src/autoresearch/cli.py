@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -34,17 +35,28 @@ Tag = Annotated[
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
 
 def main() -> NoReturn:
     """The console script: faults of the user's in one line, bugs of ours with a log."""
     sys.excepthook = _bug
     try:
-        app()
+        typer.main.get_command(app)()  # app() itself would put an excepthook over ours
     except AutoresearchError as fault:
         from autoresearch.console import say
 
         say(f"error: {fault}", sys.stderr)
         sys.exit(fault.exit_code)
+    except OSError as fault:
+        if fault.errno not in _MACHINE_FAULTS:
+            raise
+        print(
+            f"error: {fault.filename or 'the disk'}: {fault.strerror}. Nothing recorded is lost; mend "
+            "it and call the same command again",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except (Interrupted, KeyboardInterrupt):
         sys.exit(130)
     sys.exit(0)

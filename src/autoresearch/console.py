@@ -53,8 +53,8 @@ def plain(event: Event, config: Config) -> list[str]:
     if event.kind == "progress":
         return []
     words = {
-        "baseline": "baseline", "ask": "asking", "candidate": "trial", "refused": "refused",
-        "notice": "notice", "stop": "stop",
+        "baseline": "baseline", "ask": "asking", "again": "asking again", "candidate": "trial",
+        "refused": "refused", "notice": "notice", "stop": "stop",
     }  # fmt: skip
     return [f"{mark}{words[event.kind]}: {text}"]
 

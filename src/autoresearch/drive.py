@@ -108,7 +108,18 @@ class Driver:
             reached = self._reached(limits, began, usd_before, rows_before)
             if reached:
                 return reached
-            candidate = yield from self.ratchet.ask(researcher)
+            asking = self.ratchet.ask(researcher)
+            while True:
+                try:
+                    event = next(asking)
+                except StopIteration as end:
+                    candidate = end.value
+                    break
+                yield event
+                if event.kind in ("again", "wait"):  # the next answer costs too, and waiting takes time
+                    reached = self._reached(limits, began, usd_before, rows_before)
+                    if reached:
+                        return reached
             if candidate is None:
                 failures.append(state.refusals[-1])
             else:

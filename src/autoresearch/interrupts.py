@@ -40,10 +40,10 @@ class Interrupts:
     @contextlib.contextmanager
     def breaking(self) -> Iterator[None]:
         """Where an interrupt may break off at any point: a call to a provider, a wait."""
-        if self.requested:
-            raise Interrupted
-        self._breaking = True
+        self._breaking = True  # first: a signal between these two lines must not be lost
         try:
+            if self.requested:
+                raise Interrupted
             yield
         finally:
             self._breaking = False

@@ -116,6 +116,8 @@ class Ratchet:
         for attempt in range(researcher.attempts):
             try:
                 if attempt == len(pending.answers):
+                    if attempt:
+                        yield Event("again", turns[-1].error, number)
                     answer = yield from self._answer(researcher, prompt, tuple(turns))
                     self.run.note("answer", n=number, **answer_fields(answer))
                 answer = pending.answers[attempt]
@@ -135,14 +137,16 @@ class Ratchet:
     ) -> Generator[Event, None, Answer]:
         """One answer; outages and rate limits are sat out, for hours if need be."""
         pause_s, longest_s = _PATIENCE_S
-        waited_s, limit_s = 0.0, self.run.config.researcher.retry_hours * 3600
+        began, limit_s = time.monotonic(), self.run.config.researcher.retry_hours * 3600
         while True:
             try:
                 brief = brief_of(self.run)
                 with self.breaking():
                     return researcher.propose(prompt, brief, turns)
             except Outage as outage:
-                wait_s = pause_s if outage.retry_after_s is None else outage.retry_after_s
+                asked_s = outage.retry_after_s
+                wait_s = pause_s if asked_s is None else max(asked_s, _PATIENCE_S[0])
+                waited_s = time.monotonic() - began
                 if waited_s + wait_s > limit_s:
                     raise ResearcherError(
                         f"{researcher.kind} could not be reached for {waited_s / 3600:.1f} h "
@@ -152,7 +156,6 @@ class Ratchet:
                 yield Event("wait", str(outage), data={"seconds": wait_s})
                 with self.breaking():
                     time.sleep(wait_s)
-                waited_s += wait_s
                 pause_s = min(2 * pause_s, longest_s)
 
     def _commit(self, proposal: Proposal, at: float, by: str = "run") -> Candidate:

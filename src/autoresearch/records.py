@@ -157,7 +157,8 @@ class Experiment:
 class Event:
     """One thing that happened in a run, for the screen and the tests.
 
-    kind is one of: start, baseline, ask, wait, refused, candidate, progress, verdict, notice, stop.
+    kind is one of: start, baseline, ask, again, wait, refused, candidate, progress, verdict,
+    notice, stop.
     """
 
     kind: str

@@ -15,7 +15,7 @@ from autoresearch.lab import STARTER, Lab, no_config
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
 from autoresearch.ledger.state import State
-from autoresearch.paths import CHARTER, CONFIG, branch_ref
+from autoresearch.paths import BRANCH, CHARTER, CONFIG, branch_ref
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.git import GitError, git, text
 from autoresearch.workspace.repository import Repository
@@ -40,6 +40,7 @@ def init(
     if _is_empty(folder, files):
         if rev is not None:
             raise UsageError(f"--from {rev}: an empty folder has no revisions; leave it out")
+        _tag(Repository(folder, folder), tag)  # a wrong name makes no lab
         _make_lab(folder, files, say)
     elif not _in_repository(folder):
         raise LabError(
@@ -76,11 +77,22 @@ def _is_empty(folder: Path, files: dict[str, bytes]) -> bool:
     """Whether a folder is empty, or holds what an earlier call that was killed left of a lab."""
     for entry in folder.iterdir():
         if entry.name == ".git":
-            if Repository.discover(folder).resolve("HEAD") is not None:
+            if _has_commits(entry):
                 return False
-        elif not entry.is_file() or not files.get(entry.name, b"").startswith(entry.read_bytes()):
+        elif entry.name not in files or entry.is_symlink() or not entry.is_file():
+            return False
+        elif not files[entry.name].startswith(entry.read_bytes()):
             return False
     return not _inside_git_folder(folder)
+
+
+def _has_commits(git_folder: Path) -> bool:
+    """Whether a .git has a commit checked out; one that was cut off in the making has none."""
+    try:
+        git(git_folder.parent, f"--git-dir={git_folder}", "rev-parse", "--verify", "HEAD^{commit}")
+    except GitError:
+        return False
+    return True
 
 
 def _inside_git_folder(folder: Path) -> bool:
@@ -100,11 +112,10 @@ def _in_repository(folder: Path) -> bool:
 
 
 def _make_lab(folder: Path, files: dict[str, bytes], say: Say) -> None:
-    if not (folder / ".git").exists():
-        if _in_repository(folder):
-            outer = Repository.discover(folder)
-            say(f"inside the repository {outer.root}: the lab gets a repository of its own")
-        git(folder, "init", "-q", "--template=")
+    if not (folder / ".git").exists() and _in_repository(folder):
+        outer = Repository.discover(folder)
+        say(f"inside the repository {outer.root}: the lab gets a repository of its own")
+    git(folder, "init", "-q", "--template=")  # where there is one, it mends what is missing
     repo = Repository.discover(folder)
     _identity(repo, say)
     for name, content in files.items():
@@ -139,7 +150,7 @@ def _make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say:
         raise LabError(
             f"{repo.root} has no commit yet; git add and commit what the run starts from"
         )
-    settings = _settings(lab, base, task)
+    settings = _settings(lab, base, task, rev)
     tag = _tag(repo, tag)
     rules = Mutable.of(settings.task.mutable, settings.task.protected)
     _refuse_edits(repo, rules)
@@ -165,10 +176,12 @@ def _make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say:
     _tell(lab, tag, base, settings, rules, say)
 
 
-def _settings(lab: Lab, base: str, task: str | None) -> Config:
+def _settings(lab: Lab, base: str, task: str | None, rev: str | None) -> Config:
     """The configuration at the run's base; uncommitted, missing and broken ones are told apart."""
     tree = lab.repo.tree(base)
     if CONFIG not in tree:
+        if rev is not None:
+            raise LabError(f"--from {rev}: that commit has no {CONFIG}; start from one that has")
         if (lab.repo.root / CONFIG).exists():
             raise LabError(
                 f"{CONFIG} is not committed: git add {CONFIG} && git commit, then autoresearch init"
@@ -204,6 +217,13 @@ def _refuse_edits(repo: Repository, rules: Mutable) -> None:
 
 def _refuse_taken(lab: Lab, tag: str) -> None:
     ref = branch_ref(tag)
+    above = BRANCH.rstrip("/")
+    if lab.repo.resolve(above) is not None:
+        name = above.removeprefix("refs/heads/")
+        raise LabError(
+            f"a branch {name} is in the way of {name}/{tag}: git can't have both. Rename it with "
+            f"git branch -m {name} OTHER, and call autoresearch init again"
+        )
     started = lab.paths(tag).journal.exists() and lab.state(tag).experiments
     if lab.repo.resolve(ref) is not None or started:
         raise LabError(

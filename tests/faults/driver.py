@@ -8,17 +8,17 @@ take minutes. Prints one JSON line per fault, and one with the count of points.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import mmap
 import os
 import shutil
-import signal
 import struct
-import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 # The clock stands still: commits made again after a fault have the same dates, and so the same names.
 time.time = lambda: 1_700_000_000.0
@@ -27,6 +27,7 @@ from autoresearch import cli  # noqa: E402
 from autoresearch.compose import run as _preload  # noqa: E402, F401
 from autoresearch.researchers.scripted import ScriptedResearcher as _preload2  # noqa: E402, F401
 from autoresearch.workspace.git import git  # noqa: E402
+from tests.faults import FULL, KILL, SIZE  # noqa: E402
 
 ANSWERS = """\
 description: better
@@ -97,8 +98,6 @@ model = "answers.txt"
 sandbox = "none"
 """
 
-KILL, FULL = 1, 2
-
 
 def make_lab(folder: Path) -> None:
     """A lab whose trial takes no time, with its run's branch checked out."""
@@ -121,7 +120,7 @@ class Faults:
 
     def __init__(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDWR)
-        self._map = mmap.mmap(descriptor, 64)
+        self._map = mmap.mmap(descriptor, SIZE)
 
     def set(self, armed: int, at: int, mode: int, group: int) -> None:
         self._map[:20] = struct.pack("5i", armed, 0, at, mode, group)
@@ -131,6 +130,9 @@ class Faults:
 
     def count(self) -> int:
         return int(struct.unpack("i", self._map[4:8])[0])
+
+    def needs_room(self, call: int) -> bool:
+        return bool(self._map[20 + call])
 
     def disarm(self) -> None:
         self._map[:4] = struct.pack("i", 0)
@@ -158,6 +160,8 @@ def run(
             sys.stdout.flush()
             os._exit(end.code if isinstance(end.code, int) else 1)
         finally:
+            if sys.exc_info()[0] not in (None, SystemExit):
+                traceback.print_exc()
             sys.stdout.flush()
             os._exit(99)
     _, status = os.waitpid(pid, 0)
@@ -224,9 +228,11 @@ def main() -> None:
     shutil.copytree(lab, pristine, symlinks=True)
     code, output = run(lab, faults, command)
     assert code == 0, output
-    points, expected = faults.count(), picture(lab)
-    print(json.dumps({"points": points, "rows": expected["results.tsv"]}), flush=True)
-    for at in range(first, points + 1, step):
+    points, expected = range(1, faults.count() + 1), picture(lab)
+    if mode == FULL:
+        points = [at for at in points if faults.needs_room(at)]
+    print(json.dumps({"points": len(points), "rows": expected["results.tsv"]}), flush=True)
+    for at in points[first::step]:
         fresh(pristine, lab)
         code, output = run(lab, faults, command, at, mode)
         again, said = run(lab, faults, command)

@@ -13,7 +13,7 @@ from autoresearch.metrics import printable
 from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
 from autoresearch.records import Experiment
 
-_EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}")
+_EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md")
 _LOG_PART = 1 << 20
 
 

@@ -25,6 +25,8 @@ def progress(entries: Iterable[Entry], metric: str, direction: Direction, path: 
     """Draw a run into a .png, whole or not at all. UsageError, LabError with one line."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path}: only .png is drawn now; name it {path.stem or 'run'}.png")
+    if path.is_dir():
+        raise LabError(f"--plot {path}: can't be written: it is a folder")
     summary = summarise(entries, metric, direction)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

@@ -89,20 +89,21 @@ def summarise(
     incumbent: float | None = None
     baseline: Entry | None = None
     best: Entry | None = None
-    tried = 0
+    tried = won = 0
     for position, entry in enumerate(rows):
         value = entry.value if entry.status != "crash" else None
         step_gain = None
         if value is not None and incumbent is not None:
             step_gain = gain_of(value, incumbent, direction)
-        tried += baseline is not None
+        if baseline is not None:
+            tried += 1
+            won += entry.status == "keep"
         if entry.status == "keep" and value is not None:
             incumbent = value
             baseline = baseline or entry
             if best is None or gain_of(value, _value(best), direction) > 0:
                 best = entry
         steps.append(Step(position, entry, step_gain, None if best is None else best.value))
-    kept = sum(entry.status == "keep" for entry in rows)
     total = gain_of(_value(best), _value(baseline), direction) if best and baseline else None
     start = abs(_value(baseline)) if baseline else 0.0
     crashes = Counter(entry.failure or "" for entry in rows if entry.status == "crash")
@@ -111,7 +112,7 @@ def summarise(
         metric=metric,
         direction=direction,
         count=len(rows),
-        kept=kept,
+        kept=sum(entry.status == "keep" for entry in rows),
         discarded=sum(entry.status == "discard" for entry in rows),
         crashed=crashes.total(),
         crashes=dict(crashes.most_common()),
@@ -120,7 +121,7 @@ def summarise(
         gain=total,
         gain_percent=100 * total / start if total is not None and start else None,
         tried=tried,
-        won=kept - 1 if baseline else 0,
+        won=won,
         seconds=_sum(entry.seconds for entry in rows) if seconds is None else seconds,
         usd=_sum(entry.usd for entry in rows) if usd is None else usd,
         largest=tuple(sorted(gains, key=lambda s: -(s.gain or 0.0))[:_LARGEST]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +15,7 @@ from autoresearch.paths import BRANCH, branch_ref
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, git, text
 
+_TAG_MAX = 200  # bytes: a tag is the name of a folder and of a file beside its lock
 Tree = dict[str, tuple[str, str]]  # path -> (mode, object id)
 
 
@@ -33,9 +36,11 @@ class Repository:
             ).splitlines()  # fmt: skip
         except GitError as fault:
             if "dubious ownership" in fault.output:
+                named = re.search(r"repository at '(.+)'", fault.output)
+                place = named[1] if named else folder
                 raise LabError(
-                    f"{folder} belongs to another user, and git refuses to work in it; if you trust "
-                    f"it: git config --global --add safe.directory {folder}"
+                    f"{place} belongs to another user, and git refuses to work in it; if you trust "
+                    f"it: git config --global --add safe.directory {shlex.quote(str(place))}"
                 ) from None
             if "not a git repository" in fault.output:
                 raise LabError(
@@ -77,7 +82,7 @@ class Repository:
             git(self.root, "check-ref-format", branch_ref(tag))
         except GitError:
             return False
-        return "/" not in tag and not tag.startswith("-")
+        return "/" not in tag and not tag.startswith("-") and len(os.fsencode(tag)) <= _TAG_MAX
 
     def set_ref(self, ref: str, commit: str, expected: str | None = None) -> bool:
         """Move a ref by compare-and-swap; expected None: it must not exist or be there already.
