@@ -169,7 +169,7 @@ def scripted(folder: Path, answers: Iterable[str]) -> str:
     """The [researcher] lines for these answers, in order."""
     file = folder / "answers.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"--- answer ---\n{answer}" for answer in answers))
+    file.write_text("".join(f"--- answer ---\n{answer.rstrip()}\n" for answer in answers))
     return f'kind = "scripted"\nmodel = {json.dumps(str(file))}'
 
 

@@ -54,7 +54,9 @@ def test_default_tag_is_today(make_lab: MakeLab) -> None:
     before = time.localtime()
     lab.cli("init")
     days = {f"{time.strftime('%b', t).lower()}{t.tm_mday}" for t in (before, time.localtime())}
-    [tag] = lab.git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/autoresearch").split()
+    [tag] = lab.git(
+        "for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/autoresearch"
+    ).split()
     assert tag in days
     assert re.fullmatch(r"[a-z]{3}([1-9]|[12]\d|3[01])", tag)
 
@@ -267,7 +269,8 @@ def test_tag_of_a_run_whose_branch_was_deleted(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["two words", "a..b", "x.lock", "-x", "a/b", "", ".hidden", "a~1", "a:b", "new\nline", "@{"]
+    "tag",
+    ["two words", "a..b", "x.lock", "-x", "a/b", "", ".hidden", "a~1", "a:b", "new\nline", "@{"],
 )
 def test_tag_that_is_no_branch_name(make_lab: MakeLab, tag: str) -> None:
     lab = make_lab(tag=None)
@@ -308,7 +311,9 @@ def test_twice_with_other_tags(lab: Lab) -> None:
 
 def test_several_tasks(make_lab: MakeLab) -> None:
     second = '[tasks.two]\ncommand = ["sh", "trial.sh"]\nmutable = ["code.py"]\n'
-    lab = make_lab({"autoresearch.toml": CONFIG.replace("[task]", "[tasks.one]") + second}, tag=None)
+    lab = make_lab(
+        {"autoresearch.toml": CONFIG.replace("[task]", "[tasks.one]") + second}, tag=None
+    )
     ran = lab.cli("init", "a", code=2)
     assert "--task" in ran.stderr and "one, two" in ran.stderr
     assert "three" in lab.cli("init", "a", "--task", "three", code=2).stderr

@@ -205,8 +205,9 @@ def test_in_a_pipe_a_row_is_a_line_without_colour() -> None:
 def test_the_lines_below() -> None:
     rows = entries_of(night())
     text = shown([], rows, width=200)
+    assert text.startswith("no row is left by the filters\n\n")
     assert "126 rows: 23 kept, 102 discarded, 1 crashed" in text
-    assert "val_bpb 0.969686 (000007c, experiment 124)" in text
+    assert "val_bpb 0.969686 (000007d, experiment 125)" in text
     assert "0.028214 (2.83 %) over the baseline" in text
     assert "17.6 % (22 of 125 after the baseline)" in text
     assert "+0.005002" in text and "1 of unknown kind" in text

@@ -64,6 +64,7 @@ def test_the_sentinels_of_a_crash_and_nowhere_else() -> None:
         ("a\x0bb\x0cc\x85d\u2028e\x1cf", "a b c d e f"),
         ("\x1b[31mred\x1b[0m\x00\x07", "red"),
         ("\u202ereversed", "reversed"),
+        ("a \x1b b", "a b"),
         ("é日本 → 2**18", "é日本 → 2**18"),
         ("", ""),
     ],

@@ -1,4 +1,4 @@
-"""Trials as real processes: what they may see, what they leave, how they end, and that nothing outlives them."""
+"""Trials as real processes: what they see and leave, how they end, and that nothing outlives them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -16,7 +17,7 @@ from autoresearch.interrupts import Interrupts
 from autoresearch.lab import Lab
 from autoresearch.ledger.results import one_line
 from autoresearch.ratchet import Ratchet
-from autoresearch.records import Proposal
+from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.run import Run
 from autoresearch.runners.hygiene import harden
@@ -126,14 +127,26 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
             watch(events, ratchet.run.state, run.config, Limits(budget=run.config.budget))
         experiment = ratchet.run.state.experiments[-1]
         if rewind and experiment.status != "keep":
-            _rewind(ratchet.run, [edit.path for edit in edits], place)
+            left = _rewind(ratchet.run, edits, place, base)
+            for path in left:
+                say(f"notice: {path} was edited after the try began, and stays", sys.stderr)
         if as_json:
             print(json.dumps(asdict(experiment), indent=2))
 
 
-def _rewind(run: Run, paths: list[str], place: dict[str, str]) -> None:
-    """Give edited files the incumbent's content; the edits live on under the candidate's ref."""
-    tree = run.repo.tree(run.incumbent.commit)
-    Checkout(run.repo).restore(paths, run.incumbent.commit)
-    blobs = {path: tree[path][1] for path in paths if path in tree}
+def _rewind(
+    run: Run, edits: tuple[Edit, ...], place: dict[str, str], base: dict[str, str]
+) -> list[str]:
+    """Give tried files the incumbent's content; the edits live on under the candidate's ref.
+
+    A file that was edited on while its trial ran stays as it is. Returns the paths of those.
+    """
+    tree, checkout = run.repo.tree(run.incumbent.commit), Checkout(run.repo)
+    now = {edit.path: edit for edit in checkout.edits(place["head"])}
+    tried = [edit.path for edit in edits if now.get(edit.path) == edit]
+    left = [edit.path for edit in edits if edit.path not in tried]
+    checkout.restore(tried, run.incumbent.commit)
+    blobs = {path: tree[path][1] for path in tried if path in tree}
+    blobs |= {path: base[path] for path in left if path in base}
     run.note("rewound", checkout={**place, "blobs": blobs})
+    return left

@@ -116,7 +116,7 @@ class Driver:
                     candidate = end.value
                     break
                 yield event
-                if event.kind in ("again", "wait"):  # the next answer costs too, and waiting takes time
+                if event.kind in ("again", "wait"):  # another answer costs, and waiting takes time
                     reached = self._reached(limits, began, usd_before, rows_before)
                     if reached:
                         return reached

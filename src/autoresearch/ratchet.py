@@ -48,6 +48,7 @@ from autoresearch.workspace.repository import Tree
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
 _FULL_DISK_BYTES = 64 << 20
+_DESCRIPTION = 200
 _PATIENCE_S = (1.0, 300.0)  # the first pause after an outage, and the longest; it doubles
 
 
@@ -164,7 +165,8 @@ class Ratchet:
         tree = self.run.repo.tree(parent.commit)
         edits = self._guard(proposal.edits, tree)
         number = self.run.state.next_number
-        description = proposal.description or self.description or f"edit {edits[0].path}"
+        paths = ", ".join(metrics.printable(edit.path) for edit in edits)
+        description = proposal.description or self.description or f"edit {paths}"[:_DESCRIPTION]
         message = (
             f"{description}\n\n{proposal.hypothesis}".strip()
             + f"\n\nAutoresearch-Experiment: {self.run.tag}/{number:04d}\n"

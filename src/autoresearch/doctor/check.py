@@ -23,7 +23,7 @@ class Check:
 
 def which(program: str, root: Path) -> str | None:
     """Where a command's program is, as a trial would find it from the lab's root."""
-    return shutil.which(root / program if "/" in program else program)
+    return shutil.which(str(root / program) if "/" in program else program)
 
 
 def output(

@@ -28,18 +28,17 @@ def training(task: TaskConfig, root: Path) -> list[Check]:
     if not re.fullmatch(r"(.*/)?(python|pypy)[\d.]*", program):
         text = f"not looked at: {program} is no Python"
         return [Check("training", "ok", text), _gpu(None), Check("attention", "ok", text)]
-    python = which(program, root) or sys.executable
+    python = which(program, root)
+    if python is None:
+        text = f"{program} is not on the PATH, which trials are given"
+        return _unknown(
+            text, "activate the environment that has it, or give its path in task.command"
+        )
     mend = f"{shlex.quote(python)} -m pip install 'autoresearch[train]'"
     try:
         seen = _probe(python, task)
     except (OSError, subprocess.SubprocessError, ValueError) as fault:
-        text = f"{python}: {why(fault)}"
-        unknown = "not known: see training"
-        return [
-            Check("training", "missing", text, mend),
-            Check("GPU", "degraded", unknown),
-            Check("attention", "degraded", unknown),
-        ]
+        return _unknown(f"{python}: {why(fault)}", mend)
     packages: dict[str, str | None] = seen["packages"]
     missing = [name for name, version in packages.items() if version is None]
     have = ", ".join(f"{name} {v}".strip() for name, v in packages.items() if v is not None)
@@ -48,6 +47,12 @@ def training(task: TaskConfig, root: Path) -> list[Check]:
         return [Check("training", "ok", text), _gpu(seen), _attention(seen)]
     text += f"; not {', '.join(missing)}, which the template needs"
     return [Check("training", "missing", text, mend), _gpu(seen), _attention(seen)]
+
+
+def _unknown(text: str, mend: str) -> list[Check]:
+    names = ("GPU", "attention")
+    rest = [Check(name, "degraded", "not known: see training") for name in names]
+    return [Check("training", "missing", text, mend), *rest]
 
 
 def _probe(python: str, task: TaskConfig) -> dict[str, Any]:

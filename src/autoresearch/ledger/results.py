@@ -49,7 +49,7 @@ def number(value: float, metric: str) -> str:
 
 def one_line(text: str) -> str:
     """A text without tabs, line breaks and control characters."""
-    return printable(" ".join(text.split())).strip()
+    return " ".join(printable(" ".join(text.split())).split())
 
 
 def table(experiments: Iterable[Experiment], metric: str) -> str:

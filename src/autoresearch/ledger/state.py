@@ -118,7 +118,6 @@ class State:
         if self.open is None or self.open.number != candidate.number:
             self.open = Open(candidate.number, candidate.parent, record["at"], by=record["by"])
         self.open.candidate = candidate
-        self.trees[candidate.tree] = candidate.number
 
     def _trial(self, record: Record) -> None:
         assert self.open is not None
@@ -141,6 +140,8 @@ class State:
             self.checkout = self.open.checkout
         if self.open is not None and self.open.answers:
             self.answers.append((experiment.number, self.open.answers[-1].text))
+        if self.open is not None and self.open.candidate is not None:
+            self.trees[self.open.candidate.tree] = len(self.experiments)
         self.open = None
         self.refusals = []
         self.experiments.append(experiment)

@@ -23,6 +23,8 @@ def render(summary: Summary, entries: Iterable[Entry], console: Console, metric:
     if shown:
         _table(shown, console, metric)
         console.print()
+    elif summary.count:
+        console.print("no row is left by the filters\n")
     for label, text in _facts(summary, metric):
         hanging(console, f"{label:<13} ", text)
 
@@ -158,4 +160,4 @@ def duration(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """A text of unknown origin as one line that can't steer a terminal."""
-    return printable(" ".join(text.split())).strip()
+    return " ".join(printable(" ".join(text.split())).split())

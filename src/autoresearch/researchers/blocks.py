@@ -70,10 +70,8 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
     if not edits:
         raise BadAnswer("The answer changes nothing: after its blocks every file is as it was.")
     said = reader.header
-    description = one_line(said.get("description", ""), DESCRIPTION_LENGTH)
     return Proposal(
-        description=description
-        or one_line("edit " + ", ".join(e.path for e in edits), DESCRIPTION_LENGTH),
+        description=one_line(said.get("description", ""), DESCRIPTION_LENGTH),
         edits=edits,
         hypothesis=one_line(said.get("hypothesis", ""), REMARK_LENGTH),
         lesson=one_line(said.get("lesson", ""), REMARK_LENGTH),

@@ -46,9 +46,8 @@ class CommandResearcher:
             raise BadAnswer("the program changed no file")
         said = dict(_HEADER.findall(answer.text))
         last = (answer.text.strip().splitlines() or [""])[-1]
-        paths = ", ".join(edit.path for edit in answer.edits)
         return Proposal(
-            one_line(said.get("description") or last or f"edit {paths}", DESCRIPTION_LENGTH),
+            one_line(said.get("description") or last, DESCRIPTION_LENGTH),
             answer.edits,
             one_line(said.get("hypothesis", ""), REMARK_LENGTH),
             one_line(said.get("lesson", ""), REMARK_LENGTH),

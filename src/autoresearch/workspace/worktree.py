@@ -256,15 +256,18 @@ class Worktree:
         and in the worktree. A hook that changes files refuses, since exactly the guarded bytes are
         what is kept.
         """
-        place = git(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path",
-                    "hooks/pre-commit", hooks=True)  # fmt: skip
-        if not os.access(os.fsdecode(place.rstrip(b"\n")), os.X_OK):
+        output = git(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path",
+                     "hooks/pre-commit", hooks=True)  # fmt: skip
+        hook = Path(os.fsdecode(output.rstrip(b"\n")))
+        if not os.access(hook, os.X_OK):
             return None
         tree = self.lay_out(commit)
         (self.admin / "HEAD").write_text(f"{parent}\n")
         git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
         try:
-            git(self.path, "hook", "run", "pre-commit", hooks=True)
+            # By its place in the checkout: a relative hooks' path would name the candidate's own files.
+            setting = f"core.hooksPath={hook.parent}"
+            git(self.path, "-c", setting, "hook", "run", "pre-commit", hooks=True)
         except GitError as fault:
             last = fault.output.strip().splitlines()[-1:] or [f"exit code {fault.code}"]
             return f"the pre-commit hook refused it: {last[0][:200]}"
