@@ -166,7 +166,12 @@ def test_the_body_of_a_symbol(make_lab: MakeLab) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("y=1", "y=2"), ("    return x\n", "    return 0\n"), ("import math", "import os"), ("def step", "def walk")],
+    [
+        ("y=1", "y=2"),
+        ("    return x\n", "    return 0\n"),
+        ("import math", "import os"),
+        ("def step", "def walk"),
+    ],
 )
 def test_outside_of_the_body(make_lab: MakeLab, old: str, new: str) -> None:
     lab = symbols(make_lab)

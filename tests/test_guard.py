@@ -6,7 +6,7 @@ import ast
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoresearch.guard import Mutable, changes_code, never, printable_path, refusals
@@ -349,6 +349,7 @@ def test_the_last_line_need_not_end() -> None:
     assert body("def f():\n    return 2\nx", "f", old="def f():\n    return 1")
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("abx=1 :#\n\r\t()'\"\\é;@,"), max_size=40))
 def test_whatever_is_put_into_a_body_the_rest_stays(new: str) -> None:
     """Any text in place of a body: where it passes, what is around it is still defined the same."""

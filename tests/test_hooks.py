@@ -32,7 +32,10 @@ def test_a_hook_that_refuses(lab: Lab) -> None:
 
 def test_a_hook_that_passes_sees_what_git_commit_would_show(lab: Lab, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    hook(lab, f"(git diff --cached --name-only; git rev-parse HEAD; cat value.txt) > {seen}; env >> {seen}")
+    hook(
+        lab,
+        f"(git diff --cached --name-only; git rev-parse HEAD; cat value.txt) > {seen}; env >> {seen}",
+    )
     lab.cli("run", "--max", "1", env={"ANTHROPIC_API_KEY": "sk-secret"})
     assert lab.statuses() == ["keep", "keep"]
     lines = seen.read_text().splitlines()

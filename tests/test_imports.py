@@ -8,7 +8,17 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "numpy", "anthropic", "openai", "httpx", "optuna", "matplotlib", "pyarrow", "pydantic"]
+HEAVY = [
+    "torch",
+    "numpy",
+    "anthropic",
+    "openai",
+    "httpx",
+    "optuna",
+    "matplotlib",
+    "pyarrow",
+    "pydantic",
+]
 
 
 def loaded(code: str) -> set[str]:

@@ -270,7 +270,20 @@ def test_tag_of_a_run_whose_branch_was_deleted(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "tag",
-    ["two words", "a..b", "x.lock", "-x", "a/b", "", ".hidden", "a~1", "a:b", "new\nline", "@{"],
+    [
+        "two words",
+        "a..b",
+        "x.lock",
+        "-x",
+        "a/b",
+        "",
+        ".hidden",
+        "a~1",
+        "a:b",
+        "new\nline",
+        "@{",
+        b"\xff".decode("utf-8", "surrogateescape"),
+    ],
 )
 def test_tag_that_is_no_branch_name(make_lab: MakeLab, tag: str) -> None:
     lab = make_lab(tag=None)

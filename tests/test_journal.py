@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoresearch.errors import InfrastructureError, JournalError
@@ -169,6 +169,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=5))
 def test_any_value_comes_back(
     tmp_path_factory: pytest.TempPathFactory, values: list[object]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoresearch import metrics
@@ -369,6 +369,7 @@ def test_any_text_gives_metrics_or_a_crash(text: str) -> None:
     assert isinstance(read(f"val_bpb: {text}"), Metrics | Crash)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500))
 def test_any_bytes_are_lines(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.log"

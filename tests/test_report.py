@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -132,6 +132,8 @@ def test_nothing_is_none_and_never_zero() -> None:
         assert summary.keep_rate is None and summary.seconds is None and summary.usd is None
     zero = summarise([entry("keep", 0.0), entry("keep", -1.0)], "loss", "minimize")
     assert zero.gain == 1.0 and zero.gain_percent is None
+    tiny = summarise([entry("keep", 5e-324), entry("keep", -1.0)], "loss", "minimize")
+    assert tiny.gain == 1.0 and tiny.gain_percent is None, "no number of per cent"
 
 
 def test_time_and_money_are_what_is_known_or_what_is_given() -> None:
@@ -277,6 +279,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from(["minimize", "maximize"]))
 def test_any_rows_make_a_report(rows: list[Entry], direction: str) -> None:
     summary = summarise(rows, "loss", direction)  # type: ignore[arg-type]

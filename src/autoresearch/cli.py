@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -41,6 +42,9 @@ _MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 def main() -> NoReturn:
     """The console script: faults of the user's in one line, bugs of ours with a log."""
     sys.excepthook = _bug
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal's encoding is no reason to fail
     try:
         typer.main.get_command(app)()  # app() itself would put an excepthook over ours
     except AutoresearchError as fault:
@@ -107,8 +111,9 @@ def init(
     """Make a lab in an empty folder, and a run in a lab."""
     from autoresearch import scaffold
     from autoresearch.console import say
+    from autoresearch.lab import current_folder
 
-    scaffold.init(Path.cwd(), tag, task, rev, template, say)
+    scaffold.init(current_folder(), tag, task, rev, template, say)
 
 
 @app.command()

@@ -82,7 +82,7 @@ def run(
             run_program(run.ratchet, settings.command, settings.timeout_s, run.driver.stopping),
             usd_limited=bool(max_usd or run.config.budget.usd),
         )
-        run.ratchet.description = one_line(description)[:_DESCRIPTION]
+        run.ratchet.description = _typed(description)
         watch(run.driver.run(researcher, limits), run.ratchet.run.state, run.config, limits)
 
 
@@ -117,7 +117,7 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
 
         def proposal() -> Proposal:
             put_on = merge(repo, edits, base, head, ratchet.run.incumbent.commit)
-            return Proposal(one_line(message)[:_DESCRIPTION], put_on)
+            return Proposal(_typed(message), put_on)
 
         events = run.driver.attempt(proposal, {**place, "blobs": blobs})
         if as_json:
@@ -132,6 +132,11 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
                 say(f"notice: {path} was edited after the try began, and stays", sys.stderr)
         if as_json:
             print(json.dumps(asdict(experiment), indent=2))
+
+
+def _typed(text: str) -> str:
+    """A description from the command line, where bytes of another locale come in escaped."""
+    return one_line(os.fsencode(text).decode("utf-8", "replace"))[:_DESCRIPTION]
 
 
 def _rewind(

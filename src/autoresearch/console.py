@@ -77,7 +77,7 @@ class _Screen:
     def __init__(self, console: Console, state: State, config: Config, limits: Limits) -> None:
         self._console, self._state, self._config, self._limits = console, state, config, limits
         self._began = time.monotonic()
-        self._rows_before = len(state.experiments)
+        self._rows_before = max(1, len(state.experiments))  # the baseline does not count
         self._doing = Text("starting")
         self._fraction: float | None = None
         self._seconds = 0.0
@@ -102,8 +102,11 @@ class _Screen:
             return
         style = _STYLES.get(event.experiment.status, "") if event.experiment else "yellow"
         for line in plain(event, self._config):
-            shown = Text(line, style=style, overflow="ellipsis", no_wrap=event.kind == "verdict")
-            self._console.print(shown)
+            # Told to print(), since it joins texts into a new one without settings of their own.
+            if event.kind == "verdict":
+                self._console.print(Text(line, style=style), overflow="ellipsis", no_wrap=True)
+            else:
+                self._console.print(Text(line, style=style), overflow="fold")
 
     def _render(self) -> Group:
         grid = Table.grid(padding=(0, 1))
@@ -136,7 +139,7 @@ class _Screen:
         spent = time.monotonic() - self._began
         if self._limits.hours:
             return f"{_clock(max(0.0, self._limits.hours * 3600 - spent))} left"
-        done = len(self._state.experiments) - self._rows_before
+        done = max(0, len(self._state.experiments) - self._rows_before)
         most = self._limits.experiments
         if most and done:
             return f"{done}/{most}, {_clock(spent / done * max(0, most - done))} left"

@@ -54,6 +54,21 @@ def _by_path(entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def unknown_symbols(rules: Mutable, content: Callable[[str], bytes | None]) -> list[str]:
+    """The entries path::symbol of mutable and protected that name nothing; content reads a path."""
+    found = []
+    for path, symbols in (*rules.symbols.items(), *rules.protected.items()):
+        source = content(path)
+        for symbol in symbols:
+            try:
+                if source is None:
+                    raise LookupError("does not exist")
+                _find(_parse(source), symbol)
+            except (ValueError, LookupError) as fault:
+                found.append(f"{path}::{symbol}: {path} {fault}")
+    return found
+
+
 def never(path: str) -> str | None:
     """Why no candidate may ever change this path, whatever `mutable` says; None if it may."""
     parts = path.split("/")

@@ -44,7 +44,7 @@ class Lab:
     @classmethod
     def here(cls) -> Lab:
         """The lab of the current folder."""
-        return cls(Repository.discover(Path.cwd()))
+        return cls(Repository.discover(current_folder()))
 
     def config(self, tag: str | None = None) -> Config:
         """The configuration: of the checkout, else of the run's branch; the run's own task of it."""
@@ -75,11 +75,11 @@ class Lab:
             if not (self.repo.root / CONFIG).is_file():
                 raise LabError(no_config(self.repo.root))
             raise LabError("there is no run here yet; make one with: autoresearch init")
-        if not self.paths(given).journal.exists():
+        if given not in self.tags():
             known = ", ".join(self.tags()) or "none"
             raise LabError(
-                f"there is no run {given!r} here (there are: {known}); make it with: "
-                f"autoresearch init {given}"
+                f"there is no run {given!r} here (there are: {known}); make one with: "
+                "autoresearch init TAG"
             )
         return given
 
@@ -134,6 +134,14 @@ class Lab:
         except BlockingIOError:
             return True
         return False
+
+
+def current_folder() -> Path:
+    """The folder that the command was called in; LabError where it was deleted since."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise LabError("the current folder was deleted; go to the lab's own folder") from None
 
 
 def holder(lock: Path) -> str:

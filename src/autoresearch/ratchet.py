@@ -39,7 +39,7 @@ from autoresearch.records import (
     Usage,
     Verdict,
 )  # fmt: skip
-from autoresearch.researchers.base import Researcher, Turn
+from autoresearch.researchers.base import Brief, Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
@@ -111,7 +111,8 @@ class Ratchet:
             pending = self.run.state.open
         assert pending is not None
         yield Event("ask", researcher.kind, number)
-        prompt = render(brief_of(self.run))
+        brief = brief_of(self.run)
+        prompt = render(brief)
         self.run.files.write_prompt(number, prompt)
         turns: list[Turn] = []
         for attempt in range(researcher.attempts):
@@ -119,11 +120,11 @@ class Ratchet:
                 if attempt == len(pending.answers):
                     if attempt:
                         yield Event("again", turns[-1].error, number)
-                    answer = yield from self._answer(researcher, prompt, tuple(turns))
+                    answer = yield from self._answer(researcher, prompt, brief, tuple(turns))
                     self.run.note("answer", n=number, **answer_fields(answer))
                 answer = pending.answers[attempt]
                 self.run.files.write_answer(number, answer.text)
-                return self._commit(researcher.read(answer, brief_of(self.run)), pending.at)
+                return self._commit(researcher.read(answer, brief), pending.at)
             except BadAnswer as bad:
                 last = pending.answers[attempt].text if attempt < len(pending.answers) else ""
                 turns.append(Turn(last, str(bad)))
@@ -134,14 +135,14 @@ class Ratchet:
         return None
 
     def _answer(
-        self, researcher: Researcher, prompt: str, turns: tuple[Turn, ...]
+        self, researcher: Researcher, prompt: str, brief: Brief, turns: tuple[Turn, ...]
     ) -> Generator[Event, None, Answer]:
         """One answer; outages and rate limits are sat out, for hours if need be."""
+        brief = replace(brief, asked=self.run.state.asked)
         pause_s, longest_s = _PATIENCE_S
         began, limit_s = time.monotonic(), self.run.config.researcher.retry_hours * 3600
         while True:
             try:
-                brief = brief_of(self.run)
                 with self.breaking():
                     return researcher.propose(prompt, brief, turns)
             except Outage as outage:

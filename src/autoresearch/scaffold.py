@@ -10,7 +10,7 @@ from pathlib import Path
 from autoresearch import __version__, config
 from autoresearch.config import Config
 from autoresearch.errors import LabError, UsageError
-from autoresearch.guard import Mutable
+from autoresearch.guard import Mutable, unknown_symbols
 from autoresearch.lab import STARTER, Lab, no_config
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
@@ -153,6 +153,7 @@ def _make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say:
     settings = _settings(lab, base, task, rev)
     tag = _tag(repo, tag)
     rules = Mutable.of(settings.task.mutable, settings.task.protected)
+    _refuse_unknown_symbols(repo, rules, base)
     _refuse_edits(repo, rules)
     _identity(repo, say)
     _refuse_taken(lab, tag)
@@ -198,6 +199,18 @@ def _tag(repo: Repository, tag: str | None) -> str:
             f"{tag!r} is no name for a branch: one word of letters, digits, - and _, such as {today()}"
         )
     return tag
+
+
+def _refuse_unknown_symbols(repo: Repository, rules: Mutable, base: str) -> None:
+    """A mistyped symbol would protect nothing, or forbid everything, all night long."""
+    tree = repo.tree(base)
+
+    def content(path: str) -> bytes | None:
+        return repo.blobs([tree[path][1]])[tree[path][1]] if path in tree else None
+
+    unknown = unknown_symbols(rules, content)
+    if unknown:
+        raise LabError(f"{CONFIG}: mutable or protected: {'; '.join(unknown)}; mend it and commit")
 
 
 def _refuse_edits(repo: Repository, rules: Mutable) -> None:

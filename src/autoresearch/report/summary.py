@@ -5,6 +5,7 @@ A gain is positive where the value is better, whichever way the metric goes.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,9 @@ def summarise(
                 best = entry
         steps.append(Step(position, entry, step_gain, None if best is None else best.value))
     total = gain_of(_value(best), _value(baseline), direction) if best and baseline else None
-    start = abs(_value(baseline)) if baseline else 0.0
+    percent = None
+    if total is not None and baseline and baseline.value:
+        percent = 100 * total / abs(baseline.value)
     crashes = Counter(entry.failure or "" for entry in rows if entry.status == "crash")
     gains = [s for s in steps if s.entry.status == "keep" and s.gain is not None and s.gain > 0]
     return Summary(
@@ -119,7 +122,7 @@ def summarise(
         baseline=baseline,
         best=best,
         gain=total,
-        gain_percent=100 * total / start if total is not None and start else None,
+        gain_percent=percent if percent is not None and math.isfinite(percent) else None,
         tried=tried,
         won=won,
         seconds=_sum(entry.seconds for entry in rows) if seconds is None else seconds,

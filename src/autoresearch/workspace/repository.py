@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from autoresearch.errors import LabError
@@ -82,7 +82,8 @@ class Repository:
             git(self.root, "check-ref-format", branch_ref(tag))
         except GitError:
             return False
-        return "/" not in tag and not tag.startswith("-") and len(os.fsencode(tag)) <= _TAG_MAX
+        plain = tag.isprintable() and "/" not in tag and not tag.startswith("-")
+        return plain and len(os.fsencode(tag)) <= _TAG_MAX
 
     def set_ref(self, ref: str, commit: str, expected: str | None = None) -> bool:
         """Move a ref by compare-and-swap; expected None: it must not exist or be there already.
@@ -145,13 +146,8 @@ class Repository:
     # -- trees ------------------------------------------------------------------------------
 
     def tree(self, commit: str) -> Tree:
-        """Every path of a commit."""
-        found: Tree = {}
-        for entry in entries(git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit)):
-            meta, _, path = entry.partition("\t")
-            mode, _, blob = meta.split(" ")
-            found[path] = (mode, blob)
-        return found
+        """Every path of a commit, by its full id."""
+        return dict(_tree(self.root, commit))
 
     def tree_id(self, commit: str) -> str:
         return text(self.root, "rev-parse", "--verify", f"{commit}^{{tree}}")
@@ -251,3 +247,14 @@ class Repository:
     @cached_property
     def exclude_file(self) -> Path:
         return self.common / "info" / "exclude"
+
+
+@lru_cache(maxsize=8)
+def _tree(root: Path, commit: str) -> Tree:
+    """A commit never changes, and one experiment looks at the same two or three again and again."""
+    found: Tree = {}
+    for entry in entries(git(root, "ls-tree", "-r", "-z", "--full-tree", commit)):
+        meta, _, path = entry.partition("\t")
+        mode, _, blob = meta.split(" ")
+        found[path] = (mode, blob)
+    return found
