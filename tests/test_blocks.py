@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.blocks import parse
-from autoresearch.researchers.text import path_fault
+from autoresearch.text import path_fault
 
 TRAIN = b"import torch\n\nWIDTH = 64\nTOTAL_BATCH_SIZE = 2**19\n\n\ndef train():\n    pass\n"
 FILES = {"train.py": TRAIN, "lib/model.py": b"x = 1\ny = 2\n", "Makefile": b"all:\n\ttrue\n"}

@@ -437,7 +437,8 @@ def test_without_a_terminal_in_a_plain_locale(tmp_path: Path) -> None:
     plain: dict[str, str | None] = {"LANG": "C", "LC_ALL": "C", "TERM": None}
     with open(os.devnull) as nothing:
         done = subprocess.run(
-            [sys.executable, "-m", "autoresearch", "init", "t"], cwd=lab.root, stdin=nothing, capture_output=True,
+            [sys.executable, "-m", "autoresearch", "init", "t"],
+            cwd=lab.root, stdin=nothing, capture_output=True,
             env={k: v for k, v in {**os.environ, **plain}.items() if v is not None},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from autoresearch import metrics
 from autoresearch.config import MetricConfig
-from autoresearch.metrics import judge_outcome, lines, parse, printable, tail
+from autoresearch.metrics import judge_outcome, lines, parse, tail
 from autoresearch.records import Crash, Metrics, Outcome
+from autoresearch.text import printable
 
 BPB = MetricConfig()
 SUMMARY = """\
@@ -402,7 +403,7 @@ def test_a_tail_is_short_and_plain() -> None:
 @given(st.text())
 def test_printable_text_steers_no_terminal(text: str) -> None:
     shown = printable(text)
-    assert not any((ord(c) < 32 and c != "\t") or 127 <= ord(c) < 160 for c in shown)
+    assert not any((ord(c) < 32 and c not in "\t\n") or 127 <= ord(c) < 160 for c in shown)
     assert "\u202e" not in shown
     assert printable(shown) == shown
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from autoresearch.errors import UsageError
 from autoresearch.ledger import results
-from autoresearch.ledger.results import Row, one_line, read, row, table
+from autoresearch.ledger.results import Row, read, row, table
 from autoresearch.records import Experiment
+from autoresearch.text import one_line
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"

@@ -339,6 +339,38 @@ def test_what_a_trial_leaves_is_gone_before_the_next(tmp_path: Path) -> None:
     assert f"FOUND {[*tracked, './warm/kept.txt']}\n" in lab.file(1, "trial.log")
 
 
+DEEP = """\
+import os
+for root in (".", os.environ["TMPDIR"]):
+    os.chdir(root)
+    for _ in range(3000):
+        os.mkdir("d", 0o700)
+        os.chdir("d")
+    open("file", "w").write("x")
+    os.chdir(os.path.dirname(__file__))
+print("val_bpb: 1.900000")
+"""
+
+
+def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> None:
+    answers = scripted(tmp_path, [whole("deep", DEEP), whole("next", BETTER)])
+    lab = make_lab(tmp_path, PLAIN, "", answers)
+    lab.cli("run")
+    assert lab.statuses() == ["keep"] * 3
+    assert list(lab.temporary.iterdir()) == []
+    assert not (lab.state / "worktree" / "d").exists()
+
+
+def test_a_log_without_end_is_a_crash_of_its_own_and_is_not_read(tmp_path: Path) -> None:
+    """The file is sparse: its length alone is beyond the limit, by far."""
+    grow = "import os, time\nos.ftruncate(1, 1 << 42)\n"
+    answers = [whole("grows", grow + "time.sleep(60)\n"), whole("grows and ends", grow + BETTER)]
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, answers))
+    lab.cli("run", timeout_s=30)
+    assert [lab.record(n)["failure"] for n in (1, 2)] == ["log", "log"]
+    assert len(lab.file(1, "trial.log")) < 2.1 * (1 << 20)
+
+
 READS = """\
 import os, stat
 text = open("data/x").read() + open("single").read()

@@ -15,13 +15,13 @@ from autoresearch.drive import Driver, Limits, run_program
 from autoresearch.errors import LabError
 from autoresearch.interrupts import Interrupts
 from autoresearch.lab import Lab
-from autoresearch.ledger.results import one_line
 from autoresearch.ratchet import Ratchet
 from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.run import Run
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
+from autoresearch.text import one_line
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.merge import merge
 

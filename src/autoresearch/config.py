@@ -269,7 +269,9 @@ def _choose(
     names = ", ".join(tasks)
     if name is None:
         if len(tasks) > 1:
-            raise UsageError(f"{where} has several tasks: choose one with autoresearch init --task, of {names}")
+            raise UsageError(
+                f"{where} has several tasks: choose one with autoresearch init --task, of {names}"
+            )
         name = next(iter(tasks))
     if name not in tasks:
         raise UsageError(f"--task {name}: {where} has no [tasks.{name}], but {names}")

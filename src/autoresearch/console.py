@@ -15,9 +15,10 @@ from rich.text import Text
 
 from autoresearch.config import Config
 from autoresearch.drive import Limits
-from autoresearch.ledger.results import number, one_line
+from autoresearch.ledger.results import number
 from autoresearch.ledger.state import State
 from autoresearch.records import Event, Experiment
+from autoresearch.text import one_line
 
 _STYLES = {"keep": "bold green", "discard": "dim", "crash": "red"}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from autoresearch.config import MetricConfig
 from autoresearch.records import Crash, Metrics, Outcome
+from autoresearch.text import printable
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE | re.ASCII)
@@ -144,15 +145,3 @@ def tail(log: Iterable[str], max_lines: int = _TAIL_LINES, max_chars: int = 4_00
     """The end of a log for people and prompts: printable, bounded, progress bars folded."""
     kept = _last((printable(line) for line in log if line.strip()), max_lines)
     return "\n".join(kept)[-max_chars:]
-
-
-# C0 and C1 controls, and the marks that turn the direction of text: no log may steer a terminal.
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
-)
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-
-
-def printable(text: str) -> str:
-    """Text without escape sequences, control characters and direction marks."""
-    return _UNSAFE.sub("", _ESCAPE.sub("", text))

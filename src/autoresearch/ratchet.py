@@ -44,6 +44,7 @@ from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
 from autoresearch.runners.environment import trial_environment
+from autoresearch.text import one_line
 from autoresearch.workspace.repository import Tree
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
@@ -166,7 +167,7 @@ class Ratchet:
         tree = self.run.repo.tree(parent.commit)
         edits = self._guard(proposal.edits, tree)
         number = self.run.state.next_number
-        paths = ", ".join(metrics.printable(edit.path) for edit in edits)
+        paths = ", ".join(one_line(edit.path) for edit in edits)
         description = proposal.description or self.description or f"edit {paths}"[:_DESCRIPTION]
         message = (
             f"{description}\n\n{proposal.hypothesis}".strip()

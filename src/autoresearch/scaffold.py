@@ -79,11 +79,16 @@ def _is_empty(folder: Path, files: dict[str, bytes]) -> bool:
         if entry.name == ".git":
             if _has_commits(entry):
                 return False
-        elif entry.name not in files or entry.is_symlink() or not entry.is_file():
-            return False
-        elif not files[entry.name].startswith(entry.read_bytes()):
+        elif not _left_over(entry, files.get(entry.name)):
             return False
     return not _inside_git_folder(folder)
+
+
+def _left_over(entry: Path, content: bytes | None) -> bool:
+    """Whether a file is the template's, whole or cut off."""
+    if content is None or entry.is_symlink() or not entry.is_file():
+        return False
+    return content.startswith(entry.read_bytes())
 
 
 def _has_commits(git_folder: Path) -> bool:

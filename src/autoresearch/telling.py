@@ -19,6 +19,7 @@ from autoresearch.report import plot as plot_
 from autoresearch.report import summary as summary_
 from autoresearch.report import table
 from autoresearch.report.summary import Entry
+from autoresearch.text import one_line, printable
 
 
 def report(
@@ -109,7 +110,7 @@ def status(tag: str | None) -> None:
     tokens = f", {state.input_tokens + state.output_tokens} tokens" if state.input_tokens else ""
     say(f"spent {state.seconds / 3600:.2f} h, ${state.usd:.2f}{tokens}")
     for reason in state.refusals[-3:]:
-        say(f"refused: {results.one_line(reason)[:300]}")
+        say(f"refused: {one_line(reason)[:300]}")
     say("sandbox: none (trials run as you, and may read and write what you may)")
     say(
         "next: autoresearch run"
@@ -136,13 +137,13 @@ def show(number: int, tag: str | None) -> None:
         there = f"there are 0 to {last}" if last >= 0 else "there is none yet"
         raise LabError(f"there is no experiment {number} in the run {tag}; {there}")
     e = state.experiments[number]
-    say(f"#{e.number} {e.status}: {results.one_line(e.description)}")
-    say(f"why: {results.one_line(e.reason)}" + (f" ({e.failure})" if e.failure else ""))
+    say(f"#{e.number} {e.status}: {one_line(e.description)}")
+    say(f"why: {one_line(e.reason)}" + (f" ({e.failure})" if e.failure else ""))
     if e.hypothesis:
-        say(f"hypothesis: {results.one_line(e.hypothesis)}")
+        say(f"hypothesis: {one_line(e.hypothesis)}")
     lesson = state.experiments[number + 1].lesson if number + 1 < len(state.experiments) else ""
     if lesson:
-        say(f"lesson: {results.one_line(lesson)}")
+        say(f"lesson: {one_line(lesson)}")
     say(
         f"commit {e.commit[:7]} on {e.parent[:7]}, by {e.researcher}, {e.seconds:.1f} s, sandbox {e.sandbox}"
     )
@@ -158,7 +159,7 @@ def show(number: int, tag: str | None) -> None:
     if e.commit != e.parent:
         say("")
         for line in lab.repo.patch(e.parent, e.commit).decode("utf-8", "replace").splitlines():
-            say(metrics.printable(line))
+            say(printable(line))
     log = folder / "trial.log"
     if log.exists():
         say(f"\n{log}, its end:")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
-from autoresearch.metrics import printable
 from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
 from autoresearch.records import Experiment
+from autoresearch.text import one_line
 
 _EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md")
 _LOG_PART = 1 << 20
@@ -99,7 +99,7 @@ class Files:
         return f"{file.name} was not this run's: renamed to {target.name}"
 
     def _musings(self, state: State) -> str:
-        text = f"# Musings of the run {printable(state.tag)}\n"
+        text = f"# Musings of the run {one_line(state.tag)}\n"
         lessons = [e.lesson for e in state.experiments[1:]]
         under_way = state.open.candidate if state.open else None
         lessons.append(under_way.lesson if under_way else "")

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autoresearch.errors import UsageError
-from autoresearch.metrics import printable
 from autoresearch.records import Experiment, Status
+from autoresearch.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,6 @@ def row(experiment: Experiment, metric: str) -> str:
 def number(value: float, metric: str) -> str:
     """A metric's value as it is written: val_bpb with six decimals, others in full."""
     return f"{value:.6f}" if metric == "val_bpb" else repr(value)
-
-
-def one_line(text: str) -> str:
-    """A text without tabs, line breaks and control characters."""
-    return " ".join(printable(" ".join(text.split())).split())
 
 
 def table(experiments: Iterable[Experiment], metric: str) -> str:

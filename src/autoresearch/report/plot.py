@@ -13,7 +13,8 @@ from autoresearch.errors import LabError, UsageError
 from autoresearch.paths import write_durably
 from autoresearch.records import Direction
 from autoresearch.report.summary import Entry, Step, Summary, summarise
-from autoresearch.report.table import number, plain
+from autoresearch.report.table import number
+from autoresearch.text import one_line
 
 _INCHES, _DPI = (12.0, 7.0), 100  # 1200 x 700 pixels
 _LABELS, _LABEL_CHARS = 14, 30
@@ -50,7 +51,7 @@ def _draw(summary: Summary) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     axes.set_xlabel("experiment")
     better = "lower" if summary.direction == "minimize" else "higher"
-    axes.set_ylabel(f"{plain(summary.metric)} ({better} is better)", parse_math=False)
+    axes.set_ylabel(f"{one_line(summary.metric)} ({better} is better)", parse_math=False)
     axes.set_title(_title(summary), parse_math=False)
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
@@ -157,7 +158,7 @@ def _labels(axes: Any, summary: Summary) -> None:
 
 
 def _short(step: Step) -> str:
-    text = plain(step.entry.description)
+    text = one_line(step.entry.description)
     return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1].rstrip() + "…"
 
 

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.metrics import printable
 from autoresearch.report.summary import Entry, Step, Summary
+from autoresearch.text import one_line
 
 _STYLES = {"keep": "green", "discard": "dim", "crash": "red"}
 _NARROWEST = 20  # a column of prose is never narrower, whatever the terminal
@@ -49,7 +49,7 @@ def _table(steps: Sequence[Step], console: Console, metric: str) -> None:
     rows = [("#", "commit", name, "gain", "GB", "status")]
     rows += [_cells(step, metric) for step in steps]
     widths = [max(cell_len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    texts = ["description", *(plain(step.entry.description) for step in steps)]
+    texts = ["description", *(one_line(step.entry.description) for step in steps)]
     styles = ["bold", *(_STYLES[step.entry.status] for step in steps)]
     for cells, text, style in zip(rows, texts, styles, strict=True):
         padded = [
@@ -64,7 +64,7 @@ def _cells(step: Step, metric: str) -> tuple[str, str, str, str, str, str]:
     memory = "-" if entry.memory_gb is None else f"{entry.memory_gb:.1f}"
     gain = "-" if step.gain is None else number(step.gain, metric, "+")
     value = "-" if entry.value is None else number(entry.value, metric)
-    return str(step.number), plain(entry.commit)[:7], value, gain, memory, entry.status
+    return str(step.number), one_line(entry.commit)[:7], value, gain, memory, entry.status
 
 
 def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
@@ -76,8 +76,8 @@ def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
     for label, entry in (("baseline", summary.baseline), ("best", summary.best)):
         if entry is not None and entry.value is not None:
             shown = number(entry.value, metric)
-            where = f"{plain(entry.commit)[:7]}, experiment {numbers[entry]}"
-            facts.append((label, f"{metric} {shown} ({where}): {plain(entry.description)}"))
+            where = f"{one_line(entry.commit)[:7]}, experiment {numbers[entry]}"
+            facts.append((label, f"{metric} {shown} ({where}): {one_line(entry.description)}"))
     if summary.gain is not None:
         percent = summary.gain_percent
         share = "" if percent is None else f" ({percent:.2f} %)"
@@ -87,7 +87,7 @@ def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
         facts.append(("keep rate", f"{100 * summary.keep_rate:.1f} % ({rate})"))
     for count, step in enumerate(summary.largest):
         assert step.gain is not None
-        text = f"{number(step.gain, metric, '+')}  {plain(step.entry.description)}"
+        text = f"{number(step.gain, metric, '+')}  {one_line(step.entry.description)}"
         facts.append(("" if count else "largest gains", text))
     if summary.crashes:
         kinds = [f"{count} {kind or 'of unknown kind'}" for kind, count in summary.crashes.items()]
@@ -156,8 +156,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
-def plain(text: str) -> str:
-    """A text of unknown origin as one line that can't steer a terminal."""
-    return " ".join(printable(" ".join(text.split())).split())

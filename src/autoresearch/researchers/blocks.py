@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Edit, Proposal
-from autoresearch.researchers.text import one_line, path_fault
 from autoresearch.researchers.textfile import TextFile
+from autoresearch.text import one_line, path_fault
 
 DESCRIPTION_LENGTH = 200
 REMARK_LENGTH = 1000

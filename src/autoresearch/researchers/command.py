@@ -10,7 +10,7 @@ from autoresearch.errors import BadAnswer
 from autoresearch.records import Answer, Edit, Proposal
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.blocks import DESCRIPTION_LENGTH, REMARK_LENGTH
-from autoresearch.researchers.text import one_line
+from autoresearch.text import one_line
 
 _TEXT_MAX = 20_000
 _HEADER = re.compile(r"^(description|hypothesis|lesson):[ \t]*(.+)$", re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 
-from autoresearch.researchers.text import one_line
+from autoresearch.text import one_line
 
 _LINES = 60
 _WIDTH = 240

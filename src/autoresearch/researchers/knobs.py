@@ -16,7 +16,7 @@ from autoresearch.records import Answer, Edit, Experiment, Proposal
 from autoresearch.researchers import constants
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.constants import Knob
-from autoresearch.researchers.text import one_line
+from autoresearch.text import one_line
 
 if TYPE_CHECKING:
     import optuna

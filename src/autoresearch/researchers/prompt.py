@@ -8,7 +8,7 @@ from __future__ import annotations
 from autoresearch.records import Experiment
 from autoresearch.researchers.base import Brief
 from autoresearch.researchers.interface import interface
-from autoresearch.researchers.text import fenced, one_line, printable
+from autoresearch.text import fenced, one_line, printable
 
 __all__ = ["SYSTEM", "interface", "render", "retry"]
 

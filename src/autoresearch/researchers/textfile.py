@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoresearch.errors import BadAnswer
-from autoresearch.researchers.text import one_line, printable
+from autoresearch.text import one_line, printable
 
 _BOM = b"\xef\xbb\xbf"
 _SHOWN_LINES = 10

@@ -21,7 +21,7 @@ from autoresearch.errors import Outage, ResearcherError
 from autoresearch.records import Answer
 from autoresearch.researchers import prompt as words
 from autoresearch.researchers.base import Turn
-from autoresearch.researchers.text import one_line
+from autoresearch.text import one_line
 
 PLACEHOLDER = "no-key"  # for servers that want none
 SILENCE_S = 600.0  # a model may think that long before its first word

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Control, format (bidi, zero width), surrogate, line and paragraph separators.
+# Control, format (bidi, zero width), half a character, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?"  # titles and links
@@ -14,17 +14,21 @@ _ESCAPES = re.compile(
 )
 
 
-def one_line(text: str, limit: int) -> str:
-    """The text on one line: blanks for anything unseen, cut at limit characters."""
-    blanked = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in text[: limit * 8])
-    line = " ".join(blanked.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
 def printable(text: str) -> str:
     """The text without escape sequences and unseen characters; newlines and tabs stay."""
     plain = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    if plain.isascii() and plain.isprintable():
+        return plain
     return "".join(c for c in plain if c in "\n\t" or unicodedata.category(c) not in _UNSEEN)
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """The text on one line: no escape sequence, blanks for unseen characters, cut at limit characters."""
+    plain = _ESCAPES.sub("", text if limit is None else text[: limit * 8])
+    if not plain.isprintable():
+        plain = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in plain)
+    line = " ".join(plain.split())
+    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def path_fault(path: str) -> str:
