@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import BASELINE, CONFIG, PROPOSE, TRIAL, Lab, MakeLab, on_branch
 
 BRANCH = "autoresearch/t"
@@ -446,7 +444,7 @@ def test_submodules_and_symlinks(make_lab: MakeLab) -> None:
 
 STRANGE = [
     "with space", "quo'te", 'dou"ble', "Übung-ночь", "-dash", "--all", ":colon", ":(top)x", "star*",
-    "br[a]cket", "#hash", "$HOME", "back`tick`", "a;b", "%s", "~", "emoji-🎉", "q?",
+    "br[a]cket", "#hash", "$HOME", "back`tick`", "a;b", "%s", "~", "emoji-🎉", "q?", "line\u2028end",
 ]  # fmt: skip
 
 

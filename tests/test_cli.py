@@ -51,7 +51,8 @@ def start(lab: Lab, *arguments: str, ignoring: bool = False) -> subprocess.Popen
 
     process = subprocess.Popen(
         [*CLI, *arguments], cwd=lab.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL, text=True, env={**os.environ, "SLOW": "60"}, preexec_fn=ignore if ignoring else None,
+        stdin=subprocess.DEVNULL, text=True, env={**os.environ, "SLOW": "60"},
+        preexec_fn=ignore if ignoring else None,
     )  # fmt: skip
     end = time.monotonic() + 20
     while "#1 trial" not in process.stdout.readline():  # type: ignore[union-attr]

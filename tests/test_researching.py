@@ -363,3 +363,15 @@ def test_a_description_of_the_command_line_stands_where_a_researcher_gives_none(
         lab.cli("run", "--max", "1", "--desc", "an unnamed idea", **env)
         lab.cli("run", "--max", "1", **env)
     assert [row[4] for row in lab.rows()[1:]] == ["an unnamed idea", "edit train.py"]
+
+
+def test_a_program_that_floods_is_read_in_bounds(tmp_path: Path) -> None:
+    script = """\
+for n in $(seq 200000); do echo "thinking about $n, and about much else besides"; done
+sed -i 's/LR = 0.5/LR = 0.3/' train.py
+echo 'description: at last'
+"""
+    lab = program(tmp_path, script)
+    lab.cli("run", "--max", "1")
+    assert lab.rows()[1][3:] == ["keep", "at last"]
+    assert len(lab.file(1, "answer.txt")) <= 20_000

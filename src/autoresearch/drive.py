@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch import metrics
 from autoresearch.config import BudgetConfig
 from autoresearch.errors import AutoresearchError, Interrupted, LabError, NothingToPropose
+from autoresearch.ledger.files import capped
 from autoresearch.ledger.state import State
 from autoresearch.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
@@ -234,9 +234,11 @@ def run_program(
                 break
         if outcome.interrupted:
             raise Interrupted
-        output = "\n".join(metrics.lines(log)) if log.exists() else ""
+        output = capped(log).decode("utf-8", "replace") if log.exists() else ""
         failure = ""
-        if outcome.timed_out:
+        if outcome.log_overflow:
+            failure = "was killed: it printed more than 1 GiB"
+        elif outcome.timed_out:
             failure = f"was killed at researcher.timeout_s = {timeout_s:g} s"
         elif outcome.exit_code != 0:
             failure = f"exited with {outcome.exit_code}"

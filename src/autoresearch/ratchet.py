@@ -11,26 +11,26 @@ What follows the result is a projection of the journal: made again on every star
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autoresearch import judge, metrics
 from autoresearch.brief import brief_of
-from autoresearch.errors import BadAnswer, InfrastructureError, LabError, Outage, ResearcherError
-from autoresearch.guard import changes_code, refusals
+from autoresearch.candidates import accept, commit
+from autoresearch.errors import BadAnswer, InfrastructureError, LabError
 from autoresearch.ledger.state import answer_fields, result_fields
-from autoresearch.paths import cache_dir, candidate_ref
+from autoresearch.paths import cache_dir
+from autoresearch.patience import sit_out
 from autoresearch.records import (
-    Answer,
     Candidate,
     Crash,
-    Edit,
     Event,
     Experiment,
     Metrics,
@@ -39,18 +39,16 @@ from autoresearch.records import (
     Usage,
     Verdict,
 )  # fmt: skip
-from autoresearch.researchers.base import Brief, Researcher, Turn
+from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
 from autoresearch.runners.environment import trial_environment
-from autoresearch.text import one_line
+from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
 _FULL_DISK_BYTES = 64 << 20
-_DESCRIPTION = 200
-_PATIENCE_S = (1.0, 300.0)  # the first pause after an outage, and the longest; it doubles
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Ratchet:
             number, tip, tip, self.run.repo.tree_id(tip),
             "baseline" if number == 0 else f"baseline: {self.run.repo.subject(tip)}",
         )  # fmt: skip
-        return self._accept(candidate, "baseline")
+        return accept(self.run, candidate, "baseline")
 
     def ask(self, researcher: Researcher) -> Generator[Event, None, Candidate | None]:
         """The next candidate, or None where the researcher's answers made no proposal.
@@ -121,11 +119,18 @@ class Ratchet:
                 if attempt == len(pending.answers):
                     if attempt:
                         yield Event("again", turns[-1].error, number)
-                    answer = yield from self._answer(researcher, prompt, brief, tuple(turns))
+                    asked = replace(brief, asked=self.run.state.asked)
+                    answer = yield from sit_out(
+                        partial(researcher.propose, prompt, asked, tuple(turns)),
+                        researcher.kind,
+                        self.run.config.researcher.retry_hours,
+                        self.breaking,
+                    )
                     self.run.note("answer", n=number, **answer_fields(answer))
                 answer = pending.answers[attempt]
                 self.run.files.write_answer(number, answer.text)
-                return self._commit(researcher.read(answer, brief), pending.at)
+                proposal = researcher.read(answer, brief)
+                return commit(self.run, proposal, pending.at, description=self.description)
             except BadAnswer as bad:
                 last = pending.answers[attempt].text if attempt < len(pending.answers) else ""
                 turns.append(Turn(last, str(bad)))
@@ -134,99 +139,6 @@ class Ratchet:
         self.run.note("refused", n=number, reason=turns[-1].error)
         yield Event("refused", turns[-1].error, number)
         return None
-
-    def _answer(
-        self, researcher: Researcher, prompt: str, brief: Brief, turns: tuple[Turn, ...]
-    ) -> Generator[Event, None, Answer]:
-        """One answer; outages and rate limits are sat out, for hours if need be."""
-        brief = replace(brief, asked=self.run.state.asked)
-        pause_s, longest_s = _PATIENCE_S
-        began, limit_s = time.monotonic(), self.run.config.researcher.retry_hours * 3600
-        while True:
-            try:
-                with self.breaking():
-                    return researcher.propose(prompt, brief, turns)
-            except Outage as outage:
-                asked_s = outage.retry_after_s
-                wait_s = pause_s if asked_s is None else max(asked_s, _PATIENCE_S[0])
-                waited_s = time.monotonic() - began
-                if waited_s + wait_s > limit_s:
-                    raise ResearcherError(
-                        f"{researcher.kind} could not be reached for {waited_s / 3600:.1f} h "
-                        f"(researcher.retry_hours = {self.run.config.researcher.retry_hours:g}): {outage}. "
-                        "Nothing is lost; call autoresearch run again when it is back"
-                    ) from None
-                yield Event("wait", str(outage), data={"seconds": wait_s})
-                with self.breaking():
-                    time.sleep(wait_s)
-                pause_s = min(2 * pause_s, longest_s)
-
-    def _commit(self, proposal: Proposal, at: float, by: str = "run") -> Candidate:
-        """The guard, and then exactly the bytes that it saw, committed; BadAnswer where it refuses."""
-        parent = self.run.incumbent
-        tree = self.run.repo.tree(parent.commit)
-        edits = self._guard(proposal.edits, tree)
-        number = self.run.state.next_number
-        paths = ", ".join(one_line(edit.path) for edit in edits)
-        description = proposal.description or self.description or f"edit {paths}"[:_DESCRIPTION]
-        message = (
-            f"{description}\n\n{proposal.hypothesis}".strip()
-            + f"\n\nAutoresearch-Experiment: {self.run.tag}/{number:04d}\n"
-        )
-        commit, tree_id = self.run.repo.commit(
-            parent.commit, edits, message, at, self.run.paths.index
-        )
-        twin = self.run.state.trees.get(tree_id)
-        if twin is not None:
-            earlier = self.run.state.experiments[twin]
-            value = (
-                ""
-                if earlier.value is None
-                else f", {self.run.config.task.metric.name} {earlier.value:g}"
-            )
-            raise BadAnswer(
-                f"this makes the same files as experiment {twin} ({earlier.description}: "
-                f"{earlier.status}{value}); propose something that was not tried"
-            )
-        ref = candidate_ref(self.run.tag, number)
-        self.run.repo.set_ref(ref, commit, self.run.repo.resolve(ref))
-        candidate = Candidate(
-            number, commit, parent.commit, tree_id, description, proposal.hypothesis,
-            proposal.lesson, self.run.repo.only_deletes(parent.commit, commit),
-        )  # fmt: skip
-        return self._accept(candidate, by)
-
-    def _guard(self, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
-        modes = {path: mode for path, (mode, _) in tree.items()}
-        blobs = self.run.repo.blobs(
-            tree[e.path][1] for e in edits if e.path in tree and tree[e.path][0] != "160000"
-        )
-
-        def content(path: str) -> bytes | None:
-            return blobs.get(tree[path][1]) if path in tree else None
-
-        reasons = refusals(edits, self.run.rules, modes, lambda path: content(path) or b"")
-        if reasons:
-            raise BadAnswer("the guard refused the change: " + "; ".join(reasons))
-        changed = [e for e in edits if e.content != content(e.path)]
-        if not changed:
-            raise BadAnswer("the change leaves every file as it is")
-        if not any(changes_code(e.path, content(e.path), e.content) for e in changed):
-            raise BadAnswer(
-                "the change touches comments and layout alone; there is nothing to measure"
-            )
-        return changed
-
-    def _accept(self, candidate: Candidate, by: str) -> Candidate:
-        fields = {k: getattr(candidate, k) for k in Candidate.__slots__ if k != "number"}
-        if by == "baseline":
-            ref = candidate_ref(self.run.tag, candidate.number)
-            self.run.repo.set_ref(ref, candidate.commit, self.run.repo.resolve(ref))
-        self.run.note("candidate", n=candidate.number, by=by, **fields)
-        patch = self.run.repo.patch(candidate.parent, candidate.commit)
-        self.run.files.write_patch(candidate.number, patch)
-        self.run.files.write_tables(self.run.state)
-        return candidate
 
     def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
         """A person's proposal (`try`) as the next candidate; LabError where the guard refuses it.
@@ -239,7 +151,7 @@ class Ratchet:
             checkout=checkout,
         )  # fmt: skip
         try:
-            return self._commit(proposal, self.run.state.last_at, "try")
+            return commit(self.run, proposal, self.run.state.last_at, "try")
         except BadAnswer as bad:
             self.run.note("refused", n=number, reason=str(bad))
             raise LabError(str(bad)) from None
@@ -293,7 +205,8 @@ class Ratchet:
 
     def _drop_scratch(self) -> None:
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove(self._scratch)
 
     def _measure(self, outcome: Outcome) -> Metrics | Crash:
         """The trial's metrics; a full disk is the machine's fault and never a candidate's crash."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 from autoresearch.config import Config
@@ -18,6 +19,7 @@ from autoresearch.paths import RunPaths, branch_ref, candidate_ref
 from autoresearch.records import Event, Experiment
 from autoresearch.runners.base import Runner
 from autoresearch.workspace.checkout import Checkout, moved_by_hand
+from autoresearch.workspace.removal import remove
 from autoresearch.workspace.worktree import Worktree
 
 Events = Generator[Event, None, None]
@@ -76,7 +78,8 @@ class Run:
             identity = pending.trial["identity"]
             runner.clean_up(identity)
             if identity["scratch"]:
-                shutil.rmtree(identity["scratch"], ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove(Path(identity["scratch"]))
         self.repo.drop_ref_locks(self.ref, f"refs/autoresearch/{self.tag}")
         if self.paths.moving.exists():
             self.checkout.drop_locks(self.ref, self.paths.moving.stat().st_mtime)

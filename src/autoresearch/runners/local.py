@@ -128,7 +128,7 @@ class LocalTrial:
             timed_out=timed_out,
             interrupted=interrupted,
             setup_failed=report["setup_failed"],
-            log_overflow=overflow,
+            log_overflow=overflow or follower.size() > _LOG_MAX,
             survivors=report["survivors"],
         )
 

@@ -139,8 +139,8 @@ class Repository:
 
     def only_deletes(self, old: str, new: str) -> bool:
         """Whether the diff between two commits takes lines away and adds none."""
-        output = text(self.root, "diff-tree", "-r", "--numstat", "--no-renames", old, new)
-        counts = [line.split("\t")[:2] for line in output.splitlines()]
+        output = git(self.root, "diff-tree", "-r", "-z", "--numstat", "--no-renames", old, new)
+        counts = [entry.split("\t")[:2] for entry in entries(output)]
         return bool(counts) and all(added == "0" and gone != "0" for added, gone in counts)
 
     # -- trees ------------------------------------------------------------------------------

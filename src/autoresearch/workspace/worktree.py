@@ -19,6 +19,7 @@ from autoresearch.errors import LabError
 from autoresearch.paths import make_folder
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, git, text
+from autoresearch.workspace.removal import open_up, remove
 from autoresearch.workspace.repository import Repository, Tree
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file
@@ -52,7 +53,7 @@ class Worktree:
             self._copy_input(name, tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
-                _remove(file)
+                remove(file)
         return tree
 
     def _attach(self, commit: str) -> None:
@@ -98,7 +99,7 @@ class Worktree:
         made = self.path.with_name("worktree.new")
         for left in (made, self.admin, self.path):
             if left.exists() or left.is_symlink():
-                _remove(left)
+                remove(left)
         made.mkdir(parents=True)
         (made / "HEAD").write_text(f"{commit}\n")
         (made / "commondir").write_text("../..\n")
@@ -124,11 +125,11 @@ class Worktree:
                     and path not in above
                     and tree.get(path, ("",))[0] != "160000"
                 ):
-                    _remove(Path(entry.path))
+                    remove(Path(entry.path))
             elif path in tree and self._same(path, *tree[path]):
                 have.add(path)
             else:
-                _remove(Path(entry.path))
+                remove(Path(entry.path))
         return have
 
     def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -137,7 +138,7 @@ class Worktree:
         waiting = [("", self.path)]
         while waiting:
             prefix, folder = waiting.pop()
-            _open_up(folder)
+            open_up(folder)
             with os.scandir(folder) as scan:
                 found = list(scan)
             for entry in found:
@@ -201,7 +202,7 @@ class Worktree:
         if name in self._copied and self._copied[name] == (_signature(source), _signature(target)):
             return
         if target.exists() or target.is_symlink():
-            _remove(target)
+            remove(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, copy_function=_clone)
@@ -289,6 +290,8 @@ def _edit(root: Path, path: str) -> Edit:
     if stat.S_ISLNK(info.st_mode):
         return Edit(path, os.fsencode(file.readlink()), "120000")
     if stat.S_ISDIR(info.st_mode):
+        if not path.endswith("/") and not os.path.lexists(file / ".git"):
+            return Edit(path, None)  # a plain folder took the file's place
         return Edit(path.rstrip("/"), b"", "160000")
     if not stat.S_ISREG(info.st_mode):
         return Edit(path, b"", "000000")
@@ -303,15 +306,17 @@ def _blob_id(content: bytes, like: str) -> str:
 
 def _signature(path: Path) -> object:
     """What changes when a file or a folder changes: the kernel's ctime can't be set by a program."""
-    files = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
-    found = []
-    for file in files:
-        try:
+    found, waiting = [], [path]
+    try:
+        while waiting:
+            file = waiting.pop()
             info = file.lstat()
-        except OSError:
-            return None
-        found.append((str(file), info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
-    return found
+            found.append((str(file), info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
+            if stat.S_ISDIR(info.st_mode) or (file == path and file.is_dir()):
+                waiting += file.iterdir()
+    except OSError:
+        return None
+    return sorted(found)
 
 
 def _clone(source: str, target: str) -> str:
@@ -323,20 +328,3 @@ def _clone(source: str, target: str) -> str:
             shutil.copyfileobj(old, new, 1 << 20)
     shutil.copymode(source, target)
     return target
-
-
-def _open_up(folder: Path) -> None:
-    """Make a folder that a trial closed readable for us again."""
-    mode = folder.stat().st_mode
-    if mode & 0o700 != 0o700:
-        folder.chmod(mode | 0o700)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, a symlink or a whole folder, whatever its permissions."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    for folder, _, _ in os.walk(path):
-        _open_up(Path(folder))
-    shutil.rmtree(path)
