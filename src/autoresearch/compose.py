@@ -74,6 +74,7 @@ def run(
         settings = run.config.researcher
         kind = kind if kind not in (None, "auto") else kind_of(settings, run.environment)
         limits = Limits(most, hours, max_usd, run.config.budget)
+        run.ratchet.description = one_line(description, _DESCRIPTION)
         researcher = make(
             settings,
             kind,

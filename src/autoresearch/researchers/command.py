@@ -26,13 +26,17 @@ class Ran:
 
 
 class CommandResearcher:
-    """Runs a program in the worktree, laid out as the incumbent. `execute` does the running."""
+    """Runs a program in the worktree, laid out as the incumbent.
+
+    execute does the running; description stands in for a header that the program does not print.
+    """
 
     kind = "command"
     attempts = 1
 
-    def __init__(self, execute: Callable[[str], Ran]) -> None:
+    def __init__(self, execute: Callable[[str], Ran], description: str = "") -> None:
         self._execute = execute
+        self._description = description
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         ran = self._execute(prompt)
@@ -47,7 +51,7 @@ class CommandResearcher:
         said = dict(_HEADER.findall(answer.text))
         last = (answer.text.strip().splitlines() or [""])[-1]
         return Proposal(
-            one_line(said.get("description") or last, DESCRIPTION_LENGTH),
+            one_line(said.get("description") or self._description or last, DESCRIPTION_LENGTH),
             answer.edits,
             one_line(said.get("hypothesis", ""), REMARK_LENGTH),
             one_line(said.get("lesson", ""), REMARK_LENGTH),

@@ -33,6 +33,7 @@ def make(
     root: Path,
     execute: Callable[[str], Ran],
     usd_limited: bool = False,
+    description: str = "",
 ) -> Researcher:
     """The researcher; UsageError where the configuration can't mean one.
 
@@ -45,7 +46,7 @@ def make(
             raise UsageError(
                 "researcher.command is empty: the researcher `command` needs a program"
             )
-        return CommandResearcher(execute)
+        return CommandResearcher(execute, description)
     if kind == "scripted":
         from autoresearch.researchers.scripted import ScriptedResearcher
 
