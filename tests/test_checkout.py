@@ -226,6 +226,27 @@ def test_later_commits_stop_the_run_with_two_ways_out(lab: Lab) -> None:
     assert lab.read("value.txt").startswith("59\n")
 
 
+def test_a_commit_during_a_winning_trial_is_no_keep(make_lab: MakeLab) -> None:
+    # The trial commits on the run's branch as a person would, after the baseline.
+    by_hand = """\
+    if [ "$AUTORESEARCH_EXPERIMENT" = 1 ]; then
+        cd "$(git rev-parse --git-common-dir)/.." && git -c user.name=a -c user.email=a@b commit \
+            -q --allow-empty -m "by hand"
+    fi
+    """
+    lab = on_branch(
+        make_lab({"trial.sh": by_hand + TRIAL.replace("< value.txt", '< "$W/value.txt"')})
+    )
+    trial = f"W=$PWD\n{lab.read('trial.sh')}"
+    lab.commit("the trial", trial__sh=trial)
+    ran = lab.cli("run", "--max", "1", code=1)
+    assert "moved by hand" in ran.stderr
+    assert lab.statuses() == ["keep", "discard"]
+    assert "moved by hand meanwhile" in lab.cli("show", "1").stdout
+    lab.cli("baseline")
+    assert lab.statuses() == ["keep", "discard", "keep"]
+
+
 def test_the_other_way_out(lab: Lab) -> None:
     grown(on_branch(lab))
     mine = lab.commit("my own idea", value__txt="60\n50\n")

@@ -119,6 +119,15 @@ def test_an_empty_file_of_the_users_is_a_file(tmp_path: Path) -> None:
     assert names(lab) == {"notes.txt"}
 
 
+def test_a_symlink_is_not_written_through(tmp_path: Path) -> None:
+    lab = folder(tmp_path)
+    outside = tmp_path / "outside.md"
+    outside.write_text("")
+    (lab.root / "program.md").symlink_to(outside)
+    lab.cli("init", code=1)
+    assert outside.read_text() == "" and names(lab) == {"program.md"}
+
+
 @pytest.mark.parametrize("left", ["no .git", "half a .git", ".git", "staged"])
 def test_killed_half_way_then_again(tmp_path: Path, left: str) -> None:
     whole = folder(tmp_path, "whole")
@@ -320,6 +329,13 @@ def test_twice_with_other_tags(lab: Lab) -> None:
     lab.cli("baseline", "--tag", "t")
     assert lab.statuses() == ["keep"]
     assert not (lab.root / "results.1.tsv").exists()
+
+
+def test_what_comes_next_on_the_branch_of_another_run(lab: Lab) -> None:
+    """Without a tag, `run` means the run that is checked out: the next command names the new one."""
+    lab.git("checkout", "-q", "autoresearch/t")
+    last = lab.cli("init", "u").stdout.splitlines()[-1]
+    assert last == "next: autoresearch run --tag u"
 
 
 def test_several_tasks(make_lab: MakeLab) -> None:

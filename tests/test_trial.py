@@ -149,6 +149,14 @@ def test_ctrl_c_leaves_nothing_of_a_trial_that_ignores_it_within_five_seconds(
     assert outcome["interrupted"] and time.monotonic() - began < 5.5
 
 
+def test_ctrl_c_at_the_very_start_of_a_trial_is_not_lost(tmp_path: Path) -> None:
+    """The order to stop may come with the order to go, or before the trial can hear of it."""
+    for n in range(8):
+        script = "import time\ntime.sleep(600)\n"
+        outcome = One(tmp_path / f"{n}", script, timeout_s=600, stop_after_s=n / 100).outcome()
+        assert outcome["interrupted"] and outcome["seconds"] < 2, n
+
+
 def test_a_trial_dies_with_its_supervisor(tmp_path: Path) -> None:
     trials = [One(tmp_path / f"{n}", NASTY, "0.001", "stay", timeout_s=600) for n in range(10)]
     for trial in trials:
@@ -355,10 +363,13 @@ print("val_bpb: 1.900000")
 def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> None:
     answers = scripted(tmp_path, [whole("deep", DEEP), whole("next", BETTER)])
     lab = make_lab(tmp_path, PLAIN, "", answers)
-    lab.cli("run")
-    assert lab.statuses() == ["keep"] * 3
-    assert list(lab.temporary.iterdir()) == []
-    assert not (lab.state / "worktree" / "d").exists()
+    try:
+        lab.cli("run")
+        assert lab.statuses() == ["keep"] * 3
+        assert list(lab.temporary.iterdir()) == []
+        assert not (lab.state / "worktree" / "d").exists()
+    finally:  # pytest can't remove such a tree either
+        subprocess.run(["rm", "-rf", lab.temporary, lab.state / "worktree"], check=True)
 
 
 def test_a_log_without_end_is_a_crash_of_its_own_and_is_not_read(tmp_path: Path) -> None:

@@ -101,6 +101,16 @@ def test_rewinding_a_deleted_file_and_a_staged_one(lab: Lab) -> None:
     assert lab.cli("check").stdout == "ok: nothing changed\n"
 
 
+def test_rewinding_a_folder_in_the_place_of_a_file(lab: Lab) -> None:
+    edit(lab, 110)
+    (lab.root / "code.py").unlink()
+    lab.write("code.py/deep/inside.txt", "x\n")
+    lab.cli("try", "-m", "worse", "--rewind")
+    assert lab.read("code.py") == "x = 1\n"
+    assert lab.git("status", "--porcelain") == ""
+    assert candidate(lab, 1, "code.py/deep/inside.txt") == "x"
+
+
 def test_edits_made_while_the_trial_runs_are_not_rewound(make_lab: MakeLab) -> None:
     """A trial takes minutes, and a person goes on: what was not judged does not make way."""
     trial = TRIAL + (
@@ -166,7 +176,14 @@ def test_edits_in_the_way_of_the_guard(lab: Lab) -> None:
         assert f"{path}: not mutable" in ran.stderr
     assert "value.txt" not in ran.stderr
     assert lab.picture() == before
-    assert lab.statuses() == ["keep"], "the baseline alone"
+    assert lab.statuses() == [], "refused before any trial"
+
+
+def test_a_refusal_comes_before_the_baseline(lab: Lab) -> None:
+    lab.write("other.txt", "mine")
+    ran = lab.cli("try", "-m", "x", code=1)
+    assert "other.txt: not mutable" in ran.stderr
+    assert lab.rows() == [] and "trial" not in ran.stdout
 
 
 def test_nothing_to_try(lab: Lab) -> None:
@@ -211,6 +228,13 @@ def test_a_file_that_is_deleted_is_less_code(lab: Lab) -> None:
     lab.cli("try", "-m", "simpler")
     assert lab.statuses() == ["keep", "keep"]
     assert "code.py" not in lab.git("ls-tree", "--name-only", BRANCH)
+
+
+def test_a_tie_in_a_file_with_a_strange_name(make_lab: MakeLab) -> None:
+    lab = make_lab({"new/line\u2028end": "x\ny\n"})
+    lab.write("new/line\u2028end", "x\n")
+    lab.cli("try", "-m", "simpler")
+    assert lab.statuses() == ["keep", "keep"]
 
 
 def test_any_other_tie_is_discarded(lab: Lab) -> None:

@@ -204,17 +204,17 @@ def try_(
     tag: Tag = None,
 ) -> None:
     """Judge the edits in the checkout as one experiment."""
-    from autoresearch import compose
+    from autoresearch import trying
 
-    compose.attempt(tag, message, rewind, as_json)
+    trying.attempt(tag, message, rewind, as_json)
 
 
 @app.command()
 def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
     """May a candidate change what changed from REV to the working tree? Exit 1 where not."""
     from autoresearch.console import say
-    from autoresearch.guard import Mutable, refusals
     from autoresearch.lab import Lab
+    from autoresearch.trying import refused
     from autoresearch.workspace.checkout import Checkout
 
     lab = Lab.here()
@@ -223,13 +223,7 @@ def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")
     if base is None:
         raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
     edits = Checkout(lab.repo).edits(base)
-    tree = lab.repo.tree(base)
-    reasons = refusals(
-        edits,
-        Mutable.of(task.mutable, task.protected),
-        {path: mode for path, (mode, _) in tree.items()},
-        lambda path: lab.repo.blobs([tree[path][1]])[tree[path][1]],
-    )
+    reasons = refused(lab.repo, task, base, edits)
     for reason in reasons:
         say(reason)
     if reasons:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from autoresearch.config import Config
 from autoresearch.console import say, watch
 from autoresearch.drive import Driver, Limits, run_program
-from autoresearch.errors import LabError
 from autoresearch.interrupts import Interrupts
 from autoresearch.lab import Lab
 from autoresearch.ratchet import Ratchet
-from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.run import Run
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
 from autoresearch.text import one_line
-from autoresearch.workspace.checkout import Checkout
-from autoresearch.workspace.merge import merge
 
 _NO_SANDBOX = (
     "notice: no sandbox in this release: trials run as you, and may read and write what you may "
@@ -83,7 +77,7 @@ def run(
             run_program(run.ratchet, settings.command, settings.timeout_s, run.driver.stopping),
             usd_limited=bool(max_usd or run.config.budget.usd),
         )
-        run.ratchet.description = _typed(description)
+        run.ratchet.description = typed(description)
         watch(run.driver.run(researcher, limits), run.ratchet.run.state, run.config, limits)
 
 
@@ -96,63 +90,6 @@ def baseline(tag: str | None) -> None:
         say(f"baseline: {run.config.task.metric.name} {incumbent.value} at {incumbent.commit[:7]}")
 
 
-def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
-    """`autoresearch try`."""
-    with opened(tag, notices=not as_json) as run:
-        ratchet, repo = run.ratchet, run.ratchet.run.repo
-        head = repo.resolve("HEAD")
-        if head is None:
-            raise LabError(
-                "the checkout has no commit yet; there is nothing that edits could be told from"
-            )
-        edits = Checkout(repo).edits(head)
-        if not edits:
-            raise LabError(
-                "nothing to try: the working tree is as its HEAD; edit a mutable file first"
-            )
-
-        place = {"root": str(repo.root), "head": head}
-        last = ratchet.run.state.checkout or {}
-        base = last["blobs"] if {**place, "blobs": last.get("blobs")} == last else {}
-        blobs = {e.path: repo.write_blob(e.content) for e in edits if e.content is not None}
-
-        def proposal() -> Proposal:
-            put_on = merge(repo, edits, base, head, ratchet.run.incumbent.commit)
-            return Proposal(_typed(message), put_on)
-
-        events = run.driver.attempt(proposal, {**place, "blobs": blobs})
-        if as_json:
-            for _ in events:
-                pass
-        else:
-            watch(events, ratchet.run.state, run.config, Limits(budget=run.config.budget))
-        experiment = ratchet.run.state.experiments[-1]
-        if rewind and experiment.status != "keep":
-            left = _rewind(ratchet.run, edits, place, base)
-            for path in left:
-                say(f"notice: {path} was edited after the try began, and stays", sys.stderr)
-        if as_json:
-            print(json.dumps(asdict(experiment), indent=2))
-
-
-def _typed(text: str) -> str:
+def typed(text: str) -> str:
     """A description from the command line, where bytes of another locale come in escaped."""
     return one_line(os.fsencode(text).decode("utf-8", "replace"))[:_DESCRIPTION]
-
-
-def _rewind(
-    run: Run, edits: tuple[Edit, ...], place: dict[str, str], base: dict[str, str]
-) -> list[str]:
-    """Give tried files the incumbent's content; the edits live on under the candidate's ref.
-
-    A file that was edited on while its trial ran stays as it is. Returns the paths of those.
-    """
-    tree, checkout = run.repo.tree(run.incumbent.commit), Checkout(run.repo)
-    now = {edit.path: edit for edit in checkout.edits(place["head"])}
-    tried = [edit.path for edit in edits if now.get(edit.path) == edit]
-    left = [edit.path for edit in edits if edit.path not in tried]
-    checkout.restore(tried, run.incumbent.commit)
-    blobs = {path: tree[path][1] for path in tried if path in tree}
-    blobs |= {path: base[path] for path in left if path in base}
-    run.note("rewound", checkout={**place, "blobs": blobs})
-    return left

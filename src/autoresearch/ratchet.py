@@ -229,6 +229,10 @@ class Ratchet:
             self.run.config.task.metric.direction,
             candidate.deletes_only,
         )
+        if verdict.status == "keep" and self.run.moved_by_hand():
+            return Verdict(
+                "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
+            )
         if verdict.status == "keep":
             refusal = self.run.worktree.hook_refusal(candidate.parent, candidate.commit)
             if refusal is not None:

@@ -271,4 +271,5 @@ def _tell(lab: Lab, tag: str, base: str, settings: Config, rules: Mutable, say: 
         "next: "
         + ("autoresearch prepare (data, once), then " if harness else "")
         + "autoresearch run"
+        + (f" --tag {tag}" if repo.head_tag() not in (None, tag) else "")
     )

@@ -96,8 +96,10 @@ def sweep(group: int) -> int:
 
 def spawn(command: list[str], log: int, stdin: int) -> int:
     """Fork and exec one command in a session of its own; its pid."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
     os.setsid()
     os.dup2(stdin, 0)
@@ -106,6 +108,7 @@ def spawn(command: list[str], log: int, stdin: int) -> int:
     os.closerange(3, 256)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a TERM that came too early counts now
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
@@ -161,7 +164,7 @@ def main() -> None:
     signal.set_wakeup_fd(write_end)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     os.write(1, b"ready\n")
-    if not os.read(0, 512):
+    if not os.read(0, len(b"go\n")):  # no more: an order to stop may stand behind it
         return
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     stdin = os.open(spec["stdin"], os.O_RDONLY)

@@ -200,14 +200,19 @@ class Checkout:
         """Give paths of the working tree the content that they have in a commit."""
         tree = self.repo.tree(commit)
         known = [path for path in paths if path in tree]
+        for path in set(paths) - set(known):
+            (self.repo.root / path).unlink(missing_ok=True)
+        for path in known:  # a folder that took a file's place
+            for folder, _, _ in os.walk(self.repo.root / path, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
         if known:
             git(
                 self.repo.root, "restore", f"--source={commit}", "--worktree",
-                "--pathspec-from-file=-", "--pathspec-file-nul", stdin="\0".join(known).encode(),
+                "--pathspec-from-file=-", "--pathspec-file-nul",
+                stdin=b"\0".join(os.fsencode(path) for path in known),
                 env={"GIT_LITERAL_PATHSPECS": "1"},
             )  # fmt: skip
-        for path in set(paths) - set(known):
-            (self.repo.root / path).unlink(missing_ok=True)
 
 
 def _form(mode: str, blob: str) -> _Form:
