@@ -123,7 +123,7 @@ def test_every_outage_is_sat_out_and_uses_up_no_experiment(tmp_path: Path, kind:
 def test_a_pause_is_as_long_as_the_provider_asks(tmp_path: Path) -> None:
     wait = Fault(429, "rate_limit_error", headers={"retry-after": "2.5"})
     began = time.monotonic()
-    lab, server, printed = one(tmp_path, wait, Text(LOWER))
+    lab, _, printed = one(tmp_path, wait, Text(LOWER))
     assert "waiting 2 s" in printed and time.monotonic() - began > 2.5
     assert lab.statuses() == ["keep", "keep"]
 
