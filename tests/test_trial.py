@@ -347,6 +347,31 @@ def test_what_a_trial_leaves_is_gone_before_the_next(tmp_path: Path) -> None:
     assert f"FOUND {[*tracked, './warm/kept.txt']}\n" in lab.file(1, "trial.log")
 
 
+LINKS = """\
+import os, shutil
+shutil.rmtree("warm", ignore_errors=True)
+os.symlink("OUTSIDE", "warm")
+os.makedirs("cold/in", exist_ok=True)
+if not os.path.lexists("cold/link"):
+    os.symlink("OUTSIDE", "cold/link")
+print("val_bpb: 1.000000")
+"""
+
+
+def test_a_cache_that_became_a_link_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.ckpt").write_text("mine")
+    task = 'caches = ["warm/", "./cold"]\nfresh = ["warm/*.ckpt", "cold/link/*.ckpt"]'
+    code = LINKS.replace("OUTSIDE", str(outside))
+    answers = scripted(tmp_path, [whole("again", code + "x = 1\n")])
+    lab = make_lab(tmp_path, code, task, answers, files={".gitignore": "warm\ncold\n"})
+    lab.cli("run")
+    assert lab.statuses() == ["keep", "discard"]
+    assert (outside / "mine.ckpt").read_text() == "mine"
+    assert (lab.state / "worktree" / "cold" / "in").is_dir(), "a cache outlives its trial"
+
+
 DEEP = """\
 import os
 for root in (".", os.environ["TMPDIR"]):

@@ -43,7 +43,7 @@ def _inside(text: str) -> str:
         raise ValueError(f"{text!r} must be a path inside the lab, relative to its root")
     if any(part.lower().startswith(".git") for part in path.parts):
         raise ValueError(f"{text!r} is git's own")
-    return text
+    return path.as_posix()
 
 
 def _pattern(text: str) -> str:
@@ -55,7 +55,7 @@ def _pattern(text: str) -> str:
             raise NotYetError(f"{text!r}: symbols in files other than Python are not yet supported")
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{text!r} must be path::function or path::Class.method")
-        if PurePosixPath(_inside(path)).as_posix() != path:
+        if _inside(path) != path:
             raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
     else:
         try:

@@ -27,9 +27,7 @@ from autoresearch.runners import launch
 from autoresearch.runners.base import Progress, TrialSpec
 
 _GRACE_S = 5.0
-_INTERRUPT_GRACE_S = (
-    3.0  # Ctrl-C promises that the trial is gone within five seconds, KILL included
-)
+_INTERRUPT_GRACE_S = 3.0  # Ctrl-C promises that the trial is gone in five seconds, KILL included
 _LAUNCHER_S = launch._SWEEP_S + 5.0
 _HASTE_S = 1.0  # what the launcher has for its sweep after Ctrl-C; then we sweep
 _LOG_MAX = 1 << 30

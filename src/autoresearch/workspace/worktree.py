@@ -53,7 +53,9 @@ class Worktree:
             self._copy_input(name, tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
-                remove(file)
+                above = file.relative_to(self.path).parents
+                if not any((self.path / folder).is_symlink() for folder in above):
+                    remove(file)
         return tree
 
     def _attach(self, commit: str) -> None:
@@ -117,8 +119,8 @@ class Worktree:
         kept = {*self.inputs, *self.caches}
         above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
         for entry, path in self._walk():
-            if path in kept:
-                continue
+            if path in kept and not entry.is_symlink():
+                continue  # a link could lead a later trial, or our own deletions, outside
             if entry.is_dir(follow_symlinks=False):
                 if (
                     path not in folders
