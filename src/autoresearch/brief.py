@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib import resources
+
 from autoresearch import metrics
 from autoresearch.paths import CHARTER
 from autoresearch.researchers.base import Brief
@@ -9,6 +12,8 @@ from autoresearch.researchers.interface import interface
 from autoresearch.run import Run
 
 _FROZEN_LINES = 300
+_DESCRIBED_FILES = 100
+_IMPORTED = re.compile(rb"\bautoresearch\.harness\.([a-z]\w*)")
 
 
 def brief_of(run: Run) -> Brief:
@@ -18,14 +23,16 @@ def brief_of(run: Run) -> Brief:
     tree = repo.tree(incumbent.commit)
     plain = {path: blob for path, (mode, blob) in tree.items() if mode in ("100644", "100755")}
     mutable = [path for path in plain if run.rules.names(path)]
-    described = [p for p in plain if p not in mutable and p.endswith(".py")]
+    described = [p for p in plain if p not in mutable and p.endswith(".py")][:_DESCRIBED_FILES]
     first = {p: blob for p, (_, blob) in repo.tree(state.experiments[0].commit).items()}
     wanted = [*mutable, *described, *([CHARTER] if CHARTER in plain else [])]
     bytes_of = repo.blobs([plain[p] for p in wanted] + [first[p] for p in mutable if p in first])
     frozen = [path for path in plain if path not in mutable and path != CHARTER]
     lines = [path for path in frozen if path not in described]
-    for path in described:
-        lines += interface(path, bytes_of[plain[path]]) or [path]
+    sources = {path: bytes_of[plain[path]] for path in described}
+    sources.update(_harness(b"".join(bytes_of[plain[path]] for path in mutable)))
+    for path, source in sources.items():
+        lines += [path, *(f"    {line}" for line in interface(path, source))]
     if len(lines) > _FROZEN_LINES:
         lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
     log = run.paths.experiment(state.experiments[-1].number) / "trial.log"
@@ -47,3 +54,11 @@ def brief_of(run: Run) -> Brief:
         answers=tuple(state.answers),
         asked=state.asked,
     )
+
+
+def _harness(importing: bytes) -> dict[str, bytes]:
+    """Sources of the harness's modules that a source imports, read as files: none is loaded here."""
+    folder = resources.files("autoresearch") / "harness"
+    names = sorted({name.decode() for name in _IMPORTED.findall(importing)})
+    files = {f"autoresearch/harness/{name}.py": folder / f"{name}.py" for name in names}
+    return {path: file.read_bytes() for path, file in files.items() if file.is_file()}
