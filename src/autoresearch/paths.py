@@ -117,12 +117,17 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file, and wait until its bytes are on disk."""
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder."""
+    temporary = path.with_name(path.name + ".tmp")
+    write_synced(temporary, content)
     temporary.replace(path)
     sync_folder(path.parent)

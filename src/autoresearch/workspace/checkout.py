@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
+from autoresearch.paths import write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, git, text
 from autoresearch.workspace.repository import Repository
-from autoresearch.workspace.worktree import _edit
+from autoresearch.workspace.worktree import edit_of
 
 _Form = tuple[str, str] | None  # mode and blob of a file; None where there is none
 
@@ -37,7 +38,7 @@ class Checkout:
             git(root, "update-index", "-q", "--refresh", env=env, ok=(0, 1))
             raw = entries(git(root, "diff-index", "-z", "--raw", "--no-renames", base, env=env))
             others = entries(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-        found = {path: _edit(root, path) for path in [*raw[1::2], *others]}
+        found = {path: edit_of(root, path) for path in [*raw[1::2], *others]}
         old_modes = {
             path: meta.lstrip(":").split(" ")[0]
             for meta, path in zip(raw[::2], raw[1::2], strict=True)
@@ -181,7 +182,7 @@ class Checkout:
             return
         mode, blob = form
         file.parent.mkdir(parents=True, exist_ok=True)
-        spare.write_bytes(git(folder, "cat-file", "--filters", f"--path={path}", blob))
+        write_synced(spare, git(folder, "cat-file", "--filters", f"--path={path}", blob))
         spare.chmod(0o755 if mode == "100755" else 0o644)
         spare.replace(file)
 

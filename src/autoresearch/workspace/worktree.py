@@ -6,23 +6,19 @@ conversion and no hook runs, and what a trial or a program left behind is gone b
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.errors import LabError
-from autoresearch.paths import make_folder
+from autoresearch.paths import make_folder, write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, git, text
+from autoresearch.workspace.inputs import Inputs
 from autoresearch.workspace.removal import open_up, remove
 from autoresearch.workspace.repository import Repository, Tree
-
-_FICLONE = 0x40049409  # Linux: share the blocks of another file
 
 
 @dataclass
@@ -34,7 +30,9 @@ class Worktree:
     inputs: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
-    _copied: dict[str, tuple[object, object]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._copies = Inputs(self.repo.root, self.inputs)
 
     # -- laying out -------------------------------------------------------------------------
 
@@ -49,8 +47,7 @@ class Worktree:
         for path, (mode, blob) in tree.items():
             if path not in have:
                 self._write(path, mode, blobs.get(blob, b""))
-        for name in self.inputs:
-            self._copy_input(name, tree)
+        self._copies.lay_out(self.path, tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
                 above = file.relative_to(self.path).parents
@@ -103,10 +100,13 @@ class Worktree:
             if left.exists() or left.is_symlink():
                 remove(left)
         made.mkdir(parents=True)
-        (made / "HEAD").write_text(f"{commit}\n")
-        (made / "commondir").write_text("../..\n")
-        (made / "gitdir").write_text(f"{self.path / '.git'}\n")
-        (made / "locked").write_text("a run of autoresearch works here\n")
+        for name, content in (
+            ("HEAD", f"{commit}\n"),
+            ("commondir", "../..\n"),
+            ("gitdir", f"{self.path / '.git'}\n"),
+            ("locked", "a run of autoresearch works here\n"),
+        ):
+            write_synced(made / name, os.fsencode(content))
         make_folder(self.admin.parent)
         made.rename(self.admin)
         self.path.mkdir()
@@ -190,31 +190,6 @@ class Worktree:
         with os.fdopen(descriptor, "wb") as opened:
             opened.write(content)
 
-    # -- inputs -----------------------------------------------------------------------------
-
-    def _copy_input(self, name: str, tree: Tree) -> None:
-        """A read-only copy of an untracked file or folder of the checkout, made again if either changed."""
-        source, target = self.repo.root / name, self.path / name
-        if not source.exists():
-            raise LabError(
-                f"inputs: {source} does not exist; make it, or take it out of autoresearch.toml"
-            )
-        if name in tree or any(path.startswith(f"{name}/") for path in tree):
-            return
-        if name in self._copied and self._copied[name] == (_signature(source), _signature(target)):
-            return
-        if target.exists() or target.is_symlink():
-            remove(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, copy_function=_clone)
-        else:
-            _clone(str(source), str(target))
-        for path in [target, *target.rglob("*")] if target.is_dir() else [target]:
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~0o222)
-        self._copied[name] = (_signature(source), _signature(target))
-
     # -- after a trial ----------------------------------------------------------------------
 
     def tampered(self, commit: str, tree: Tree) -> str:
@@ -226,10 +201,7 @@ class Worktree:
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
                 return path
-        for name in self.inputs:
-            if name in self._copied and self._copied[name][1] != _signature(self.path / name):
-                return name
-        return ""
+        return self._copies.changed(self.path)
 
     # -- what a program changed -------------------------------------------------------------
 
@@ -242,12 +214,12 @@ class Worktree:
         found = []
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
-                found.append(_edit(self.path, path))
+                found.append(edit_of(self.path, path))
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
         kept = (*self.inputs, *self.caches)
         for path in others:
             if not any(path == name or path.startswith(f"{name}/") for name in kept):
-                found.append(_edit(self.path, path))
+                found.append(edit_of(self.path, path))
         return tuple(found)
 
     # -- the user's pre-commit hook ---------------------------------------------------------
@@ -282,7 +254,7 @@ class Worktree:
         return None
 
 
-def _edit(root: Path, path: str) -> Edit:
+def edit_of(root: Path, path: str) -> Edit:
     """A path of a working tree as an edit; what it is shows in the mode."""
     file = root / path.rstrip("/")
     try:
@@ -304,29 +276,3 @@ def _blob_id(content: bytes, like: str) -> str:
     """git's id of bytes, by the hash that the other id was made with."""
     digest = hashlib.sha1 if len(like) == 40 else hashlib.sha256
     return digest(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def _signature(path: Path) -> object:
-    """What changes when a file or a folder changes: the kernel's ctime can't be set by a program."""
-    found, waiting = [], [path]
-    try:
-        while waiting:
-            file = waiting.pop()
-            info = file.lstat()
-            found.append((str(file), info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
-            if stat.S_ISDIR(info.st_mode) or (file == path and file.is_dir()):
-                waiting += file.iterdir()
-    except OSError:
-        return None
-    return sorted(found)
-
-
-def _clone(source: str, target: str) -> str:
-    """Copy a file, sharing its blocks where the file system can."""
-    with open(source, "rb") as old, open(target, "xb") as new:
-        try:
-            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-        except OSError:
-            shutil.copyfileobj(old, new, 1 << 20)
-    shutil.copymode(source, target)
-    return target
