@@ -423,6 +423,7 @@ def test_inputs_are_read_only_copies(tmp_path: Path) -> None:
     assert "inputs: " in missing.stderr and "does not exist" in missing.stderr
     (lab.root / "data").mkdir()
     (lab.root / "data" / "x").write_text("one ")
+    (lab.root / "data" / "dangling").symlink_to("nowhere")
     (lab.root / "single").write_text("two")
     lab.cli("run", "--max", "1")
     for number in (0, 1):
