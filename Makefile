@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 # A trial has the machine for itself; the demo's data lie beside its lab, and not in the home folder.
 export AUTORESEARCH_CACHE ?= $(abspath $(LAB))-cache
 
-.PHONY: demo test lint types imports tests wheel clean
+.PHONY: demo test lint types imports tests clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

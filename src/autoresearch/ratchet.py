@@ -163,7 +163,7 @@ class Ratchet:
         task = self.run.config.task
         self._laid_out = self.run.worktree.lay_out(candidate.commit)
         self.run.paths.running_log.unlink(missing_ok=True)
-        self._scratch = Path(tempfile.mkdtemp(prefix="autoresearch-"))
+        self._scratch = _scratch()
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass
         )
@@ -287,6 +287,16 @@ class Ratchet:
             f"the baseline failed ({crash.failure}): {crash.reason}. Its log: {log}\n{tail}\n"
             f"Mend it, commit on autoresearch/{self.run.tag}, and call: autoresearch run"
         )
+
+
+def _scratch() -> Path:
+    """A folder for a trial's temporary files, in the system's own place for them."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="autoresearch-"))
+    except FileNotFoundError as fault:  # what tempfile raises where every place is full
+        raise InfrastructureError(
+            f"{fault.strerror}: make room there, or set TMPDIR, and call autoresearch run again"
+        ) from fault
 
 
 def _sum(usages: list[Usage]) -> Usage:
