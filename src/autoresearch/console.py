@@ -57,7 +57,8 @@ def plain(event: Event, config: Config) -> list[str]:
         "baseline": "baseline", "ask": "asking", "again": "asking again", "candidate": "trial",
         "refused": "refused", "notice": "notice", "stop": "stop",
     }  # fmt: skip
-    return [f"{mark}{words[event.kind]}: {text}"]
+    why = f" ({one_line(event.detail)})" if event.detail else ""
+    return [f"{mark}{words[event.kind]}: {text}{why}"]
 
 
 def verdict(experiment: Experiment, config: Config) -> str:
@@ -80,6 +81,7 @@ class _Screen:
         self._began = time.monotonic()
         self._rows_before = max(1, len(state.experiments))  # the baseline does not count
         self._doing = Text("starting")
+        self._why = ""
         self._fraction: float | None = None
         self._seconds = 0.0
 
@@ -100,6 +102,7 @@ class _Screen:
         if event.kind in ("ask", "candidate", "baseline"):
             words = {"ask": f"asking {event.text}"}.get(event.kind, event.text)
             self._doing = Text(mark + one_line(words), overflow="ellipsis", no_wrap=True)
+            self._why = one_line(event.detail)
             return
         style = _STYLES.get(event.experiment.status, "") if event.experiment else "yellow"
         for line in plain(event, self._config):
@@ -118,7 +121,9 @@ class _Screen:
                 total=1.0, completed=self._fraction, width=min(40, self._console.width - 30)
             )
             grid.add_row(bar, f"{100 * self._fraction:3.0f} %  {_clock(self._seconds)}")
-        return Group(self._doing, grid, Text(self._facts(), overflow="ellipsis", no_wrap=True))
+        why = [Text(self._why, "dim", overflow="ellipsis", no_wrap=True)] if self._why else []
+        facts = Text(self._facts(), overflow="ellipsis", no_wrap=True)
+        return Group(self._doing, *why, grid, facts)
 
     def _facts(self) -> str:
         state, metric = self._state, self._config.task.metric.name

@@ -178,7 +178,9 @@ class Driver:
         trial = ratchet.runner.start(ratchet.prepare(candidate))
         try:
             ratchet.run.note("trial", n=candidate.number, identity=trial.identity)
-            yield Event("candidate", candidate.description, candidate.number)
+            yield Event(
+                "candidate", candidate.description, candidate.number, detail=candidate.hypothesis
+            )
             watching = trial.run(self.stopping)
             while True:
                 try:

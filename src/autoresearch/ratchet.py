@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -43,7 +42,7 @@ from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
-from autoresearch.runners.environment import trial_environment
+from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
 
@@ -163,7 +162,7 @@ class Ratchet:
         task = self.run.config.task
         self._laid_out = self.run.worktree.lay_out(candidate.commit)
         self.run.paths.running_log.unlink(missing_ok=True)
-        self._scratch = _scratch()
+        self._scratch = make_scratch()
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass
         )
@@ -287,16 +286,6 @@ class Ratchet:
             f"the baseline failed ({crash.failure}): {crash.reason}. Its log: {log}\n{tail}\n"
             f"Mend it, commit on autoresearch/{self.run.tag}, and call: autoresearch run"
         )
-
-
-def _scratch() -> Path:
-    """A folder for a trial's temporary files, in the system's own place for them."""
-    try:
-        return Path(tempfile.mkdtemp(prefix="autoresearch-"))
-    except FileNotFoundError as fault:  # what tempfile raises where every place is full
-        raise InfrastructureError(
-            f"{fault.strerror}: make room there, or set TMPDIR, and call autoresearch run again"
-        ) from fault
 
 
 def _sum(usages: list[Usage]) -> Usage:

@@ -166,3 +166,4 @@ class Event:
     number: int | None = None
     experiment: Experiment | None = None
     data: dict[str, float] = field(default_factory=dict)
+    detail: str = ""  # a candidate's hypothesis

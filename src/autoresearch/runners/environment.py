@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from autoresearch.errors import InfrastructureError
 
 # The same seed for the first trial of every experiment, so that comparisons are paired.
 SEED = 42
@@ -13,6 +16,16 @@ _DEVICES = (
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
 )  # fmt: skip
+
+
+def make_scratch() -> Path:
+    """A folder for a trial's temporary files, in the system's own place for them."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="autoresearch-"))
+    except FileNotFoundError as fault:  # what tempfile raises where every place is full
+        raise InfrastructureError(
+            f"{fault.strerror}: make room there, or set TMPDIR, and call autoresearch run again"
+        ) from fault
 
 
 def trial_environment(
