@@ -82,7 +82,7 @@ def sandbox(setting: str) -> Check:
         return Check(
             "sandbox", "degraded", f'{text}; runner.sandbox = "none" says that this is meant'
         )
-    mend = "run as a user of its own or in a container; --allow-unsandboxed says that this is meant"
+    mend = "run it as a user of its own, or in a container"
     return Check("sandbox", "missing", text, mend)
 
 
