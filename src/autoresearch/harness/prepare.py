@@ -177,6 +177,6 @@ def _make(
     store.write_manifest(folder, manifest)
     say(
         f"vocabulary {manifest.vocab_size}, {manifest.train_rows} training rows and "
-        f"{manifest.val_rows} validation rows of {seq_len} tokens, {manifest.val_bytes} "
-        f"validation bytes, fingerprint {manifest.fingerprint}"
+        f"{manifest.val_rows} validation rows of {seq_len} tokens"
     )
+    say(f"{manifest.val_bytes} validation bytes, fingerprint {manifest.fingerprint}")
