@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
-from autoresearch.errors import ResearcherError
 from autoresearch.records import Answer, Proposal, Usage
 from autoresearch.researchers import blocks, prices, wire
 from autoresearch.researchers.base import Brief, Turn
@@ -41,13 +39,7 @@ class AnthropicResearcher:
         self.model = model or DEFAULT_MODEL
         self.timeout_s = timeout_s
         base_url = base_url or None
-        where = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-        if where:
-            wire.checked_url(where)
-        key = wire.checked_key(api_key, key_name)
-        if not key and not where:
-            raise ResearcherError(f"no key for Anthropic: set {key_name} in the environment.")
-        key = key or wire.PLACEHOLDER
+        key = wire.key_to_send("Anthropic", api_key, key_name, base_url, "ANTHROPIC_BASE_URL")
         http = anthropic.DefaultHttpxClient() if base_url else None
         self._client = anthropic.Anthropic(
             api_key=key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,13 +39,7 @@ class OpenAIResearcher:
         self.model = model or DEFAULT_MODEL
         self.timeout_s = timeout_s
         base_url = base_url or None
-        where = base_url or os.environ.get("OPENAI_BASE_URL")
-        if where:
-            wire.checked_url(where)
-        key = wire.checked_key(api_key, key_name)
-        if not key and not where:
-            raise ResearcherError(f"no key for OpenAI: set {key_name} in the environment.")
-        key = key or wire.PLACEHOLDER
+        key = wire.key_to_send("OpenAI", api_key, key_name, base_url, "OPENAI_BASE_URL")
         http = openai.DefaultHttpxClient() if base_url else None
         self._client = openai.OpenAI(
             api_key=key,

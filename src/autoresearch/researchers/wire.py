@@ -7,6 +7,7 @@ mid-stream and a connection that drops are told apart alike for both, whatever t
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -122,6 +123,19 @@ def checked_url(url: str) -> str:
             "of your own) and holds no user, password or query. Set [researcher] base_url again."
         )
     return url
+
+
+def key_to_send(
+    provider: str, api_key: str, key_name: str, base_url: str | None, url_variable: str
+) -> str:
+    """The key to send, or a placeholder for a server that asks for none; ResearcherError without both."""
+    where = base_url or os.environ.get(url_variable)
+    if where:
+        checked_url(where)
+    key = checked_key(api_key, key_name)
+    if not key and not where:
+        raise ResearcherError(f"no key for {provider}: set {key_name} in the environment.")
+    return key or PLACEHOLDER
 
 
 def own_headers_only(origin: Any, credential: Mapping[str, str]) -> Callable[[Any], None]:
