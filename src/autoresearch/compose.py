@@ -86,8 +86,9 @@ def baseline(tag: str | None) -> None:
     with opened(tag) as run:
         limits = Limits(budget=run.config.budget)
         watch(run.driver.baseline(), run.ratchet.run.state, run.config, limits)
-        incumbent = run.ratchet.run.incumbent
-        say(f"baseline: {run.config.task.metric.name} {incumbent.value} at {incumbent.commit[:7]}")
+        state = run.ratchet.run.state
+        last = [e for e in state.experiments if e.researcher == "baseline"][-1]
+        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.commit[:7]}")
 
 
 def typed(text: str) -> str:
