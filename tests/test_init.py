@@ -485,3 +485,10 @@ def test_linked_worktree(make_lab: MakeLab, tmp_path: Path) -> None:
     assert not (lab.root / "results.tsv").exists()
     assert lab.head("autoresearch/t") != lab.head()
     assert linked.git("status", "--porcelain") == ""
+
+
+def test_a_wrong_task_makes_no_lab(tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    ran = run_cli("init", "--task", "x", cwd=folder, code=2)
+    assert "--task x" in ran.stderr and list(folder.iterdir()) == []

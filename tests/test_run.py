@@ -265,12 +265,15 @@ def test_failures_in_a_row_stop_the_run_and_are_named(tmp_path: Path) -> None:
 def test_a_failing_baseline_stops_the_run_and_a_mended_commit_goes_on(tmp_path: Path) -> None:
     broken = 'print("loading")\nraise RuntimeError("no data in the cache")\n'
     lab = make_lab(tmp_path, broken, "", scripted(tmp_path, falling(1)))
-    for _ in range(2):
+    for _ in range(3):
         failed = lab.cli("run", code=1)
-        assert "the baseline failed (exit): exited with 1" in failed.stderr
-        assert "RuntimeError: no data in the cache" in failed.stderr
-        assert "autoresearch/t" in failed.stderr
+        first = failed.stderr.splitlines()[0]
+        assert "the baseline failed (exit), exited with 1: RuntimeError: no data in" in first
+        assert "git checkout autoresearch/t" in first
+        assert "renamed" not in failed.stdout, "musings.md is the run's own"
     assert lab.rows() == []
+    assert not list(lab.root.glob("musings.*.md"))
+    assert len(lab.cli("status").stdout.splitlines()[1]) < 400
     lab.git("checkout", "-q", "autoresearch/t")
     commit = lab.commit(train__py=PLAIN)
     lab.cli("run")
@@ -295,6 +298,32 @@ def test_the_baseline_alone_and_again_after_a_commit_of_a_persons(tmp_path: Path
     values = [row[1] for row in lab.rows()]
     assert values == ["2.000000", "1.990000", "1.200000", "1.980000"]
     assert lab.statuses() == ["keep", "keep", "keep", "discard"]
+
+
+def test_a_new_baseline_where_an_ask_was_left_open(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, []))
+    lab.cli("run")
+    assert lab.records("ask"), "the script had no answer to it"
+    lab.git("checkout", "-q", "autoresearch/t")
+    lab.commit(train__py=train(2.5))
+    lab.cli("baseline")
+    assert lab.statuses() == ["keep", "keep"]
+    assert lab.record(1)["reason"] == "a new baseline"
+
+
+def test_three_kills_in_the_baseline_make_no_row(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, SLEEPS, "", scripted(tmp_path, falling(1)), timeout_s=600)
+    for n in range(3):
+        process = lab.spawn("run")
+        eventually(lambda n=n: len(lab.records("trial")) == n + 1 and running(mark(lab)))
+        kill(process)
+    stopped = lab.cli("run", code=1)
+    assert "the supervisor died in 3 trials" in stopped.stderr
+    assert lab.rows() == []
+    lab.git("checkout", "-q", "autoresearch/t")
+    lab.commit(train__py=PLAIN)
+    lab.cli("run")
+    assert lab.statuses() == ["keep", "keep"]
 
 
 def test_what_failed_as_a_baseline_may_be_proposed_later(tmp_path: Path) -> None:

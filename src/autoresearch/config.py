@@ -22,6 +22,7 @@ else:
 FILE = "autoresearch.toml"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_EXAMPLES = {"command": 'command = ["python", "train.py"]', "mutable": 'mutable = ["train.py"]'}
 _COLUMNS = ("commit", "memory_gb", "status", "description")
 
 
@@ -52,7 +53,10 @@ def _pattern(text: str) -> str:
         raise ValueError(f"{text!r} must be a path inside the lab, as in .gitignore")
     if separator:
         if not path.endswith(".py"):
-            raise NotYetError(f"{text!r}: symbols in files other than Python are not yet supported")
+            raise NotYetError(
+                f"task.mutable, task.protected: {text!r}: symbols in files other than Python are not "
+                "yet supported"
+            )
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{text!r} must be path::function or path::Class.method")
         if _inside(path) != path:
@@ -291,7 +295,8 @@ def _explain(fault: ValidationError, where: str, task: str | None) -> str:
         known = ", ".join(sorted(_siblings(where_in[:-1], task)))
         message = f"unknown key; known here: {known}"
     elif kind == "missing":
-        message = "is missing"
+        example = _EXAMPLES.get(where_in[-1])
+        message = "is missing" + (f", as in {example}" if example else "")
     elif kind == "value_error":
         message = str(context["error"])
         inner = re.match(r"(\w+): ", message)

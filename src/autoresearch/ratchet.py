@@ -192,8 +192,7 @@ class Ratchet:
         by_hand = self.run.state.open is not None and self.run.state.open.by == "baseline"
         if isinstance(measured, Crash):
             if by_hand:
-                self.run.note("failed", n=candidate.number, reason=measured.reason)
-                raise LabError(self._failed_baseline(candidate, measured))
+                raise self._failed(candidate, measured)
             verdict = Verdict("crash", measured.reason, measured.failure)
         elif by_hand:
             verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
@@ -270,6 +269,8 @@ class Ratchet:
     def give_up(self, candidate: Candidate) -> Generator[Event, None, Experiment]:
         """The verdict on a candidate that brought the supervisor down again and again."""
         crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
+        if self.run.state.open is not None and self.run.state.open.by == "baseline":
+            raise self._failed(candidate, crash)
         return (yield from self._record(
             candidate, Verdict("crash", crash.reason, crash.failure), crash, 0.0
         ))  # fmt: skip
@@ -279,12 +280,17 @@ class Ratchet:
         """Whether the candidate under way was started too often without an end."""
         return self.run.state.open is not None and self.run.state.open.trials >= _UNCLEAN_TRIALS
 
-    def _failed_baseline(self, candidate: Candidate, crash: Crash) -> str:
+    def _failed(self, candidate: Candidate, crash: Crash) -> LabError:
+        """A baseline that fails makes no row: what to say, in a first line and the log's end."""
+        self.run.note("failed", n=candidate.number, reason=crash.reason)
         log = self.run.paths.experiment(candidate.number) / "trial.log"
         tail = metrics.tail(metrics.lines(log), 10, 1000) if log.exists() else ""
-        return (
-            f"the baseline failed ({crash.failure}): {crash.reason}. Its log: {log}\n{tail}\n"
-            f"Mend it, commit on autoresearch/{self.run.tag}, and call: autoresearch run"
+        last = "".join(f": {line}" for line in tail.splitlines()[-1:])
+        branch = f"autoresearch/{self.run.tag}"
+        return LabError(
+            f"the baseline failed ({crash.failure}), {crash.reason}{last}. Mend the machine, or the "
+            f"code (git checkout {branch}, edit, git commit), and call: autoresearch run. The log, of "
+            f"which the end follows: {log}\n{tail}"
         )
 
 

@@ -40,7 +40,8 @@ def init(
     if _is_empty(folder, files):
         if rev is not None:
             raise UsageError(f"--from {rev}: an empty folder has no revisions; leave it out")
-        _tag(Repository(folder, folder), tag)  # a wrong name makes no lab
+        _tag(Repository(folder, folder), tag)  # a wrong name, of a run or a task, makes no lab
+        config.parse(files[CONFIG], CONFIG, task)
         _make_lab(folder, files, say)
     elif not _in_repository(folder):
         raise LabError(

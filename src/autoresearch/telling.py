@@ -36,6 +36,8 @@ def report(
     usd = seconds = None
     direction: Direction = "maximize" if maximize else "minimize"
     if file is not None:
+        if tag is not None:
+            raise UsageError(f"--tag {tag} and --file {file}: one of the two, a run or a file")
         metric, entries = _strangers(file)
     else:
         if maximize:
@@ -90,8 +92,9 @@ def status(tag: str | None) -> None:
     if lab.driven(tag):
         say(f"driven by {holder(lab.paths(tag).lock)}{_doing(state)}")
     elif state.stop is not None:
+        reason = one_line(state.stop["reason"].partition("\n")[0])
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(state.stop["at"]))
-        say(f"not running; stopped {when}: {state.stop['reason']}")
+        say(f"not running; stopped {when}: {reason}")
     else:
         say("not running" + ("; it was cut off" if state.session else "") + _doing(state))
     if state.incumbent is not None and state.incumbent.value is not None:

@@ -92,6 +92,9 @@ def _keys(config: ResearcherConfig) -> Check:
     if config.key_env and config.key_env not in held:
         text = f"{config.key_env}, which researcher.key_env names, is not set"
         return Check("keys", "missing", text, f"export {config.key_env}=...")
+    if config.base_url and not config.key_env:
+        text = f"none is sent to {config.base_url}: researcher.key_env is empty"
+        return Check("keys", "ok", text)
     if not held:
         return Check(
             "keys", "degraded", f"none of {', '.join(names)} is set", f"export {names[0]}=..."

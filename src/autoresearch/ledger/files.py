@@ -67,7 +67,8 @@ class Files:
     def _write_table(self, own: Path, shown: Path, content: bytes) -> list[str]:
         """The run's own file first: by it the next start knows which file in the checkout is ours."""
         notices = []
-        if not own.exists() or own.read_bytes() != content:
+        before = own.read_bytes() if own.exists() else None
+        if before != content:
             make_folder(own.parent)
             write_durably(own, content)
         if shown.is_symlink() or (shown.exists() and not shown.is_file()):
@@ -76,7 +77,7 @@ class Files:
             there = shown.read_bytes()
             if there == content:
                 return []
-            if not self._ours(there, own.name):
+            if there != before and not self._ours(there, own.name):
                 notices.append(self._make_way(shown))
         write_durably(shown, content)
         return notices

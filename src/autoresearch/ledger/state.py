@@ -115,8 +115,10 @@ class State:
             **{key: record[key] for key in Candidate.__slots__ if key not in ("number",)},
             number=record["n"],
         )
-        if self.open is None or self.open.number != candidate.number:
+        asked = (self.open.number, self.open.by) if self.open else None
+        if asked != (candidate.number, record["by"]):  # an ask that a person's commit overtook
             self.open = Open(candidate.number, candidate.parent, record["at"], by=record["by"])
+        assert self.open is not None
         self.open.candidate = candidate
 
     def _trial(self, record: Record) -> None:

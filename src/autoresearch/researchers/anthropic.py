@@ -51,7 +51,9 @@ class AnthropicResearcher:
         )
         self._client.auth_token = None  # older SDKs take one from the environment besides the key
         if http is not None:
-            hook = wire.own_headers_only(self._client.base_url, {"x-api-key": key})
+            # The SDK's older versions use the first of these headers, its newer ones the second.
+            credential = {"x-api-key": key, "authorization": f"Bearer {key}"}
+            hook = wire.own_headers_only(self._client.base_url, credential)
             http.event_hooks = {"request": [hook]}
         self._peer = wire.Peer("Anthropic", self.model, key, key_name, str(self._client.base_url))
 

@@ -46,6 +46,11 @@ def make(
             raise UsageError(
                 "researcher.command is empty: the researcher `command` needs a program"
             )
+        if usd_limited:
+            raise UsageError(
+                "what the program of `command` spends is not known here, so a limit in dollars can't "
+                "be kept; limit --max or --hours instead"
+            )
         return CommandResearcher(execute, description)
     if kind == "scripted":
         from autoresearch.researchers.scripted import ScriptedResearcher
@@ -68,19 +73,24 @@ def _model(
 ) -> Researcher:
     key_name = config.key_env or ("" if config.base_url else KEYS[kind])
     key = env.get(key_name, "").strip() if key_name else ""
+    if config.key_env and not key:
+        raise UsageError(
+            f"researcher.key_env: {config.key_env} is not set; export it, or leave key_env empty for "
+            "a server that asks for no key"
+        )
     made: Researcher
     if kind == "anthropic":
         from autoresearch.researchers.anthropic import AnthropicResearcher
 
         anthropic = AnthropicResearcher(
-            config.model, key, config.base_url, config.timeout_s, key_name or KEYS[kind]
+            config.model, key, config.base_url, config.timeout_s, key_name or "researcher.key_env"
         )
         made, model = anthropic, anthropic.model
     else:
         from autoresearch.researchers.openai import OpenAIResearcher
 
         openai = OpenAIResearcher(
-            config.model, key, config.base_url, config.timeout_s, key_name or KEYS[kind]
+            config.model, key, config.base_url, config.timeout_s, key_name or "researcher.key_env"
         )
         made, model = openai, openai.model
     if usd_limited and not prices.known(model):
