@@ -60,6 +60,10 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
     def content(path: str) -> bytes | None:
         return blobs.get(tree[path][1]) if path in tree else None
 
+    kept = (*run.worktree.caches, *run.worktree.inputs)
+    for e in edits:
+        if any(e.path == name or e.path.startswith(f"{name}/") for name in kept):
+            raise BadAnswer(f"the guard refused the change: {e.path}: in a cache or an input")
     reasons = refusals(edits, run.rules, modes, lambda path: content(path) or b"")
     if reasons:
         raise BadAnswer("the guard refused the change: " + "; ".join(reasons))

@@ -213,6 +213,7 @@ def try_(
 def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
     """May a candidate change what changed from REV to the working tree? Exit 1 where not."""
     from autoresearch.console import say
+    from autoresearch.guard import Mutable
     from autoresearch.lab import Lab
     from autoresearch.trying import refused
     from autoresearch.workspace.checkout import Checkout
@@ -222,8 +223,9 @@ def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")
     base = lab.repo.resolve(rev)
     if base is None:
         raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
-    edits = Checkout(lab.repo).edits(base)
-    reasons = refused(lab.repo, task, base, edits)
+    rules = Mutable.of(task.mutable, task.protected)
+    edits = Checkout(lab.repo).edits(base, rules.names)
+    reasons = refused(lab.repo, rules, base, edits)
     for reason in reasons:
         say(reason)
     if reasons:

@@ -49,8 +49,14 @@ def opened(tag: str | None, notices: bool = True) -> Iterator[Open]:
         if notices and config.runner.sandbox == "auto":
             say(_NO_SANDBOX)
         run = Run(lab, tag, config)
-        ratchet = Ratchet(run, LocalRunner(), environment, breaking=interrupts.breaking)
-        driver = Driver(ratchet, stopping=lambda: interrupts.requested)
+        ratchet = Ratchet(
+            run,
+            LocalRunner(),
+            environment,
+            breaking=interrupts.breaking,
+            stopping=lambda: interrupts.requested,
+        )
+        driver = Driver(ratchet)
         yield Open(ratchet, driver, config, environment)
 
 

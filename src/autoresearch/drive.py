@@ -17,7 +17,7 @@ from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
 from autoresearch.researchers.command import Ran
 from autoresearch.run import Events
-from autoresearch.runners.base import TrialSpec
+from autoresearch.runners.base import TrialSpec, finish
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,13 @@ class Limits:
 
 @dataclass
 class Driver:
-    """Drives one run, one trial at a time. stopping: whether somebody asked to stop."""
+    """Drives one run, one trial at a time."""
 
     ratchet: Ratchet
-    stopping: Callable[[], bool] = lambda: False
+
+    @property
+    def stopping(self) -> Callable[[], bool]:
+        return self.ratchet.stopping
 
     # -- the commands -------------------------------------------------------------------------
 
@@ -227,13 +230,7 @@ def run_program(
             timeout_s,
             stdin,
         )
-        watching = ratchet.runner.start(spec).run(stopping)
-        while True:
-            try:
-                next(watching)
-            except StopIteration as end:
-                outcome = end.value
-                break
+        outcome = finish(ratchet.runner.start(spec), stopping)
         if outcome.interrupted:
             raise Interrupted
         output = capped(log).decode("utf-8", "replace") if log.exists() else ""
@@ -244,7 +241,9 @@ def run_program(
             failure = f"was killed at researcher.timeout_s = {timeout_s:g} s"
         elif outcome.exit_code != 0:
             failure = f"exited with {outcome.exit_code}"
-        return Ran(failure, output, () if failure else ratchet.run.worktree.edits(commit, tree))
+        if failure:
+            return Ran(failure, output, ())
+        return Ran("", output, ratchet.run.worktree.edits(commit, tree, ratchet.run.rules.names))
 
     return execute
 

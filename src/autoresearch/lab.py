@@ -102,7 +102,7 @@ class Lab:
         """Make a run the one that commands without a tag mean."""
         file = last_tag_file(self.repo.common)
         make_folder(file.parent)
-        write_durably(file, f"{tag}\n".encode())
+        write_durably(file, f"{tag}\n".encode(), writer=tag)
 
     @contextlib.contextmanager
     def locked(self, tag: str) -> Iterator[None]:

@@ -66,9 +66,7 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
         if pair and (pair[1] in summary or len(summary) < _SUMMARY_MAX):
             summary[pair[1]] = None if pair[1] in summary else float(pair[2])
         if shape is not None:
-            found = shape.search(line)
-            if found:
-                claims.append((found.group("value") or "").strip(" \t"))
+            claims += [(m.group("value") or "").strip(" \t") for m in shape.finditer(line)]
         elif line.startswith(metric_key):
             claims.append(line[len(metric_key) :])
         if memory_key is not None and line.startswith(memory_key):
@@ -110,6 +108,8 @@ def judge_outcome(
     """The metrics of a trial that ended, or the kind of its crash; the worst fault names it."""
     if outcome.tampered:
         return Crash("tampered", f"the trial changed {outcome.tampered}")
+    if not log.is_file():
+        return Crash("tampered", "the trial removed its own log")
     if outcome.launcher_killed:
         return Crash("tampered", "the trial killed the process that watches it")
     if outcome.timed_out:

@@ -125,9 +125,12 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder."""
-    temporary = path.with_name(path.name + ".tmp")
+def write_durably(path: Path, content: bytes, writer: str = "") -> None:
+    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder.
+
+    writer: names the temporary too, where several processes write the same file.
+    """
+    temporary = path.with_name(f".{path.name}.{writer}.tmp" if writer else f"{path.name}.tmp")
     write_synced(temporary, content)
     temporary.replace(path)
     sync_folder(path.parent)

@@ -23,7 +23,7 @@ from typing import Any
 from autoresearch import judge, metrics
 from autoresearch.brief import brief_of
 from autoresearch.candidates import accept, commit
-from autoresearch.errors import BadAnswer, InfrastructureError, LabError
+from autoresearch.errors import BadAnswer, InfrastructureError, Interrupted, LabError
 from autoresearch.ledger.state import answer_fields, result_fields
 from autoresearch.paths import cache_dir
 from autoresearch.patience import sit_out
@@ -41,7 +41,7 @@ from autoresearch.records import (
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
-from autoresearch.runners.base import Runner, TrialSpec
+from autoresearch.runners.base import Runner, TrialSpec, finish
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
@@ -55,7 +55,7 @@ class Ratchet:
     """The two verbs over one run.
 
     environment: the user's, as it was at the start; description: of proposals whose researcher
-    gives none; breaking: the context in which Ctrl-C may break in.
+    gives none; breaking: the context in which Ctrl-C may break in; stopping: whether it was pressed.
     """
 
     run: Run
@@ -63,6 +63,7 @@ class Ratchet:
     environment: dict[str, str]
     description: str = ""
     breaking: Callable[[], AbstractContextManager[None]] = nullcontext
+    stopping: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self._laid_out: Tree = {}
@@ -232,10 +233,26 @@ class Ratchet:
                 "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
             )
         if verdict.status == "keep":
-            refusal = self.run.worktree.hook_refusal(candidate.parent, candidate.commit)
+            refusal = self.run.worktree.hook_refusal(
+                candidate.parent, candidate.commit, self._run_hook
+            )
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict
+
+    def _run_hook(self, command: list[str], env: dict[str, str]) -> str | None:
+        """Run the lab's hook as a trial is run: in our time, killed with all it starts; its failure."""
+        log, timeout_s = self.run.paths.state / "hook.log", self.run.config.task.timeout_s
+        log.unlink(missing_ok=True)
+        spec = TrialSpec((tuple(command),), self.run.paths.worktree, env, log, timeout_s)
+        outcome = finish(self.runner.start(spec), self.stopping)
+        if outcome.interrupted:
+            self.run.note("pause", n=self.run.state.next_number)
+            raise Interrupted
+        if outcome.timed_out:
+            return f"killed at {timeout_s:g} s"
+        last = metrics.tail(metrics.lines(log), 1, 200)
+        return None if outcome.exit_code == 0 else last or f"exit code {outcome.exit_code}"
 
     def _record(
         self, candidate: Candidate, verdict: Verdict, measured: Metrics | Crash, seconds: float

@@ -224,7 +224,7 @@ def _refuse_edits(repo: Repository, rules: Mutable) -> None:
     assert head is not None
     dirty = [
         edit.path
-        for edit in Checkout(repo).edits(head)
+        for edit in Checkout(repo).edits(head, lambda path: path == CONFIG or rules.names(path))
         if edit.path == CONFIG or rules.names(edit.path)
     ]
     if dirty:

@@ -7,7 +7,6 @@ import sys
 from dataclasses import asdict
 
 from autoresearch.compose import opened, typed
-from autoresearch.config import TaskConfig
 from autoresearch.console import say, watch
 from autoresearch.drive import Limits
 from autoresearch.errors import LabError
@@ -19,12 +18,12 @@ from autoresearch.workspace.merge import merge
 from autoresearch.workspace.repository import Repository
 
 
-def refused(repo: Repository, task: TaskConfig, base: str, edits: tuple[Edit, ...]) -> list[str]:
+def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:
     """Why edits against a commit may not be made, a line each; none if they may."""
     tree = repo.tree(base)
     return refusals(
         edits,
-        Mutable.of(task.mutable, task.protected),
+        rules,
         {path: mode for path, (mode, _) in tree.items()},
         lambda path: repo.blobs([tree[path][1]])[tree[path][1]],
     )
@@ -39,12 +38,13 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
             raise LabError(
                 "the checkout has no commit yet; there is nothing that edits could be told from"
             )
-        edits = Checkout(repo).edits(head)
+        rules = ratchet.run.rules
+        edits = Checkout(repo).edits(head, rules.names)
         if not edits:
             raise LabError(
                 "nothing to try: the working tree is as its HEAD; edit a mutable file first"
             )
-        reasons = refused(repo, run.config.task, head, edits)
+        reasons = refused(repo, rules, head, edits)
         if reasons:
             raise LabError("the guard refused the change: " + "; ".join(reasons))
         place = {"root": str(repo.root), "head": head}
@@ -79,7 +79,7 @@ def _rewind(
     A file that was edited on while its trial ran stays as it is. Returns the paths of those.
     """
     tree, checkout = run.repo.tree(run.incumbent.commit), Checkout(run.repo)
-    now = {edit.path: edit for edit in checkout.edits(place["head"])}
+    now = {edit.path: edit for edit in checkout.edits(place["head"], run.rules.names)}
     tried = [edit.path for edit in edits if now.get(edit.path) == edit]
     left = [edit.path for edit in edits if edit.path not in tried]
     checkout.restore(tried, run.incumbent.commit)

@@ -94,7 +94,7 @@ def _keys(config: ResearcherConfig) -> Check:
         return Check("keys", "missing", text, f"export {config.key_env}=...")
     if config.base_url and not config.key_env:
         text = f"none is sent to {config.base_url}: researcher.key_env is empty"
-        return Check("keys", "ok", text)
+        return Check("keys", "degraded", text, "set key_env, if that server asks for a key")
     if not held:
         return Check(
             "keys", "degraded", f"none of {', '.join(names)} is set", f"export {names[0]}=..."

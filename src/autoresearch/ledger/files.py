@@ -13,7 +13,10 @@ from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
 from autoresearch.records import Experiment
 from autoresearch.text import one_line
 
-_EXCLUDED = ("/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md")
+_EXCLUDED = (
+    "/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md",
+    "/.results*.tmp", "/.musings*.tmp",
+)  # fmt: skip
 _LOG_PART = 1 << 20
 
 
@@ -79,7 +82,7 @@ class Files:
                 return []
             if there != before and not self._ours(there, own.name):
                 notices.append(self._make_way(shown))
-        write_durably(shown, content)
+        write_durably(shown, content, writer=self._paths.state.name)
         return notices
 
     def _ours(self, there: bytes, name: str) -> bool:

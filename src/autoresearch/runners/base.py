@@ -59,3 +59,14 @@ class Runner(Protocol):
     def clean_up(self, identity: dict[str, str | int]) -> None:
         """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
         ...
+
+
+def finish(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
+    """Run a trial to its end without looking at how far it is."""
+    watching = trial.run(stopping)
+    while True:
+        try:
+            next(watching)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome

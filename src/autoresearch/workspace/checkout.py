@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,23 +28,24 @@ class Checkout:
 
     # -- reading ----------------------------------------------------------------------------
 
-    def edits(self, base: str) -> tuple[Edit, ...]:
+    def edits(self, base: str, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
         """What the working tree changes against a commit, untracked files that git does not ignore too.
 
-        Bytes are as git would commit them (line ends and filters of the user's own applied).
+        Bytes are as git would commit them (line ends and filters of the user's own applied); of paths
+        that are not wanted they are not read, and empty: data may lie there.
         """
         root = self.repo.root
         with self._index_copy() as env:
             git(root, "update-index", "-q", "--refresh", env=env, ok=(0, 1))
             raw = entries(git(root, "diff-index", "-z", "--raw", "--no-renames", base, env=env))
             others = entries(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-        found = {path: edit_of(root, path) for path in [*raw[1::2], *others]}
+        found = {path: edit_of(root, path, wanted(path)) for path in [*raw[1::2], *others]}
         old_modes = {
             path: meta.lstrip(":").split(" ")[0]
             for meta, path in zip(raw[::2], raw[1::2], strict=True)
         }
         for path, edit in list(found.items()):
-            if edit.mode in ("100644", "100755") and not path.endswith("/"):
+            if edit.mode in ("100644", "100755") and wanted(path):
                 content = self._committed_form(path)
                 mode = edit.mode
                 if (
@@ -55,12 +56,13 @@ class Checkout:
                 found[path] = Edit(path, content, mode)
         before = self.repo.tree(base)
         blobs = self.repo.blobs(
-            before[p][1] for p in found if p in before and before[p][0] != "160000"
+            before[p][1] for p in found if p in before and before[p][0] != "160000" and wanted(p)
         )
         return tuple(
             edit
             for path, edit in sorted(found.items())
             if path not in before
+            or not wanted(path)
             or edit.content != blobs.get(before[path][1])
             or edit.mode != before[path][0]
         )
@@ -164,6 +166,8 @@ class Checkout:
     def _there(folder: Path, path: str) -> _Form:
         """Mode and blob of a file as git would commit it; None where there is nothing."""
         file = folder / path
+        if any((folder / above).is_symlink() for above in Path(path).parents):
+            return ("", "")  # what is behind a link is not the checkout's
         if not os.path.lexists(file):
             return None
         if not file.is_file() or file.is_symlink():

@@ -7,15 +7,17 @@ conversion and no hook runs, and what a trial or a program left behind is gone b
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.errors import LabError
 from autoresearch.paths import make_folder, write_synced
 from autoresearch.records import Edit
-from autoresearch.workspace.git import GitError, entries, git, text
+from autoresearch.workspace.git import GitError, entries, environment, git, text
 from autoresearch.workspace.inputs import Inputs
 from autoresearch.workspace.removal import open_up, remove
 from autoresearch.workspace.repository import Repository, Tree
@@ -40,6 +42,11 @@ class Worktree:
         """Make the worktree the commit's tree, plus inputs and caches, and nothing else."""
         self._attach(commit)
         tree = self.repo.tree(commit)
+        for name in self.caches:
+            if any(path == name or path.startswith(f"{name}/") for path in tree):
+                raise LabError(
+                    f"caches: {name} holds files that git tracks; name a folder of its own"
+                )
         have = self._sweep(tree)
         blobs = self.repo.blobs(
             blob for path, (mode, blob) in tree.items() if path not in have and mode != "160000"
@@ -70,20 +77,23 @@ class Worktree:
 
     @property
     def admin(self) -> Path:
-        """The worktree's folder inside the git directory, named after the run."""
-        return self.repo.common / "worktrees" / f"autoresearch-{self.path.parent.name}"
+        """The worktree's folder inside the git directory, named after the run; never a user's own."""
+        ours = os.fsencode(f"{self.path / '.git'}\n")
+        for number in itertools.count(1):
+            name = f"autoresearch-{self.path.parent.name}" + (f"-{number}" if number > 1 else "")
+            admin = self.repo.common / "worktrees" / name
+            if not os.path.lexists(admin) or _plain_bytes(admin / "gitdir") == ours:
+                return admin
+        raise AssertionError("itertools.count ends nowhere")
 
     def _in_order(self) -> bool:
         """Whether the worktree is as `_make` makes it."""
-        try:
-            return (
-                (self.path / ".git").read_bytes() == self._pointer
-                and not (self.path / ".git").is_symlink()
-                and (self.admin / "commondir").read_text() == "../..\n"
-                and (self.admin / "gitdir").read_text() == f"{self.path / '.git'}\n"
-            )
-        except (OSError, ValueError):
-            return False
+        admin = self.admin
+        return (
+            _plain_bytes(self.path / ".git") == self._pointer
+            and _plain_bytes(admin / "commondir") == b"../..\n"
+            and _plain_bytes(admin / "gitdir") == os.fsencode(f"{self.path / '.git'}\n")
+        )
 
     @property
     def _pointer(self) -> bytes:
@@ -196,7 +206,7 @@ class Worktree:
         """What a trial changed and must not have: a tracked file, HEAD, an input; "" if nothing."""
         if not self._in_order():
             return ".git"
-        if (self.admin / "HEAD").read_text().strip() != commit:
+        if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
@@ -205,31 +215,34 @@ class Worktree:
 
     # -- what a program changed -------------------------------------------------------------
 
-    def edits(self, commit: str, tree: Tree) -> tuple[Edit, ...]:
+    def edits(self, commit: str, tree: Tree, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
         """What was changed in the worktree against a commit, ignored files apart.
 
-        Commits that a program made are squashed: HEAD and index are put back first.
+        Commits that a program made are squashed: HEAD and index are put back first. Bytes of paths
+        that are not wanted are not read: the guard refuses them, and a checkpoint may lie there.
         """
         self._attach(commit)
         found = []
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
-                found.append(edit_of(self.path, path))
+                found.append(edit_of(self.path, path, wanted(path)))
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
         kept = (*self.inputs, *self.caches)
         for path in others:
             if not any(path == name or path.startswith(f"{name}/") for name in kept):
-                found.append(edit_of(self.path, path))
+                found.append(edit_of(self.path, path, wanted(path)))
         return tuple(found)
 
     # -- the user's pre-commit hook ---------------------------------------------------------
 
-    def hook_refusal(self, parent: str, commit: str) -> str | None:
+    def hook_refusal(
+        self, parent: str, commit: str, run: Callable[[list[str], dict[str, str]], str | None]
+    ) -> str | None:
         """What the lab's pre-commit hook says against a commit; None if it has none or agrees.
 
         The hook sees what it would see of `git commit`: HEAD at the parent, the commit's tree staged
         and in the worktree. A hook that changes files refuses, since exactly the guarded bytes are
-        what is kept.
+        what is kept. run: runs a command in the worktree with an environment; its failure.
         """
         output = git(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path",
                      "hooks/pre-commit", hooks=True)  # fmt: skip
@@ -239,13 +252,11 @@ class Worktree:
         tree = self.lay_out(commit)
         (self.admin / "HEAD").write_text(f"{parent}\n")
         git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
-        try:
-            # By its place in the checkout: a relative hooks' path would name the candidate's own files.
-            setting = f"core.hooksPath={hook.parent}"
-            git(self.path, "-c", setting, "hook", "run", "pre-commit", hooks=True)
-        except GitError as fault:
-            last = fault.output.strip().splitlines()[-1:] or [f"exit code {fault.code}"]
-            return f"the pre-commit hook refused it: {last[0][:200]}"
+        # By its place in the checkout: a relative hooks' path would name the candidate's own files.
+        setting = f"core.hooksPath={hook.parent}"
+        failure = run(["git", "-c", setting, "hook", "run", "pre-commit"], environment())
+        if failure is not None:
+            return f"the pre-commit hook refused it: {failure}"
         if text(self.path, "write-tree") != self.repo.tree_id(commit):
             return "the pre-commit hook changed what is staged"
         changed = [path for path, (mode, blob) in tree.items() if not self._same(path, mode, blob)]
@@ -254,8 +265,21 @@ class Worktree:
         return None
 
 
-def edit_of(root: Path, path: str) -> Edit:
-    """A path of a working tree as an edit; what it is shows in the mode."""
+def _plain_bytes(file: Path) -> bytes | None:
+    """The bytes of a small plain file; None for anything else that a trial may have put there."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, 65_536) if plain else None
+    finally:
+        os.close(descriptor)
+
+
+def edit_of(root: Path, path: str, wanted: bool) -> Edit:
+    """A path of a working tree as an edit; what it is shows in the mode. wanted: with its bytes."""
     file = root / path.rstrip("/")
     try:
         info = file.lstat()
@@ -269,7 +293,8 @@ def edit_of(root: Path, path: str) -> Edit:
         return Edit(path.rstrip("/"), b"", "160000")
     if not stat.S_ISREG(info.st_mode):
         return Edit(path, b"", "000000")
-    return Edit(path, file.read_bytes(), "100755" if info.st_mode & 0o100 else "100644")
+    content = file.read_bytes() if wanted else b""
+    return Edit(path, content, "100755" if info.st_mode & 0o100 else "100644")
 
 
 def _blob_id(content: bytes, like: str) -> str:
