@@ -135,3 +135,14 @@ def test_what_a_hook_leaves_running_is_not_waited_for(make_lab: MakeLab) -> None
 def test_a_hook_that_hangs_is_killed(make_lab: MakeLab) -> None:
     said = hooked(make_lab, "sleep 300")
     assert "#1 discard" in said and "pre-commit hook refused it: killed at 2 s" in said
+
+
+def test_a_locked_index_leaves_the_files_as_they_are(make_lab: MakeLab) -> None:
+    lab = on_branch(make_lab())
+    lab.cli("baseline")
+    before = lab.read("value.txt")
+    (lab.root / ".git" / "index.lock").touch()
+    ran = lab.cli("run", "--max", "1")
+    assert "detached" in ran.stdout and lab.statuses() == ["keep", "keep"]
+    (lab.root / ".git" / "index.lock").unlink()
+    assert lab.read("value.txt") == before and lab.git("status", "--porcelain") == ""

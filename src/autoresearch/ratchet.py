@@ -215,6 +215,8 @@ class Ratchet:
             isinstance(measured, Crash)
             and shutil.disk_usage(self.run.paths.state).free < _FULL_DISK_BYTES
         ):
+            with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
+                self.run.note("pause", n=self.run.state.next_number)
             raise InfrastructureError(
                 f"{self.run.paths.state}: the disk is full; make room and call autoresearch run again: "
                 "the candidate is tried again then"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from autoresearch.workspace.git import GitError, entries, git, text
 from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import edit_of
 
+_LOCK_S = 2.0  # how long a lock on the user's index is waited for
 _Form = tuple[str, str] | None  # mode and blob of a file; None where there is none
 
 
@@ -100,8 +102,8 @@ class Checkout:
             if not self._fast_forward(folder, old, new):
                 git(folder, "update-ref", "--no-deref", "HEAD", head)
                 notices.append(
-                    f"{folder} has local edits where a kept commit changes files: detached at "
-                    f"{head[:7]}, the edits stay; take the keep with: git checkout --merge "
+                    f"{folder} has local edits (or a locked index) where a kept commit changes files: "
+                    f"detached at {head[:7]}, the edits stay; take the keep with: git checkout --merge "
                     f"{ref.removeprefix('refs/heads/')}"
                 )
         if not self.repo.set_ref(ref, new, old):
@@ -130,6 +132,8 @@ class Checkout:
             before[path] = _form(change[0], change[2])
             after[path] = _form(change[1], change[3])
             _spare(folder / path).unlink(missing_ok=True)
+        if self._locked(folder):
+            return False
         try:
             staged = self._staged(folder, list(after))
             for path in after:
@@ -150,6 +154,15 @@ class Checkout:
         except (GitError, NotADirectoryError, IsADirectoryError, FileExistsError):
             return False
         return True
+
+    @staticmethod
+    def _locked(folder: Path) -> bool:
+        """Whether another git command holds the checkout's index, and goes on holding it."""
+        lock = Path(text(folder, "rev-parse", "--path-format=absolute", "--git-path", "index.lock"))
+        end = time.monotonic() + _LOCK_S
+        while lock.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        return lock.exists()
 
     @staticmethod
     def _staged(folder: Path, paths: list[str]) -> dict[str, _Form]:
