@@ -146,3 +146,10 @@ def test_a_locked_index_leaves_the_files_as_they_are(make_lab: MakeLab) -> None:
     assert "detached" in ran.stdout and lab.statuses() == ["keep", "keep"]
     (lab.root / ".git" / "index.lock").unlink()
     assert lab.read("value.txt") == before and lab.git("status", "--porcelain") == ""
+
+
+def test_the_command_line_describes_what_a_program_does_not(make_lab: MakeLab) -> None:
+    lab = make_lab({"propose.sh": PROPOSE.replace("description: ", "")})
+    lab.cli("run", "--max", "1", "--desc", "an idea of mine")
+    lab.cli("run", "--max", "1")
+    assert [row[4] for row in lab.rows()] == ["baseline", "an idea of mine", "lower to 98"]

@@ -74,7 +74,7 @@ def run(
         settings = run.config.researcher
         kind = kind if kind not in (None, "auto") else kind_of(settings, run.environment)
         limits = Limits(most, hours, max_usd, run.config.budget)
-        run.ratchet.description = one_line(description, _DESCRIPTION)
+        run.ratchet.description = typed(description)
         researcher = make(
             settings,
             kind,
@@ -82,8 +82,8 @@ def run(
             run.ratchet.run.repo.root,
             run_program(run.ratchet, settings.command, settings.timeout_s, run.driver.stopping),
             usd_limited=bool(max_usd or run.config.budget.usd),
+            description=run.ratchet.description,
         )
-        run.ratchet.description = typed(description)
         watch(run.driver.run(researcher, limits), run.ratchet.run.state, run.config, limits)
 
 

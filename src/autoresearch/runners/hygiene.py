@@ -19,11 +19,6 @@ _PR_SET_DUMPABLE = 4
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
 
 
-def take_key(name: str) -> str:
-    """A key from the environment, "" where there is none; call before `harden`."""
-    return os.environ.get(name, "").strip()
-
-
 def harden(*keys: str) -> None:
     """Hide this process's environment, forget the keys in it, and adopt orphans below us."""
     become_subreaper()

@@ -103,16 +103,6 @@ class Repository:
             raise
         return True
 
-    def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether a commit is the other, or one of its forebears."""
-        try:
-            git(self.root, "merge-base", "--is-ancestor", older, newer)
-        except GitError as fault:
-            if fault.code == 1:
-                return False
-            raise
-        return True
-
     def subject(self, commit: str) -> str:
         """The first line of a commit's message."""
         return text(self.root, "log", "-1", "--format=%s", "--no-show-signature", commit)
