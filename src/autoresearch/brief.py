@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import resources
 
-from autoresearch import metrics
+from autoresearch import curve, metrics
 from autoresearch.paths import CHARTER
+from autoresearch.records import Experiment
 from autoresearch.researchers.base import Brief
 from autoresearch.researchers.interface import interface
 from autoresearch.run import Run
@@ -35,7 +37,6 @@ def brief_of(run: Run) -> Brief:
         lines += [path, *(f"    {line}" for line in interface(path, source))]
     if len(lines) > _FROZEN_LINES:
         lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
-    log = run.paths.experiment(state.experiments[-1].number) / "trial.log"
     charter = bytes_of[plain[CHARTER]].decode("utf-8", "replace") if CHARTER in plain else ""
     return Brief(
         number=state.next_number,
@@ -49,10 +50,30 @@ def brief_of(run: Run) -> Brief:
         timeout_s=task.timeout_s,
         experiments=tuple(state.experiments),
         refusals=tuple(state.refusals),
-        log_tail=metrics.tail(metrics.lines(log)) if log.exists() else "",
+        log_tail=metrics.tail(curve.without(_log(run, state.experiments[-1]))),
+        training=tuple(_training(run)),
         baseline_files={path: bytes_of[first[path]] for path in mutable if path in first},
         answers=tuple(state.answers),
         asked=state.asked,
+    )
+
+
+def _log(run: Run, experiment: Experiment) -> Iterator[str]:
+    """The lines of an experiment's log; none where it is gone."""
+    log = run.paths.experiment(experiment.number) / "trial.log"
+    return metrics.lines(log) if log.exists() else iter(())
+
+
+def _training(run: Run) -> list[str]:
+    """How the last experiment trained, and beside it the incumbent."""
+    last, incumbent = run.state.experiments[-1], run.incumbent
+    if last.number == incumbent.number:
+        return curve.digest([(f"#{last.number}, the incumbent", curve.points(_log(run, last)))])
+    return curve.digest(
+        [
+            (f"#{last.number}", curve.points(_log(run, last))),
+            (f"#{incumbent.number}, the incumbent", curve.points(_log(run, incumbent))),
+        ]
     )
 
 

@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -17,7 +16,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from autoresearch import __version__
-from autoresearch.errors import AutoresearchError, Interrupted, LabError, NotYetError
+from autoresearch.errors import (
+    AutoresearchError,
+    Interrupted,
+    LabError,
+    NotYetError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,6 +40,16 @@ Tag = Annotated[
     str | None, typer.Option("--tag", help="The run; default: the one checked out, else the last.")
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", help="80gb, 40gb, 24gb, 16gb, 8gb, 6gb, mps, cpu; default: by device."
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A single value of the profile; repeatable."),
+]
 
 _MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -107,43 +122,67 @@ def init(
         str | None, typer.Option("--from", help="The commit to start from; default HEAD.")
     ] = None,
     template: Annotated[str | None, typer.Option("--template", help="gpt or none.")] = None,
+    profile: Profile = None,
+    sets: Sets = None,
 ) -> None:
     """Make a lab in an empty folder, and a run in a lab."""
     from autoresearch import scaffold
     from autoresearch.console import say
     from autoresearch.lab import current_folder
 
-    scaffold.init(current_folder(), tag, task, rev, template, say)
+    scaffold.init(current_folder(), tag, task, rev, template, profile, sets or [], say)
 
 
 @app.command()
 def prepare(
-    source: Annotated[str | None, typer.Option(help="stdlib, or a file or folder of text.")] = None,
-    shards: Annotated[
-        int | None, typer.Option(min=1, help="How many shards of the source.")
+    source: Annotated[
+        str | None, typer.Option(help="What the data is made from: stdlib, a file or folder, ...")
     ] = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="How many training shards of the source.")
+    ] = None,
+    vocab_size: Annotated[int | None, typer.Option(help="Tokens of the vocabulary.")] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
+    val_tokens: Annotated[int | None, typer.Option(help="Tokens to validate on.")] = None,
 ) -> None:
-    """Make data and tokenizer, once, into the cache."""
-    from autoresearch.paths import cache_dir
+    """Make data and tokenizer, once, into the cache; in a lab as its [harness] table says."""
+    from functools import partial
 
-    command = [sys.executable, "-m", "autoresearch.harness", "prepare", "--cache", str(cache_dir())]
-    command += ["--source", source] if source else []
-    command += ["--shards", str(shards)] if shards else []
-    raise typer.Exit(subprocess.run(command).returncode)
+    from autoresearch.console import say
+    from autoresearch.preparing import prepare
+
+    notice = partial(say, file=sys.stderr)
+    raise typer.Exit(prepare(source, shards, vocab_size, seq_len, val_tokens, notice))
 
 
 @app.command()
-def doctor(as_json: JSON = False) -> None:
+def doctor(
+    as_json: JSON = False,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Write a profile into train.py and the configuration.")
+    ] = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
     """What this machine can do, and the command that mends what it can't."""
     from rich.console import Console
 
     from autoresearch import doctor as doctor_
+    from autoresearch.console import say
     from autoresearch.lab import Lab
+
+    if (profile is not None or sets) and not fit:
+        raise UsageError("--profile and --set go with --fit")
+    if as_json and fit:
+        raise UsageError("--fit and --json: one of the two")
 
     try:
         lab = Lab.here()
     except LabError:
         lab = None
+    if fit:
+        doctor_.fit.fit(lab, profile, sets or [], say)
+        return
     checks = doctor_.checks(lab)
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))

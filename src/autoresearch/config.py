@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
-from pathlib import PurePosixPath
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pathspec import GitIgnoreSpec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from autoresearch.config_faults import explain, line
+from autoresearch.config_values import (
+    Budget,
+    Count,
+    Inside,
+    Limit,
+    Pattern,
+    Seconds,
+    Symbol,
+    Variable,
+    Word,
+    variable,
+)
 from autoresearch.errors import NotYetError, UsageError
 from autoresearch.records import Direction
 
@@ -20,71 +31,7 @@ else:
     import tomli as tomllib
 
 FILE = "autoresearch.toml"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_EXAMPLES = {"command": 'command = ["python", "train.py"]', "mutable": 'mutable = ["train.py"]'}
 _COLUMNS = ("commit", "memory_gb", "status", "description")
-
-
-def _word(text: str) -> str:
-    if not text or "\0" in text:
-        raise ValueError("must be a non-empty text")
-    return text
-
-
-def _variable(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is not the name of an environment variable")
-    return text
-
-
-def _inside(text: str) -> str:
-    path = PurePosixPath(_word(text))
-    if path.is_absolute() or ".." in path.parts or path.as_posix() == ".":
-        raise ValueError(f"{text!r} must be a path inside the lab, relative to its root")
-    if any(part.lower().startswith(".git") for part in path.parts):
-        raise ValueError(f"{text!r} is git's own")
-    return path.as_posix()
-
-
-def _pattern(text: str) -> str:
-    path, separator, symbol = _word(text).partition("::")
-    if "\n" in text or ".." in PurePosixPath(path).parts:
-        raise ValueError(f"{text!r} must be a path inside the lab, as in .gitignore")
-    if separator:
-        if not path.endswith(".py"):
-            raise NotYetError(
-                f"task.mutable, task.protected: {text!r}: symbols in files other than Python are not "
-                "yet supported"
-            )
-        if not _SYMBOL.fullmatch(symbol):
-            raise ValueError(f"{text!r} must be path::function or path::Class.method")
-        if _inside(path) != path:
-            raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
-    else:
-        try:
-            GitIgnoreSpec.from_lines([text])
-        except ValueError as fault:  # pathspec's own error for a broken glob is a ValueError
-            raise ValueError(f"{text!r} is no pattern as in .gitignore: {fault}") from None
-    return text
-
-
-def _symbol(text: str) -> str:
-    if "::" not in text:
-        raise ValueError(f"{text!r} must be path::symbol")
-    return _pattern(text)
-
-
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError("must be a finite number")
-    return number
-
-
-Word = Annotated[str, AfterValidator(_word)]
-Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
-Limit = Annotated[float, Field(ge=0), AfterValidator(_finite)]
-Count = Annotated[int, Field(ge=0)]
 
 
 class _Section(BaseModel):
@@ -123,13 +70,13 @@ class TaskConfig(_Section):
 
     command: Annotated[list[Word], Field(min_length=1)]
     setup: list[Word] = []
-    mutable: Annotated[list[Annotated[str, AfterValidator(_pattern)]], Field(min_length=1)]
-    protected: list[Annotated[str, AfterValidator(_symbol)]] = []
-    inputs: list[Annotated[str, AfterValidator(_inside)]] = []
-    caches: list[Annotated[str, AfterValidator(_inside)]] = []
-    fresh: list[Annotated[str, AfterValidator(_inside)]] = []
+    mutable: Annotated[list[Pattern], Field(min_length=1)]
+    protected: list[Symbol] = []
+    inputs: list[Inside] = []
+    caches: list[Inside] = []
+    fresh: list[Inside] = []
     timeout_s: Seconds = 600
-    env_pass: list[Annotated[str, AfterValidator(_variable)]] = []
+    env_pass: list[Variable] = []
     exam: str = ""
     evaluate: list[Word] = []
     metric: MetricConfig = MetricConfig()
@@ -161,7 +108,7 @@ class ResearcherConfig(_Section):
         if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
             raise ValueError(f"base_url: {self.base_url!r} must begin with http:// or https://")
         if self.key_env:
-            _variable(self.key_env)
+            variable(self.key_env)
         if self.kind == "command" and not self.command:
             raise ValueError('command: kind = "command" needs the program and its arguments')
         return self
@@ -207,6 +154,40 @@ class RunnerConfig(_Section):
         return self
 
 
+class HarnessConfig(_Section):
+    """The frozen harness of the template: what `prepare` makes, and how long a trial trains.
+
+    budget: "" is the device's own, 300s on a GPU and 600steps on a CPU. max_tflop: floating-point
+    operations of one trial's training, in 10^12; 0 is no cap. shards: 0 is the source's default.
+    """
+
+    budget: Budget = ""
+    max_tflop: Limit = 0
+    source: Word = "stdlib"
+    shards: Count = 0
+    vocab_size: Annotated[int, Field(ge=257, le=65_536)] = 1024
+    seq_len: Annotated[int, Field(ge=8, le=65_536)] = 64
+    val_tokens: Annotated[int, Field(ge=1)] = 131_072
+
+    @model_validator(mode="after")
+    def _check(self) -> HarnessConfig:
+        least = 16 * self.seq_len
+        if self.val_tokens < least:
+            raise ValueError(
+                f"val_tokens: {self.val_tokens} must be at least {least}, which are 16 rows of seq_len"
+            )
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """What a trial's clock is told; what is not set here is left out."""
+        env = {}
+        if self.budget:
+            env["AUTORESEARCH_BUDGET"] = self.budget
+        if self.max_tflop:  # in full: no exponent
+            env["AUTORESEARCH_MAX_TFLOP"] = f"{Decimal(repr(self.max_tflop)):f}"
+        return env
+
+
 class Config(_Section):
     """The whole file, one task of it chosen. task_name is None for a plain [task]."""
 
@@ -216,6 +197,7 @@ class Config(_Section):
     keep: KeepConfig = KeepConfig()
     budget: BudgetConfig = BudgetConfig()
     runner: RunnerConfig = RunnerConfig()
+    harness: HarnessConfig = HarnessConfig()
 
     @property
     def results_name(self) -> str:
@@ -223,14 +205,20 @@ class Config(_Section):
         return f"results-{self.task_name}.tsv" if self.task_name else "results.tsv"
 
 
-def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
-    """The settings in the bytes of an autoresearch.toml; UsageError with one clear line."""
+def tables(text: bytes, where: str = FILE) -> dict[str, Any]:
+    """What an autoresearch.toml says, unchecked; UsageError where it is no TOML."""
     try:
         data: dict[str, Any] = tomllib.loads(text.decode())
     except UnicodeDecodeError as fault:
         raise UsageError(f"{where}: not UTF-8 at byte {fault.start}") from None
     except (ValueError, RecursionError) as fault:  # tomllib's own is a ValueError, int's limit too
-        raise UsageError(f"{where}: not TOML: {_line(str(fault))}") from None
+        raise UsageError(f"{where}: not TOML: {line(str(fault))}") from None
+    return data
+
+
+def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
+    """The settings in the bytes of an autoresearch.toml; UsageError with one clear line."""
+    data = tables(text, where)
     section, chosen = _choose(data, where, task)
     data[section[0]] = chosen
     try:
@@ -238,7 +226,7 @@ def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
     except NotYetError as fault:
         raise NotYetError(f"{where}: {fault}") from None
     except ValidationError as fault:
-        raise UsageError(_explain(fault, where, section[1])) from None
+        raise UsageError(explain(fault, Config, where, section[1])) from None
 
 
 def _choose(
@@ -280,52 +268,3 @@ def _choose(
     if name not in tasks:
         raise UsageError(f"--task {name}: {where} has no [tasks.{name}], but {names}")
     return ("task", name), tasks[name]
-
-
-def _explain(fault: ValidationError, where: str, task: str | None) -> str:
-    """One line: the file, the key, what is wrong and what would be right."""
-    errors = fault.errors()
-    error = errors[0]
-    where_in = [str(part) for part in error["loc"]]
-    if task and where_in and where_in[0] == "task":
-        where_in[:1] = ["tasks", task]
-    key = ".".join(where_in)
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = ", ".join(sorted(_siblings(where_in[:-1], task)))
-        message = f"unknown key; known here: {known}"
-    elif kind == "missing":
-        example = _EXAMPLES.get(where_in[-1])
-        message = "is missing" + (f", as in {example}" if example else "")
-    elif kind == "value_error":
-        message = str(context["error"])
-        inner = re.match(r"(\w+): ", message)
-        if inner and inner.group(1) in _siblings(where_in, task):
-            key, message = f"{key}.{inner.group(1)}", message[inner.end() :]
-    elif kind == "literal_error":
-        message = f"{error['input']!r} is not one of {context['expected']}"
-    else:
-        plain = error["msg"].replace("Input should be", "must be")
-        message = f"{plain[0].lower()}{plain[1:]}, not {_short(error['input'])}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {_line(key)}: {_line(message)}{more}"
-
-
-def _siblings(parents: list[str], task: str | None) -> list[str]:
-    """The keys that a table may have."""
-    model: type[BaseModel] = Config
-    for part in parents[1:] if task and parents[:1] == ["tasks"] else parents:
-        field = model.model_fields.get("task" if part == task else part)
-        if field is not None and isinstance(field.annotation, type):
-            model = field.annotation
-    return [name for name in model.model_fields if name != "task_name"]
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _line(text: str) -> str:
-    folded = " ".join(text.split())
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in folded)

@@ -54,8 +54,8 @@ def plain(event: Event, config: Config) -> list[str]:
     if event.kind == "progress":
         return []
     words = {
-        "baseline": "baseline", "ask": "asking", "again": "asking again", "candidate": "trial",
-        "refused": "refused", "notice": "notice", "stop": "stop",
+        "baseline": "baseline", "estimate": "estimate", "ask": "asking", "again": "asking again",
+        "candidate": "trial", "refused": "refused", "notice": "notice", "stop": "stop",
     }  # fmt: skip
     why = f" ({one_line(event.detail)})" if event.detail else ""
     return [f"{mark}{words[event.kind]}: {text}{why}"]
@@ -84,6 +84,7 @@ class _Screen:
         self._why = ""
         self._fraction: float | None = None
         self._seconds = 0.0
+        self._loss: float | None = None
 
     def watch(self, events: Iterable[Event]) -> None:
         with Live(
@@ -97,6 +98,7 @@ class _Screen:
         mark = "" if event.number is None else f"#{event.number} "
         if event.kind == "progress":
             self._fraction, self._seconds = event.data["fraction"], event.data["seconds"]
+            self._loss = event.data.get("loss")
             return
         self._fraction = None
         if event.kind in ("ask", "candidate", "baseline"):
@@ -120,7 +122,8 @@ class _Screen:
             bar = ProgressBar(
                 total=1.0, completed=self._fraction, width=min(40, self._console.width - 30)
             )
-            grid.add_row(bar, f"{100 * self._fraction:3.0f} %  {_clock(self._seconds)}")
+            loss = "" if self._loss is None else f"  loss {self._loss:.4g}"
+            grid.add_row(bar, f"{100 * self._fraction:3.0f} %  {_clock(self._seconds)}{loss}")
         why = [Text(self._why, "dim", overflow="ellipsis", no_wrap=True)] if self._why else []
         facts = Text(self._facts(), overflow="ellipsis", no_wrap=True)
         return Group(self._doing, *why, grid, facts)

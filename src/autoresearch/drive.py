@@ -8,8 +8,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoresearch import curve
 from autoresearch.config import BudgetConfig
 from autoresearch.errors import AutoresearchError, Interrupted, LabError, NothingToPropose
+from autoresearch.estimates import measured
 from autoresearch.ledger.files import capped
 from autoresearch.ledger.state import State
 from autoresearch.ratchet import Ratchet
@@ -89,6 +91,7 @@ class Driver:
             "start", researcher, data={"experiments": float(len(ratchet.run.state.experiments))}
         )
         try:
+            ratchet.fingerprint.check()
             reason = yield from steps
         except NothingToPropose as end:
             reason = str(end) or "the researcher has nothing more to propose"
@@ -105,6 +108,7 @@ class Driver:
     def _climb(self, researcher: Researcher, limits: Limits) -> Generator[Event, None, str]:
         yield from self._baseline()
         state = self.ratchet.run.state
+        yield from self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
         failures: list[str] = []
         while True:
@@ -166,6 +170,20 @@ class Driver:
         yield from self._trial(candidate)
         return "the baseline is measured"
 
+    def _estimate(self) -> Events:
+        """What a trial will take, by the baseline; nothing where its summary does not say."""
+        run = self.ratchet.run
+        rows = reversed(run.state.experiments)
+        baseline = next((e for e in rows if e.researcher == "baseline"), None)
+        estimate = measured(baseline) if baseline else None
+        timeout_s = run.config.task.timeout_s
+        if estimate is None:
+            return
+        yield Event("estimate", estimate.words(timeout_s))
+        warning = estimate.warning(timeout_s)
+        if warning:
+            yield Event("notice", warning)
+
     def _finish(self) -> Events:
         """Bring a candidate that was under way to its verdict."""
         pending = self.ratchet.run.state.open
@@ -191,11 +209,11 @@ class Driver:
                 except StopIteration as end:
                     outcome = end.value
                     break
-                yield Event(
-                    "progress",
-                    number=candidate.number,
-                    data={"seconds": progress.seconds, "fraction": progress.fraction},
-                )
+                data = {"seconds": progress.seconds, "fraction": progress.fraction}
+                trained = curve.last(ratchet.run.paths.running_log)
+                if trained is not None:
+                    data |= {"fraction": trained.progress, "loss": trained.loss}
+                yield Event("progress", number=candidate.number, data=data)
         finally:
             trial.abandon()
         experiment = yield from ratchet.tell(candidate, outcome)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from autoresearch.config import MetricConfig
 from autoresearch.records import Crash, Metrics, Outcome
-from autoresearch.text import printable
+from autoresearch.text import one_line, printable
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE | re.ASCII)
@@ -23,6 +23,9 @@ _OOM = re.compile(r"out of memory|OutOfMemoryError|MemoryError|Cannot allocate m
 _NAN_LOSS = re.compile(r"\bloss\b.{0,40}\b(?:nan|inf)\b", re.IGNORECASE)
 _SUMMARY = re.compile(r"([A-Za-z]\w{0,40}):[ \t]+(%s)[ \t]*" % _NUMBER.pattern, re.ASCII)  # noqa: UP031
 _SUMMARY_MAX = 64
+_FINGERPRINT = re.compile(r"[ \t]+([0-9a-f]{16})[ \t]*", re.ASCII)
+_DEVICE = re.compile(r"[ \t]+(.*)")
+_DEVICE_MAX = 100
 _LINE_MAX = 65_536
 _TAIL_LINES = 40
 
@@ -60,11 +63,17 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
     memory_key = f"{config.memory}:" if config.memory else None
     claims: list[str] = []
     memory: list[str] = []
+    texts: dict[str, list[str]] = {"fingerprint": [], "device": []}
     summary: dict[str, float | None] = {}  # None: the key stood there more than once
     for line in log:
-        pair = _SUMMARY.fullmatch(line)
-        if pair and (pair[1] in summary or len(summary) < _SUMMARY_MAX):
-            summary[pair[1]] = None if pair[1] in summary else float(pair[2])
+        key, colon, rest = line.partition(":")
+        if colon and key in texts:
+            texts[key] = [
+                *texts[key][:1],
+                rest,
+            ]  # a second one is enough to tell that it is not one
+        elif (pair := _SUMMARY.fullmatch(line)) and (key in summary or len(summary) < _SUMMARY_MAX):
+            summary[key] = None if key in summary else float(pair[2])
         if shape is not None:
             claims += [(m.group("value") or "").strip(" \t") for m in shape.finditer(line)]
         elif line.startswith(metric_key):
@@ -92,7 +101,14 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
         return Crash("no_summary", f"val_bpb is {text}, and bits per byte are above zero")
     known = {key: number for key, number in summary.items() if number is not None}
     finite = {key: number for key, number in known.items() if math.isfinite(number)}
-    return Metrics(value=value + 0.0, memory_mb=_memory(memory), summary=finite)
+    fingerprint = _text(texts["fingerprint"], _FINGERPRINT)
+    device = one_line(_text(texts["device"], _DEVICE), _DEVICE_MAX)
+    return Metrics(value + 0.0, _memory(memory), finite, fingerprint, device)
+
+
+def _text(claims: list[str], shape: re.Pattern[str]) -> str:
+    found = shape.fullmatch(claims[0]) if len(claims) == 1 else None
+    return found[1] if found else ""
 
 
 def _memory(claims: list[str]) -> float | None:

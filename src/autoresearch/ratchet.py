@@ -12,7 +12,6 @@ What follows the result is a projection of the journal: made again on every star
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -20,11 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoresearch import judge, metrics
+from autoresearch import hook, judge
 from autoresearch.brief import brief_of
 from autoresearch.candidates import accept, commit
-from autoresearch.errors import BadAnswer, InfrastructureError, Interrupted, LabError
+from autoresearch.errors import BadAnswer, LabError
+from autoresearch.fingerprint import Fingerprint
 from autoresearch.ledger.state import answer_fields, result_fields
+from autoresearch.measuring import failed_baseline, measure
 from autoresearch.paths import cache_dir
 from autoresearch.patience import sit_out
 from autoresearch.records import (
@@ -41,13 +42,12 @@ from autoresearch.records import (
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
-from autoresearch.runners.base import Runner, TrialSpec, finish
+from autoresearch.runners.base import Runner, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
-_FULL_DISK_BYTES = 64 << 20
 
 
 @dataclass
@@ -68,6 +68,7 @@ class Ratchet:
     def __post_init__(self) -> None:
         self._laid_out: Tree = {}
         self._scratch: Path | None = None
+        self.fingerprint = Fingerprint(self.run, self.runner, self.environment, self.stopping)
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -165,8 +166,9 @@ class Ratchet:
         self.run.paths.running_log.unlink(missing_ok=True)
         self._scratch = make_scratch()
         env = trial_environment(
-            self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass
-        )
+            self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
+            self.run.config.harness.environment(),
+        )  # fmt: skip
         commands = tuple(tuple(c) for c in (task.setup, task.command) if c)
         return TrialSpec(
             commands, self.run.paths.worktree, env, self.run.paths.running_log, task.timeout_s
@@ -179,7 +181,7 @@ class Ratchet:
     ) -> Generator[Event, None, Experiment | None]:
         """The verdict on a candidate whose trial ended; None where the trial was stopped on purpose.
 
-        Raises LabError for a baseline that fails, InfrastructureError where the disk is full.
+        Raises LabError for a baseline that fails, and what `measure` raises.
         """
         outcome = replace(
             outcome, tampered=self.run.worktree.tampered(candidate.commit, self._laid_out)
@@ -189,11 +191,11 @@ class Ratchet:
         if outcome.interrupted:
             self.run.note("pause", n=candidate.number)
             return None
-        measured = self._measure(outcome)
+        measured = measure(self.run, outcome, self.fingerprint)
         by_hand = self.run.state.open is not None and self.run.state.open.by == "baseline"
         if isinstance(measured, Crash):
             if by_hand:
-                raise self._failed(candidate, measured)
+                raise failed_baseline(self.run, candidate, measured)
             verdict = Verdict("crash", measured.reason, measured.failure)
         elif by_hand:
             verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
@@ -207,22 +209,6 @@ class Ratchet:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
 
-    def _measure(self, outcome: Outcome) -> Metrics | Crash:
-        """The trial's metrics; a full disk is the machine's fault and never a candidate's crash."""
-        log, task = self.run.paths.running_log, self.run.config.task
-        measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
-        if (
-            isinstance(measured, Crash)
-            and shutil.disk_usage(self.run.paths.state).free < _FULL_DISK_BYTES
-        ):
-            with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
-                self.run.note("pause", n=self.run.state.next_number)
-            raise InfrastructureError(
-                f"{self.run.paths.state}: the disk is full; make room and call autoresearch run again: "
-                "the candidate is tried again then"
-            )
-        return measured
-
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = judge.strict(
             measured,
@@ -235,26 +221,10 @@ class Ratchet:
                 "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
             )
         if verdict.status == "keep":
-            refusal = self.run.worktree.hook_refusal(
-                candidate.parent, candidate.commit, self._run_hook
-            )
+            refusal = hook.refusal(self.run, candidate, self.runner, self.stopping)
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict
-
-    def _run_hook(self, command: list[str], env: dict[str, str]) -> str | None:
-        """Run the lab's hook as a trial is run: in our time, killed with all it starts; its failure."""
-        log, timeout_s = self.run.paths.state / "hook.log", self.run.config.task.timeout_s
-        log.unlink(missing_ok=True)
-        spec = TrialSpec((tuple(command),), self.run.paths.worktree, env, log, timeout_s)
-        outcome = finish(self.runner.start(spec), self.stopping)
-        if outcome.interrupted:
-            self.run.note("pause", n=self.run.state.next_number)
-            raise Interrupted
-        if outcome.timed_out:
-            return f"killed at {timeout_s:g} s"
-        last = metrics.tail(metrics.lines(log), 1, 200)
-        return None if outcome.exit_code == 0 else last or f"exit code {outcome.exit_code}"
 
     def _record(
         self, candidate: Candidate, verdict: Verdict, measured: Metrics | Crash, seconds: float
@@ -276,6 +246,8 @@ class Ratchet:
             at=self.run.now(),
             sandbox=self.runner.sandbox,
             summary=found.summary if found else {},
+            fingerprint=found.fingerprint if found else "",
+            device=found.device if found else "",
         )  # fmt: skip
         extra = {"frozen": self.run.measured()} if pending.by == "baseline" else {}
         self.run.note("result", n=candidate.number, **result_fields(experiment), **extra)
@@ -289,7 +261,7 @@ class Ratchet:
         """The verdict on a candidate that brought the supervisor down again and again."""
         crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
         if self.run.state.open is not None and self.run.state.open.by == "baseline":
-            raise self._failed(candidate, crash)
+            raise failed_baseline(self.run, candidate, crash)
         return (yield from self._record(
             candidate, Verdict("crash", crash.reason, crash.failure), crash, 0.0
         ))  # fmt: skip
@@ -298,19 +270,6 @@ class Ratchet:
     def hopeless(self) -> bool:
         """Whether the candidate under way was started too often without an end."""
         return self.run.state.open is not None and self.run.state.open.trials >= _UNCLEAN_TRIALS
-
-    def _failed(self, candidate: Candidate, crash: Crash) -> LabError:
-        """A baseline that fails makes no row: what to say, in a first line and the log's end."""
-        self.run.note("failed", n=candidate.number, reason=crash.reason)
-        log = self.run.paths.experiment(candidate.number) / "trial.log"
-        tail = metrics.tail(metrics.lines(log), 10, 1000) if log.exists() else ""
-        last = "".join(f": {line}" for line in tail.splitlines()[-1:])
-        branch = f"autoresearch/{self.run.tag}"
-        return LabError(
-            f"the baseline failed ({crash.failure}), {crash.reason}{last}. Mend the machine, or the "
-            f"code (git checkout {branch}, edit, git commit), and call: autoresearch run. The log, of "
-            f"which the end follows: {log}\n{tail}"
-        )
 
 
 def _sum(usages: list[Usage]) -> Usage:

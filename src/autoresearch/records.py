@@ -21,7 +21,7 @@ Failure = Literal[
     "two_summaries",  # more than one line with the metric
     "exit",  # non-zero exit, or killed by a signal that was not ours
     "setup",  # the build before the trial failed
-    "tampered",  # a tracked or read-only file, or HEAD, was changed by the trial
+    "tampered",  # a tracked or read-only file, HEAD, or the fingerprint was changed by the trial
     "log",  # the log outgrew the limit
     "interrupted",  # the supervisor died during this candidate's trial again and again
 ]
@@ -105,12 +105,15 @@ class Outcome:
 class Metrics:
     """What a trial measured. memory_mb is None where the log does not say.
 
-    summary holds every `key: number` line of the log whose key stands there once.
+    summary holds every `key: number` line of the log whose key stands there once. fingerprint and
+    device are texts of the harness's own; "" where the log has no such line, or several.
     """
 
     value: float
     memory_mb: float | None = None
     summary: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +154,16 @@ class Experiment:
     at: float = 0.0  # Unix time of the verdict
     sandbox: str = "none"
     summary: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""  # of data and harness, as the trial printed it
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened in a run, for the screen and the tests.
 
-    kind is one of: start, baseline, ask, again, wait, refused, candidate, progress, verdict,
-    notice, stop.
+    kind is one of: start, baseline, estimate, ask, again, wait, refused, candidate, progress,
+    verdict, notice, stop.
     """
 
     kind: str

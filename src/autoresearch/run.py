@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import Config
+from autoresearch.config import Config, HarnessConfig
 from autoresearch.errors import LabError
 from autoresearch.guard import Mutable
 from autoresearch.lab import Lab
@@ -23,6 +23,9 @@ from autoresearch.workspace.removal import remove
 from autoresearch.workspace.worktree import Worktree
 
 Events = Generator[Event, None, None]
+
+_MEASURED = ("command", "setup", "inputs", "metric")
+_BUDGET = ("budget", "max_tflop")
 
 
 class Run:
@@ -87,19 +90,29 @@ class Run:
     def _refuse_other_task(self) -> None:
         """Results compare as long as what is measured stays as it was at the baseline."""
         frozen, now = self.state.frozen, self.measured()
-        if frozen is not None and frozen != now:
-            changed = ", ".join(f"task.{key}" for key in now if frozen.get(key) != now[key])
+        if frozen is None:
+            return
+        defaults = HarnessConfig().model_dump()
+        keys = [f"task.{key}" for key in _MEASURED if frozen[key] != now[key]]
+        then = defaults | frozen.get("harness", {})
+        keys += [f"harness.{key}" for key in _BUDGET if then[key] != now["harness"][key]]
+        if keys:
+            changed = ", ".join(keys)
             raise LabError(
                 f"autoresearch.toml: {changed} changed since the baseline of {self.tag}, and results "
                 "would not compare; put it back, or start another run: autoresearch init TAG"
             )
 
     def measured(self) -> dict[str, Any]:
-        """The part of the task that results hang on, fixed by the baseline."""
+        """The part of the settings that results hang on, fixed by the baseline.
+
+        Of [harness] the budget counts here; what its data was made from shows in the fingerprint.
+        """
         task = self.config.task
         return {
             "command": task.command, "setup": task.setup, "inputs": task.inputs,
             "metric": task.metric.model_dump(exclude={"memory"}),
+            "harness": self.config.harness.model_dump(),
         }  # fmt: skip
 
     def settle(self) -> Events:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from autoresearch import __version__, config
 from autoresearch.config import Config
+from autoresearch.device import find
 from autoresearch.errors import LabError, UsageError
+from autoresearch.fitting import Fit, fitted
 from autoresearch.guard import Mutable, unknown_symbols
 from autoresearch.lab import STARTER, Lab, no_config
 from autoresearch.ledger.files import Files, exclude
@@ -33,16 +35,36 @@ def today() -> str:
 
 
 def init(
-    folder: Path, tag: str | None, task: str | None, rev: str | None, template: str | None, say: Say
+    folder: Path,
+    tag: str | None,
+    task: str | None,
+    rev: str | None,
+    template: str | None,
+    profile: str | None,
+    sets: Sequence[str],
+    say: Say,
 ) -> None:
-    """Make a lab where the folder is empty, then a run; `say` gets the few lines that are told."""
-    files = dict(_files(template or "gpt"))
-    if _is_empty(folder, files):
+    """Make a lab where the folder is empty, then a run; `say` gets the few lines that are told.
+
+    profile, sets: of the template; None and nothing for what suits the device that is found.
+    """
+    if template not in (None, "gpt", "none"):
+        raise UsageError(f"--template {template}: there are gpt and none")
+    files, lines = _files(template, profile, sets) if _may_be_empty(folder) else ({}, [])
+    empty = bool(files) and _nothing_but(folder, files)
+    if (profile is not None or sets) and (template == "none" or not empty):
+        raise UsageError(
+            "--profile and --set are for the template in an empty folder; in a lab: autoresearch "
+            "doctor --fit"
+        )
+    if empty:
         if rev is not None:
             raise UsageError(f"--from {rev}: an empty folder has no revisions; leave it out")
         _tag(Repository(folder, folder), tag)  # a wrong name, of a run or a task, makes no lab
         config.parse(files[CONFIG], CONFIG, task)
         _make_lab(folder, files, say)
+        for line in lines:
+            say(line)
     elif not _in_repository(folder):
         raise LabError(
             f"{folder} is not empty, and in no git repository. Make a lab in an empty folder, or, to "
@@ -63,26 +85,33 @@ def init(
 # -- a lab ------------------------------------------------------------------------------------
 
 
-def _files(template: str) -> Iterator[tuple[str, bytes]]:
+def _files(
+    template: str | None, profile: str | None, sets: Sequence[str]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The files of a new lab, and what there is to say of the profile in them."""
     if template == "none":
-        yield from ((CONFIG, STARTER.encode()), (CHARTER, _CHARTER.encode()))
-        return
-    if template != "gpt":
-        raise UsageError(f"--template {template}: there are gpt and none")
+        return {CONFIG: STARTER.encode(), CHARTER: _CHARTER.encode()}, []
     folder = resources.files("autoresearch") / "template"
-    for name, source in _TEMPLATE.items():
-        yield name, (folder / source).read_bytes()
+    files = {name: (folder / source).read_bytes() for name, source in _TEMPLATE.items()}
+    fit = Fit.of(find(), profile, sets)
+    files["train.py"], files[CONFIG] = fitted(files["train.py"], files[CONFIG], fit.profile)
+    return files, list(fit.lines())
 
 
-def _is_empty(folder: Path, files: dict[str, bytes]) -> bool:
-    """Whether a folder is empty, or holds what an earlier call that was killed left of a lab."""
-    for entry in folder.iterdir():
-        if entry.name == ".git":
-            if _has_commits(entry):
-                return False
-        elif not _left_over(entry, files.get(entry.name)):
-            return False
+def _may_be_empty(folder: Path) -> bool:
+    """Whether a folder holds no names but those of a lab's files; nobody is asked for the device else."""
+    names = {entry.name for entry in folder.iterdir()}
+    if not names <= {".git", *_TEMPLATE}:
+        return False
+    if ".git" in names and _has_commits(folder / ".git"):
+        return False
     return not _inside_git_folder(folder)
+
+
+def _nothing_but(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether a folder is empty, or holds what an earlier call that was killed left of these files."""
+    entries = [entry for entry in folder.iterdir() if entry.name != ".git"]
+    return all(_left_over(entry, files.get(entry.name)) for entry in entries)
 
 
 def _left_over(entry: Path, content: bytes | None) -> bool:

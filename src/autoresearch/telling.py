@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from autoresearch import metrics
+from autoresearch import curve, metrics
 from autoresearch.console import say
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab import Lab, holder
@@ -158,12 +159,20 @@ def show(number: int, tag: str | None) -> None:
     for key, value in e.summary.items():
         if key != metric:
             say(f"{key}: {value:g}")
-    folder = lab.paths(tag).experiment(number)
+    for key, text in (("fingerprint", e.fingerprint), ("device", e.device)):
+        if text:
+            say(f"{key}: {one_line(text)}")
+    log = lab.paths(tag).experiment(number) / "trial.log"
+    for line in curve.digest([("training", curve.points(_lines(log)))]):
+        say(line)
     if e.commit != e.parent:
         say("")
         for line in lab.repo.patch(e.parent, e.commit).decode("utf-8", "replace").splitlines():
             say(printable(line))
-    log = folder / "trial.log"
     if log.exists():
         say(f"\n{log}, its end:")
-        say(metrics.tail(metrics.lines(log), 20))
+        say(metrics.tail(curve.without(_lines(log)), 20))
+
+
+def _lines(log: Path) -> Iterator[str]:
+    return metrics.lines(log) if log.exists() else iter(())

@@ -13,13 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from autoresearch.config import Config, ResearcherConfig, RunnerConfig, TaskConfig
-from autoresearch.doctor import machine, training
-from autoresearch.doctor.check import Check, which
+from autoresearch.doctor import fit, machine, training
+from autoresearch.doctor.check import Check
 from autoresearch.errors import AutoresearchError
 from autoresearch.lab import Lab
 from autoresearch.paths import CHARTER, CONFIG
 from autoresearch.report.table import hanging
 from autoresearch.researchers.make import KEYS, kind_of
+from autoresearch.runners.environment import which
 
 _STYLES = {"ok": "green", "degraded": "yellow", "missing": "red"}
 
@@ -34,11 +35,14 @@ def checks(lab: Lab | None) -> list[Check]:
     if config:
         found.append(_command(task.command[0], root))
     found += training.training(task, root)
+    if lab and config:
+        found += fit.check(lab, config)
     found += [machine.memory(), *machine.disks(root)]
     researcher = config.researcher if config else ResearcherConfig()
     found += [_keys(researcher), _researcher(researcher, root)]
     runner = config.runner if config else RunnerConfig()
-    return [*found, training.data(), machine.sandbox(runner.sandbox), machine.slurm()]
+    told = config.harness if config and "harness" in config.model_fields_set else None
+    return [*found, training.data(told), machine.sandbox(runner.sandbox), machine.slurm()]
 
 
 def render(found: Iterable[Check], console: Console) -> None:

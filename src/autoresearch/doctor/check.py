@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,6 @@ class Check:
     state: State
     what: str
     mend: str = ""
-
-
-def which(program: str, root: Path) -> str | None:
-    """Where a command's program is, as a trial would find it from the lab's root."""
-    return shutil.which(str(root / program) if "/" in program else program)
 
 
 def output(

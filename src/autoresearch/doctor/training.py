@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import TaskConfig
-from autoresearch.doctor.check import Check, output, which, why
+from autoresearch.config import HarnessConfig, TaskConfig
+from autoresearch.device import cores
+from autoresearch.doctor.check import Check, output, why
 from autoresearch.paths import cache_dir
-from autoresearch.runners.environment import trial_environment
+from autoresearch.runners.environment import is_python, trial_environment, which
 
 _PROBE = Path(__file__).with_name("probe.py")
 _PROBE_TIMEOUT_S = 60
@@ -25,7 +24,7 @@ _PROBE_TIMEOUT_S = 60
 def training(task: TaskConfig, root: Path) -> list[Check]:
     """Packages, GPU and attention, as the Python that trials run with finds them."""
     program = task.command[0]
-    if not re.fullmatch(r"(.*/)?(python|pypy)[\d.]*", program):
+    if not is_python(program):
         text = f"not looked at: {program} is no Python"
         return [Check("training", "ok", text), _gpu(None), Check("attention", "ok", text)]
     python = which(program, root)
@@ -68,14 +67,14 @@ def _probe(python: str, task: TaskConfig) -> dict[str, Any]:
 
 
 def _gpu(seen: dict[str, Any] | None) -> Check:
-    cores = f"trials run on the CPU, {_cores()} cores"
+    processors = f"trials run on the CPU, {cores()} cores"
     if seen is None or "gpus" not in seen:
-        return Check("GPU", "degraded", f"not known without torch; {cores}")
+        return Check("GPU", "degraded", f"not known without torch; {processors}")
     if not seen["gpus"]:
         if shutil.which("nvidia-smi"):
-            text = f"torch sees none, though nvidia-smi is here; {cores}"
+            text = f"torch sees none, though nvidia-smi is here; {processors}"
             return Check("GPU", "degraded", text, "install a torch that is built for this driver")
-        return Check("GPU", "degraded", f"none; {cores}")
+        return Check("GPU", "degraded", f"none; {processors}")
     cards = [f"{card['name']}, {card['memory_gb']:.0f} GB" for card in seen["gpus"]]
     return Check("GPU", "ok", "; ".join(cards))
 
@@ -87,14 +86,11 @@ def _attention(seen: dict[str, Any]) -> Check:
     return Check("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
 
 
-def _cores() -> int:
-    if sys.platform.startswith("linux"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def data(settings: HarnessConfig | None = None) -> Check:
+    """What `prepare` left: a file `current` that names a folder with a manifest.
 
-
-def data() -> Check:
-    """What `prepare` left: a file `current` that names a folder with a manifest."""
+    settings: the lab's [harness] table, where it has one, that the data should be of.
+    """
     cache = cache_dir()
     try:
         folder = cache / (cache / "current").read_text(encoding="utf-8").strip()
@@ -111,4 +107,10 @@ def data() -> Check:
         return Check("data", "missing", f"{cache}: {why(fault)}", "autoresearch prepare")
     if gone:
         return Check("data", "missing", f"{folder} lost {', '.join(gone)}", "autoresearch prepare")
+    for key in ("vocab_size", "seq_len") if settings else ():
+        if manifest.get(key) != getattr(settings, key):
+            text += (
+                f"; its {key} is {manifest.get(key)}, and harness.{key} {getattr(settings, key)}"
+            )
+            return Check("data", "degraded", text, "autoresearch prepare")
     return Check("data", "ok", text)

@@ -1,6 +1,7 @@
-"""`python -m autoresearch.harness prepare --source S --cache DIR [--shards N]`.
+"""`python -m autoresearch.harness prepare ...` and `... fingerprint`: what the tool calls.
 
-Exit codes: 0 done, 1 something the user can mend, 2 a source that this version does not serve.
+Exit codes: 0 done, 1 something the user can mend, 2 a request out of range, 130 interrupted. Only
+`prepare` loads numpy and the tokenizer; nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -8,31 +9,45 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from .cache import HarnessError, UsageError, cache_folder
-from .prepare import prepare
+from . import cache as store
+from .cache import HarnessError, UsageError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, prepare, and turn an error into one line and an exit code."""
+    """Parse, do, and turn an error into one line and an exit code."""
     parser = argparse.ArgumentParser(prog="python -m autoresearch.harness")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser("prepare", help="text to tokenizer and rows, once")
-    verb.add_argument("--source", default="stdlib", help="stdlib, or a text file or folder")
-    verb.add_argument("--cache", type=Path, default=None, help="default: AUTORESEARCH_CACHE")
-    verb.add_argument("--shards", type=int, default=None, help="how many, of a source in shards")
-    options = parser.parse_args(arguments)
+    make = verbs.add_parser("prepare", help="text to tokenizer and rows, once")
+    make.add_argument("--source", default="stdlib", help="a source by name, or a file or folder")
+    make.add_argument("--shards", type=int, help="training shards of a source in shards")
+    make.add_argument("--vocab-size", type=int, help="tokens of the vocabulary, BOS included")
+    make.add_argument("--seq-len", type=int, help="T, tokens of a row")
+    make.add_argument("--val-tokens", type=int, help="targets of the frozen validation rows")
+    tell = verbs.add_parser("fingerprint", help="of the current data and the harness that runs")
+    for verb in (make, tell):
+        verb.add_argument("--cache", type=Path, help="default: AUTORESEARCH_CACHE")
+    options = vars(parser.parse_args(arguments))
+    verb_name, cache = options.pop("verb"), options.pop("cache") or store.cache_folder()
     try:
-        prepare(
-            options.source,
-            options.cache or cache_folder(),
-            shards=options.shards,
-            say=lambda line: print(line, flush=True),
-        )
+        if verb_name == "prepare":
+            _prepare(cache, {name: value for name, value in options.items() if value is not None})
+        else:
+            print(store.current_fingerprint(cache))
     except HarnessError as error:
-        print(f"prepare: {error}", file=sys.stderr)
+        print(f"{verb_name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print(f"{verb_name}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
     return 0
+
+
+def _prepare(cache: Path, options: dict[str, Any]) -> None:
+    from .prepare import prepare
+
+    prepare(cache=cache, say=lambda line: print(line, flush=True), **options)
 
 
 if __name__ == "__main__":

@@ -6,47 +6,38 @@ Nats and bytes are summed over all targets but BOS, which stands for no text. Di
 bytes makes scores comparable across vocabularies.
 
 What this guarantees for an honest script: the targets never reach the model, any logits are
-normalised here, and the rows are the same whatever batch size the script trains with.
-What it does not stop, because script and measure share a process: a forged summary, a replaced
-function, a model that looks ahead in its own input. Probes of a model (causality: does a later
-token change an earlier logit; independence of rows) belong at the end of `evaluate`.
+normalised here, and the rows are the same whatever batch size the script trains with. The probes
+at the end find a model that looks ahead or mixes rows by mistake. What it does not stop, because
+script and measure share a process: a forged summary, a replaced function, a hidden look-ahead.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-import resource
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from .clock import Clock
+from .device import device_line, mfu_percent, peak_memory_mb
 from .loader import Data
+from .probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, Tokens, probe
+
+__all__ = ["EvaluationError", "Score", "evaluate", "print_summary"]
 
 Model = Callable[[torch.Tensor], torch.Tensor]  # int64 [B, T] -> logits [B, T, V]
-# Tokens per evaluation batch: fp32 logits of 2048 x 1024 are 8 MiB (twice as fast as 32 MiB on a
-# CPU, where larger blocks are mapped anew each time), of 65536 x 8192 2 GiB.
-CPU_TOKENS, CUDA_TOKENS = 2048, 65_536
-# Dense bf16 peaks from the makers' data sheets, TFLOP/s; the first name that fits counts.
-PEAK_TFLOPS = {
-    "H100 PCIe": 756.0,
-    "H100 NVL": 835.0,
-    "H100": 989.0,
-    "H200": 989.0,
-    "GH200": 989.0,
-    "B200": 2250.0,
-    "A100": 312.0,
-    "L40S": 362.0,
-    "L4": 121.0,
-    "RTX 4090": 165.0,
-    "RTX 3090": 71.0,
-}
-
-
-class EvaluationError(Exception):
-    """The model gave something that cannot be scored."""
+# Tokens per evaluation batch, where the script does not say: fp32 logits of 2048 x 1024 are 8 MiB,
+# of 65536 x 8192 2 GiB.
+CPU_TOKENS, GPU_TOKENS = 2048, 65_536
+# Bytes of one slice of fp32 logits; the softmax takes a few times that. On a CPU 8 MiB are twice as
+# fast as 32 MiB, since larger blocks are mapped anew each time.
+CPU_SLICE, GPU_SLICE = 8 << 20, 256 << 20
 
 
 @dataclass(frozen=True)
@@ -57,60 +48,99 @@ class Score:
     nats: float
     bytes: int
     rows: int
+    seconds: float = field(compare=False)  # of the whole examination, probes included
 
 
+@torch.no_grad()
 def evaluate(
     model: Model, data: Data, device: torch.device, batch_rows: int | None = None
 ) -> Score:
-    """Score a model on every validation row; `batch_rows` is halved when memory runs out.
+    """Score a model on every validation row, then probe it on the first batch.
 
-    Raises EvaluationError where logits have another shape than [B, T, V] or are not finite.
+    Every batch has `batch_rows` rows (the last one is filled up with rows that do not count), so
+    that a compiled model sees one shape; the number is halved when memory runs out. Raises
+    EvaluationError where logits have another shape than [B, T, V] or are not finite, and where a
+    probe fails.
     """
-    default = CUDA_TOKENS if device.type == "cuda" else CPU_TOKENS
-    size = batch_rows or max(1, default // data.seq_len)
-    lengths = torch.from_numpy(data.token_bytes).to(device)  # [V]
-    nats = torch.zeros((), dtype=torch.float64, device=device)
-    counted, row = 0, 0
+    began = time.perf_counter()
+    tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+    size = batch_rows or min(len(data.val), max(1, tokens // data.seq_len))
+    ask = functools.partial(_ask, model, data, device)
+    nats, counted, row = 0.0, 0, 0
     while row < len(data.val):
-        rows = torch.from_numpy(data.val[row : row + size].astype("int64"))  # [B, T+1]
+        rows = data.val[row : row + size].astype(np.int64)  # [n, T+1], n rows of `size`
         try:
-            batch_nats, batch_bytes = _score(model, rows, lengths, data, device)
+            nats += _nats(ask(_filled(rows, size)), rows[:, 1:], data.bos)
         except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size //= 2
+            size = _halved(size)
             continue
-        nats += batch_nats
-        counted += batch_bytes
+        counted += int(data.token_bytes[rows[:, 1:]].sum())  # BOS has length 0
         row += len(rows)
-    total = float(nats)
     if row != len(data.val) or counted != data.val_bytes:
         raise EvaluationError(
             f"scored {row} rows and {counted} bytes, not {len(data.val)} and {data.val_bytes}"
         )
-    return Score(total / (math.log(2) * counted), total, counted, row)
+    while True:
+        first = _filled(data.val[:size].astype(np.int64), size)
+        try:
+            probe(ask, first, data.vocab_size, _tolerance(device))
+            break
+        except torch.OutOfMemoryError:  # two batches of logits are held at once
+            size = _halved(size)
+    seconds = time.perf_counter() - began
+    return Score(nats / (math.log(2) * counted), nats, counted, row, seconds)
 
 
-@torch.no_grad()
-def _score(
-    model: Model, rows: torch.Tensor, lengths: torch.Tensor, data: Data, device: torch.device
-) -> tuple[torch.Tensor, int]:
-    """(nats as float64, bytes) of one batch of rows [B, T+1]."""
-    # A copy: a view would carry the targets along in its storage.
-    logits = model(rows[:, :-1].clone().to(device))
-    shape = (len(rows), data.seq_len, data.vocab_size)
+def _filled(rows: npt.NDArray[np.int64], size: int) -> Tokens:
+    """Inputs [size, T] of rows [n, T+1]: the missing ones are copies of the first."""
+    short = size - len(rows)
+    return np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])[:, :-1]
+
+
+def _halved(size: int) -> int:
+    if size == 1:
+        raise torch.OutOfMemoryError("the evaluation of a single row does not fit in memory")
+    return size // 2
+
+
+def _tolerance(device: torch.device) -> float:
+    """Of the probes: fp32 is promised on a CPU alone, and there without autocast."""
+    exact = device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return FP32_TOLERANCE if exact else BF16_TOLERANCE
+
+
+def _ask(model: Model, data: Data, device: torch.device, tokens: Tokens) -> torch.Tensor:
+    """The model's logits [B, T, V], of the right shape; the model gets a copy and no targets."""
+    logits = model(torch.tensor(tokens, device=device))
+    shape = (*tokens.shape, data.vocab_size)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != shape:
         found = tuple(getattr(logits, "shape", ())) or type(logits).__name__
         raise EvaluationError(f"the model must return logits of shape {shape}, not {found}")
-    logits = logits.float()
-    if not bool(torch.isfinite(logits).all()):
-        raise EvaluationError("the model's logits are not all finite (nan or inf)")
-    targets = rows[:, 1:].to(device)  # [B, T], made after the model has answered
+    return logits
+
+
+def _nats(logits: torch.Tensor, targets: npt.NDArray[np.int64], bos: int) -> float:
+    """Sum of -log softmax at the targets [n, T] that are no BOS, by the first n rows of logits.
+
+    In slices, so that B x T x V numbers in fp32 are never held at once; summed in fp64 (by slice
+    in fp32 on MPS, which has no other).
+    """
+    flat = logits[: len(targets)].flatten(0, 1)  # [n * T, V]
+    device = logits.device
+    room = CPU_SLICE if device.type == "cpu" else GPU_SLICE
+    step = max(1, room // (4 * logits.size(2)))
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    wanted = torch.from_numpy(targets.reshape(-1)).to(device)
+    sums, finite = [], []
     with torch.autocast(device.type, enabled=False):
-        picked = logits.gather(2, targets.unsqueeze(2)).squeeze(2)
-        nats = torch.logsumexp(logits, dim=2) - picked  # -log softmax at the target
-    counts = targets != data.bos
-    return (nats.double() * counts).sum(), int(lengths[targets[counts]].sum())
+        for part, target in zip(torch.split(flat, step), torch.split(wanted, step), strict=True):
+            part = part.float()
+            nats = torch.logsumexp(part, dim=1) - part.gather(1, target.unsqueeze(1)).squeeze(1)
+            sums.append((nats * (target != bos)).sum(dtype=wide))
+            finite.append(torch.isfinite(part).all())
+    if not bool(torch.stack(finite).all()):
+        raise EvaluationError("the model's logits are not all finite (nan or inf)")
+    return float(torch.stack(sums).cpu().double().sum())
 
 
 def print_summary(
@@ -123,40 +153,29 @@ def print_summary(
     depth: int,
     flops_per_token: float,
 ) -> None:
-    """Print the block that the tool reads: `---`, then one `key: value` per line."""
-    tokens = clock.tokens
-    flops = flops_per_token * tokens / clock.training_seconds
+    """Print the block that the tool reads: `---`, then one `key: value` per line.
+
+    `flops_per_token` is of a training step, forward and backward, in matrix products alone, with
+    causal attention counted once: half of the T x T scores, or a window's share of them.
+    """
+    clock.finish()
+    training_s = clock.training_seconds
     lines = {
         "val_bpb": f"{score.bpb:.6f}",
-        "training_seconds": f"{clock.training_seconds:.1f}",
+        "training_seconds": f"{training_s:.1f}",
         "total_seconds": f"{clock.total_seconds:.1f}",
+        "startup_seconds": f"{clock.startup_seconds:.1f}",
+        "exam_seconds": f"{score.seconds:.1f}",
         "peak_vram_mb": f"{peak_memory_mb(device):.1f}",
-        "mfu_percent": _mfu(flops, device),
-        "total_tokens_M": f"{tokens / 1e6:.2f}",
+        "mfu_percent": mfu_percent(flops_per_token * clock.tokens / training_s, device),
+        "total_tokens_M": f"{clock.tokens / 1e6:.2f}",
         "num_steps": f"{clock.steps}",
         "num_params_M": f"{params / 1e6:.2f}",
         "depth": f"{depth}",
         "fingerprint": data.fingerprint,
+        "device": device_line(device),
     }
     print("---")
     for key, value in lines.items():
         print(f"{key + ':':<18}{value}")
     sys.stdout.flush()
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Most memory held at once: on CUDA of the device's allocator, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1024**2
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
-
-
-def _mfu(flops_per_second: float, device: torch.device) -> str:
-    """Share of the card's dense bf16 peak; n/a where the peak is not known."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for known, peak in PEAK_TFLOPS.items():
-            if known in name:
-                return f"{100 * flops_per_second / (peak * 1e12):.2f}"
-    return "n/a"

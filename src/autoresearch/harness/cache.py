@@ -6,14 +6,16 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 CURRENT = "current"  # a file with the name of the data folder that trials use
 MANIFEST = "manifest.json"
-TRAIN, VAL = "train.npy", "val.npy"
+# Rows: raw little-endian uint16, [rows, seq_len + 1]; a BOS, then seq_len tokens.
+TRAIN, VAL, VAULT = "train.u16", "val.u16", "vault.u16"
 TOKENIZER, TOKEN_BYTES = "tokenizer.json", "token_bytes.npy"
 
 
@@ -36,7 +38,9 @@ class Manifest:
     bos: int
     train_rows: int
     val_rows: int
+    vault_rows: int
     val_bytes: int  # UTF-8 bytes of the targets that count
+    vault_bytes: int
     digests: dict[str, str]
     harness: str
     fingerprint: str
@@ -87,37 +91,80 @@ def sync(path: Path) -> None:
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` in one move: a reader sees the old text or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    sync(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put the manifest into a data folder, atomically."""
-    write_atomic(folder / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+    """Put the manifest into a data folder, atomically, with a digest of itself."""
+    content = asdict(manifest)
+    content["self"] = _content_digest(content)
+    write_atomic(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a data folder; None where there is none or it is of another version."""
+    """The manifest of a data folder; None where there is none, or it is damaged or of old."""
     try:
-        return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if content.pop("self", None) != _content_digest(content):
+            return None
+        return Manifest(**content)
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _content_digest(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def current_folder(cache: Path) -> Path:
     """The data folder that trials use. Raises HarnessError where nothing is prepared."""
     try:
         name = (cache / CURRENT).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except (OSError, UnicodeDecodeError):
         raise HarnessError(f"no prepared data in {cache}; run: autoresearch prepare") from None
     return cache / name
 
 
+def current_fingerprint(cache: Path) -> str:
+    """Of the current data with the harness that runs now. Raises HarnessError without any."""
+    folder = current_folder(cache)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise HarnessError(f"no readable manifest in {folder}; run: autoresearch prepare")
+    return fingerprint(manifest.digests, harness_digest())
+
+
+def not_written(path: Path, fault: OSError) -> HarnessError:
+    """The error of a write that failed: a full disk, a limit, a folder that may not be written."""
+    return HarnessError(
+        f"cannot write {path}: {fault.strerror or fault}; free space there, or name another folder "
+        "with AUTORESEARCH_CACHE"
+    )
+
+
+def need_space(folder: Path, needed_bytes: int, what: str) -> None:
+    """Raise HarnessError where the file system of `folder` has less than that free."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise HarnessError(
+            f"{what} need {needed_bytes / 1e6:.1f} MB, and {folder} has {free_bytes / 1e6:.1f} MB "
+            "free; free space there, or name another folder with AUTORESEARCH_CACHE"
+        )
+
+
 @contextmanager
-def locked(cache: Path) -> Iterator[None]:
+def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One preparation at a time; the lock dies with its process."""
     with (cache / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another prepare that is at work in {cache}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

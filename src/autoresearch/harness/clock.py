@@ -1,9 +1,9 @@
 """The training budget, which belongs to the harness and not to the script that it bounds.
 
-On CUDA the budget is training time. On a CPU it is a number of tokens: wall clock varies several
-fold on a shared machine, and with a fixed number of tokens the same seed gives the same score to
-the last bit. Tokens and not steps, since a larger batch would then be a gain for nothing. What a
-token may cost is bounded by the trial's timeout alone.
+On a GPU the budget is training time. On a CPU it is a number of steps and a cap on floating-point
+operations: wall clock varies several fold on a shared machine, while so many steps with the same
+seed give the same score to the last bit, and the cap keeps a larger model or batch from being a gain
+for nothing. Whichever limit is reached first ends training.
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-CUDA_BUDGET = "300s"
-CPU_BUDGET = "614400tokens"  # 600 steps of 16 rows of 64
-LOADED = time.perf_counter()  # total_seconds counts from here: as early as the harness can see
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from .cache import HarnessError
+from .device import synchronise
+from .warmup import OperationCount, Snapshot
+
+GPU_BUDGET = "300s"
+CPU_BUDGET = "600steps"
+CPU_TFLOP = 1.3  # the cap that goes with CPU_BUDGET, in 10^12 operations
 
 
 @dataclass(frozen=True)
@@ -27,61 +38,179 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """`300s`, `600steps` or `614400tokens`; anything else is a ValueError that says so."""
+        """`300s`, `600steps` or `614400tokens`; anything else is a HarnessError that says so."""
         match = re.fullmatch(r"(\d+)(s|steps|tokens)", text.strip(), re.ASCII)
         if match is None or int(match[1]) == 0:
-            raise ValueError(
-                f"budget {text!r}: give seconds, steps or tokens, such as 300s or 600steps"
+            raise HarnessError(
+                f"AUTORESEARCH_BUDGET is {text!r}: give whole seconds, steps or tokens, such as "
+                "300s, 600steps or 614400tokens"
             )
         return cls(int(match[1]), match[2])
 
-    @classmethod
-    def of_trial(cls, device_type: str) -> Budget:
-        """AUTORESEARCH_BUDGET, else the default of the device."""
-        default = CUDA_BUDGET if device_type == "cuda" else CPU_BUDGET
-        return cls.parse(os.environ.get("AUTORESEARCH_BUDGET") or default)
+
+def limits_of_trial(device_type: str) -> tuple[Budget, float | None]:
+    """The budget and the cap in 10^12 operations: from the environment, else the device's own."""
+    budget = os.environ.get("AUTORESEARCH_BUDGET")
+    cap = os.environ.get("AUTORESEARCH_MAX_TFLOP")
+    on_cpu = device_type == "cpu"
+    default = CPU_TFLOP if on_cpu and not budget else None
+    return (
+        Budget.parse(budget or (CPU_BUDGET if on_cpu else GPU_BUDGET)),
+        _tflop(cap) if cap else default,
+    )
+
+
+def _tflop(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise HarnessError(
+            f"AUTORESEARCH_MAX_TFLOP is {text!r}: give a number above 0, in 10^12 floating-point "
+            "operations, such as 1.3; without a cap leave it out"
+        )
+    return amount
+
+
+def process_started() -> float:
+    """When this process began, on the scale of `time.perf_counter`; else now, where none tells."""
+    now = time.perf_counter()
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        since_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (OSError, AttributeError):  # no Linux
+        return now
+    # Field 22 of the file, its clock's ticks since boot; the name in field 2 may hold blanks.
+    age_s = since_boot_s - int(fields[22 - 3]) / os.sysconf("SC_CLK_TCK")
+    return now - max(0.0, age_s)
+
+
+STARTED = process_started()
 
 
 class Clock:
-    """Start it when compilation is over, tell it of every finished step, stop when it is done."""
+    """Starts with the first batch that is granted; is told of every finished step; says when done.
 
-    def __init__(self, device_type: str) -> None:
-        self.budget = Budget.of_trial(device_type)
+    `budget` and `max_tflop` (None: no cap) are the trial's limits, `steps` and `tokens` what was
+    spent of them. It is `Batches` that asks for grants, so no training token goes uncounted.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.budget, self.max_tflop = limits_of_trial(device.type)
         self.steps = 0
         self.tokens = 0
-        self._started: float | None = None
-        self._stopped: float | None = None
+        self.warming_up = False
+        self._operations = OperationCount()
+        self._flops_per_token: float | None = None  # None where there is no cap
+        self._first_grant: float | None = None
+        self._last_step: float | None = None
+        self._stopped = False
+        self._step_end: torch.cuda.Event | None = None
 
-    def start(self) -> None:
-        """Training begins now; a second call is an error, so that no time is given twice."""
-        if self._started is not None:
-            raise RuntimeError("the training clock was started twice")
-        self._started = time.perf_counter()
+    @contextmanager
+    def warm_up(self, model: nn.Module, optimisers: Iterable[Optimizer]) -> Iterator[None]:
+        """Compile and settle in here, on dummy batches; nothing counts and nothing stays.
 
-    def step(self, tokens: int) -> None:
-        """One optimiser step over so many tokens is finished (and, on a GPU, synchronised)."""
-        self.steps += 1
+        Weights, buffers, optimiser state and random states are as before afterwards, gradients are
+        None. May be repeated until the first batch is granted. With a cap on operations the first
+        step is counted, and runs uncompiled: take at least two.
+        """
+        if self._first_grant is not None:
+            raise HarnessError(
+                "clock.warm_up after the first training batch: what it puts back would be lost "
+                "training; warm up before `batches.next()` is called outside of it"
+            )
+        optimisers = list(optimisers)
+        for optimiser in optimisers:
+            if not isinstance(optimiser, Optimizer):
+                raise HarnessError(
+                    f"clock.warm_up was given a {type(optimiser).__name__} as an optimiser: derive "
+                    "it from torch.optim.Optimizer, so that its state can be put back"
+                )
+        saved = Snapshot(model, optimisers, self.device)
+        self.warming_up = True
+        try:
+            if self.max_tflop is None:
+                yield
+            else:
+                self._operations = OperationCount()
+                with self._operations.watch(optimisers):
+                    yield
+        finally:
+            saved.restore()
+            synchronise(self.device)
+            self.warming_up = False
+
+    def grant(self, tokens: int) -> None:
+        """A batch of so many tokens is handed out; the first one starts the clock."""
+        if self.warming_up:
+            self._operations.grant(tokens)
+            return
+        if self._stopped:
+            raise HarnessError(
+                "the training budget is used up, and no batch is granted after it: end the loop "
+                "with `while not clock.done():`"
+            )
+        if self._first_grant is None:
+            if self.max_tflop is not None:
+                self._flops_per_token = self._operations.per_token()
+            self._first_grant = time.perf_counter()
         self.tokens += tokens
-        if self.done():
-            self._stopped = time.perf_counter()
+
+    def step(self) -> None:
+        """One optimiser step is finished, or on a GPU asked for."""
+        if self.warming_up:
+            return
+        self.steps += 1
+        if self.device.type == "cuda":
+            # At most one step may wait in the queue of the device, or the clock would hear of
+            # steps long before they are done.
+            if self._step_end is not None:
+                self._step_end.synchronize()
+            self._step_end = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._step_end.record(torch.cuda.current_stream(self.device))
+        self._stopped = self.done()
+        if self._stopped:
+            synchronise(self.device)
+        self._last_step = time.perf_counter()
 
     def progress(self) -> float:
-        """Share of the budget that is used, 0 to 1."""
+        """Share of the budget that is used, 0 to 1; of two limits the larger."""
+        if self._first_grant is None:
+            return 0.0
         spent = {"s": self.training_seconds, "steps": self.steps, "tokens": self.tokens}
-        return min(1.0, spent[self.budget.unit] / self.budget.amount)
+        share = spent[self.budget.unit] / self.budget.amount
+        if self.max_tflop is not None and self._flops_per_token is not None:
+            flops = self._flops_per_token * self.tokens
+            share = max(share, flops / (self.max_tflop * 1e12))
+        return min(1.0, share)
 
     def done(self) -> bool:
         """Whether the budget is used up."""
-        return self._stopped is not None or self.progress() >= 1.0
+        return self._stopped or self.progress() >= 1.0
+
+    def finish(self) -> None:
+        """Training is over, though budget may be left: its seconds end with the last step."""
+        self._stopped = self._last_step is not None
 
     @property
     def training_seconds(self) -> float:
-        """Seconds from the start to the end of training, or to now."""
-        if self._started is None:
-            raise RuntimeError("the training clock was not started; call clock.start() first")
-        return (self._stopped or time.perf_counter()) - self._started
+        """Seconds from the first batch to the end of training, or to now."""
+        if self._first_grant is None:
+            raise HarnessError("no training batch was granted: draw them with `batches.next()`")
+        end = self._last_step if self._stopped else None
+        return (time.perf_counter() if end is None else end) - self._first_grant
+
+    @property
+    def startup_seconds(self) -> float:
+        """Seconds from the start of the process to the first batch: imports, data, compilation."""
+        if self._first_grant is None:
+            raise HarnessError("no training batch was granted: draw them with `batches.next()`")
+        return self._first_grant - STARTED
 
     @property
     def total_seconds(self) -> float:
-        """Seconds since this process loaded the harness."""
-        return time.perf_counter() - LOADED
+        """Seconds since the process began."""
+        return time.perf_counter() - STARTED

@@ -1,104 +1,270 @@
-"""Sources of text: where documents come from, and which of them are held out for validation.
+"""Text on this machine: documents of files, and which of them are held out.
 
-Sources of this version: `stdlib` (the .py files of the Python that runs: real text on every
-machine, without a download) and a local file or folder of text.
+`stdlib` is the library of the Python that runs: real text on every machine, without a download.
+Other sources are files and folders of text, JSONL and parquet; what is downloaded as a single file
+is read by the same code.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sysconfig
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from .cache import HarnessError, UsageError
+import numpy as np
+import pyarrow
+import pyarrow.parquet as pq
 
-PLANNED = ("climbmix", "fineweb-edu", "tinystories")
-PLANNED_SUFFIXES = (".parquet", ".jsonl")
+from .cache import HarnessError
+from .progress import Say
+
 PROSE = (".txt", ".md", ".rst", ".org", ".tex", ".html")
 CODE = (".py", ".c", ".h", ".cc", ".cpp", ".hpp", ".rs", ".go", ".java", ".js", ".ts", ".sh")
 TEXT_SUFFIXES = PROSE + CODE
+JSONL, PARQUET = (".jsonl", ".ndjson"), (".parquet",)
+SUFFIXES = TEXT_SUFFIXES + JSONL + PARQUET
 # Installed beside the standard library but no part of it, or bundled, or machine-specific.
 SKIPPED_FOLDERS = {"site-packages", "dist-packages", "ensurepip", "__pycache__", "lib-dynload"}
 PIECE_CHARS = 16_384  # a longer local text is several documents, so that one file can be split
+HELD_OUT_SHARE = 1 / 16  # at most, of the text's bytes; once for validation and once for the vault
+TRAIN, VAL, VAULT = "train", "val", "vault"
+PARTS = (TRAIN, VAL, VAULT)
+_LEFT_OUT = len(PARTS)  # blank, or a copy
+
+
+class Corpus(Protocol):
+    """Text in three parts, of which no two have a document in common."""
+
+    trained_on: str  # names the text that the tokenizer is trained on, with a digest
+
+    def size_bytes(self, part: str) -> int:
+        """UTF-8 bytes of a part, or a good guess."""
+
+    def texts(self, part: str) -> Iterator[str]:
+        """The documents of a part, always in the same order."""
+
+    def tokenizer_texts(self) -> Iterator[str]:
+        """The documents that the tokenizer is trained on."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One text; `name` is its path below the source, and decides where it falls in the split."""
+    """One text; `name` is its place below the source, and decides where it falls in the split."""
 
     name: str
     text: str
 
 
-def read_source(source: str) -> list[Document]:
-    """Every readable, non-empty, distinct document of a source, in the order of name digests.
+class Files:
+    """The documents of files, read twice: to divide them, and to give them out.
 
-    That order depends on names alone, so it is the same on every machine with the same files.
-    Raises UsageError for a source this version does not serve, HarnessError for an empty one.
+    Documents are ordered by a digest of their names, which depends on nothing else: the first are
+    for validation, the next for the vault, the rest for training. Memory holds a file of text, or a
+    batch of a parquet file, and some bytes for each document.
     """
-    if source in PLANNED or source.endswith(PLANNED_SUFFIXES):
-        raise UsageError(
-            f"source {source!r}: not yet; use stdlib, or the path of a text file or folder"
-        )
-    documents = list(_stdlib() if source == "stdlib" else _local(Path(source).expanduser()))
-    seen: set[str] = set()
-    distinct = []
-    for document in sorted(documents, key=lambda document: document.name):
-        # A copy of a training text among the validation texts would be a leak.
-        if document.text.strip() and document.text not in seen:
-            seen.add(document.text)
-            distinct.append(document)
-    if not distinct:
-        raise HarnessError(
-            f"source {source!r} holds no text; give a UTF-8 text file, or a folder with some of "
-            + " ".join(TEXT_SUFFIXES)
-        )
-    return sorted(distinct, key=lambda d: hashlib.sha256(d.name.encode()).digest())
+
+    def __init__(self, source: str, paths: Iterable[tuple[str, Path]], whole: bool = False) -> None:
+        """paths: names and files. whole: a file of text is one document, however long.
+
+        Raises HarnessError for a file that cannot be read, and where there is no text.
+        """
+        self._paths = sorted(paths)
+        self._whole = whole
+        self._ends: list[int] = []  # of each file's documents, by number
+        self.left_out = 0  # files that are empty, not UTF-8 or not readable
+        keys, sizes = array("Q"), array("Q")
+        seen: set[int] = set()
+        digest = hashlib.sha256()
+        for name, path in self._paths:
+            for document in documents(name, path, whole):
+                text = hashlib.sha256(_utf8(document.text, path))
+                short = int.from_bytes(text.digest()[:8], "big")
+                # A copy of a training text among the validation texts would be a leak.
+                blank = short in seen or not document.text.strip()
+                seen.add(short)
+                keys.append(_key(document.name))
+                sizes.append(0 if blank else len(document.text.encode()))
+                if not blank:
+                    digest.update(_name(document.name) + text.digest())
+            self.left_out += len(keys) == (self._ends[-1] if self._ends else 0)
+            self._ends.append(len(keys))
+        self._keys, self._sizes = np.array(keys, np.uint64), np.array(sizes, np.int64)
+        if not self._sizes.any():
+            raise HarnessError(
+                f"source {source!r} holds no text; give a UTF-8 text file, or a folder with some "
+                "of " + " ".join(SUFFIXES)
+            )
+        self.digest = digest.hexdigest()
+        self.trained_on = f"training part of {self.digest}"
+        self.count = int((self._sizes > 0).sum())
+        self._part_of = np.zeros(0, np.int8)
+
+    def corpus(self, held_bytes: int, say: Say) -> Corpus:
+        """Hold out whole documents of `held_bytes` twice, but no more than their share."""
+        most = min(held_bytes, round(HELD_OUT_SHARE * int(self._sizes.sum())))
+        order = np.argsort(self._keys, kind="stable")
+        order = order[self._sizes[order] > 0]
+        ends = np.cumsum(self._sizes[order])
+        val = int(np.searchsorted(ends, most)) + 1
+        vault = int(np.searchsorted(ends, ends[val - 1] + most)) + 1
+        self._part_of = np.full(len(self._sizes), _LEFT_OUT, np.int8)
+        self._part_of[order] = PARTS.index(TRAIN)
+        self._part_of[order[:val]] = PARTS.index(VAL)
+        self._part_of[order[val:vault]] = PARTS.index(VAULT)
+        say(f"{self.count} documents, {self._sizes.sum() / 1e6:.1f} MB")
+        if self.left_out:
+            say(f"left out: {self.left_out} files that are empty or no UTF-8 text")
+        return self
+
+    def size_bytes(self, part: str) -> int:
+        """UTF-8 bytes of a part."""
+        return int(self._sizes[self._part_of == PARTS.index(part)].sum())
+
+    def texts(self, part: str) -> Iterator[str]:
+        """The documents of a part, in the order of the files.
+
+        Raises HarnessError where a file is no longer what it was when it was divided.
+        """
+        wanted = self._part_of == PARTS.index(part)
+        first = 0
+        for (name, path), end in zip(self._paths, self._ends, strict=True):
+            if wanted[first:end].any():
+                number = first
+                for document in documents(name, path, self._whole):
+                    if number < end and wanted[number]:
+                        if len(document.text.encode()) != self._sizes[number]:
+                            break
+                        yield document.text
+                    number += 1
+                if number != end:
+                    raise HarnessError(f"{path} changed while it was read; prepare again")
+            first = end
+
+    def tokenizer_texts(self) -> Iterator[str]:
+        """The training part."""
+        return self.texts(TRAIN)
 
 
-def hold_out(documents: list[Document], val_bytes: int) -> tuple[list[Document], list[Document]]:
-    """(training, validation): the first documents that make `val_bytes` are for validation."""
-    size = 0
-    for count, document in enumerate(documents):
-        if size >= val_bytes:
-            return documents[count:], documents[:count]
-        size += len(document.text.encode())
-    return [], documents
-
-
-def source_digest(documents: list[Document]) -> str:
-    """SHA-256 over names and texts."""
-    digest = hashlib.sha256()
-    for document in documents:
-        text = document.text.encode()
-        digest.update(f"{document.name}\0{len(text)}\0".encode())
-        digest.update(text)
-    return digest.hexdigest()
-
-
-def _stdlib() -> Iterator[Document]:
+def stdlib() -> Files:
+    """The .py files of the Python that runs."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    for path in _files(root, (".py",)):
+    paths = [
+        (path.relative_to(root).as_posix(), path)
+        for path in _files(root, (".py",))
         # _sysconfigdata records how this one interpreter was built.
-        if not path.name.startswith("_sysconfigdata") and (text := _text(path)) is not None:
-            yield Document(path.relative_to(root).as_posix(), text)
+        if not path.name.startswith("_sysconfigdata")
+    ]
+    return Files("stdlib", paths, whole=True)
 
 
-def _local(root: Path) -> Iterator[Document]:
+def local(source: str, known: tuple[str, ...]) -> Files:
+    """A file, or a folder and what is below it; known: sources by name, for the error."""
+    root = Path(source).expanduser()
     if not root.exists():
         raise HarnessError(
-            f"no source {str(root)!r}: neither stdlib nor the path of a text file or folder"
+            f"no source {source!r}: neither one of {', '.join(known)} nor the path of a file or "
+            "folder"
         )
-    paths = [root] if root.is_file() else list(_files(root, TEXT_SUFFIXES))
-    if not paths and any(_files(root, PLANNED_SUFFIXES)):
-        raise UsageError(f"source {str(root)!r}: parquet and jsonl: not yet; use text files")
-    for path in paths:
-        name = path.name if path == root else path.relative_to(root).as_posix()
-        for number, piece in enumerate(_pieces(_text(path) or "")):
-            yield Document(f"{name}#{number}", piece)
+    if root.is_file():
+        return Files(source, [(root.name, root)])
+    return Files(source, [(p.relative_to(root).as_posix(), p) for p in _files(root, SUFFIXES)])
+
+
+def documents(name: str, path: Path, whole: bool = False) -> Iterator[Document]:
+    """The documents of a file by its suffix. Raises HarnessError naming the file, and the line."""
+    if path.suffix == ".parquet":
+        texts = parquet_texts(path)
+    elif path.suffix in JSONL:
+        texts = _jsonl_texts(path)
+    elif whole:
+        yield from (Document(name, text) for text in (_text(path),) if text is not None)
+        return
+    else:
+        texts = _pieces(_text(path) or "")
+    for number, text in enumerate(texts):
+        yield Document(f"{name}#{number}", text)
+
+
+def check_parquet(path: Path) -> int:
+    """Bytes of the `text` column, by the file's own metadata.
+
+    Raises HarnessError where the metadata cannot be read, or there is no such column of strings.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+    except (pyarrow.ArrowException, OSError) as error:
+        raise HarnessError(f"{path} is no readable parquet file: {error}") from error
+    found = ", ".join(f"{field.name} ({field.type})" for field in schema)
+    if "text" not in schema.names or schema.field("text").type not in (
+        pyarrow.string(),
+        pyarrow.large_string(),
+    ):
+        raise HarnessError(f"{path} has no column 'text' of strings; it has {found}")
+    size = 0
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            column = row_group.column(number)
+            if column.path_in_schema == "text":
+                size += column.total_uncompressed_size
+    return size
+
+
+def parquet_texts(path: Path) -> Iterator[str]:
+    """Column `text`, a batch of rows at a time; a null is an empty text."""
+    check_parquet(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024, columns=["text"]):
+                for text in batch.column(0).to_pylist():
+                    yield text or ""
+    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise HarnessError(f"{path} is damaged: {error}") from error
+
+
+def _jsonl_texts(path: Path) -> Iterator[str]:
+    """Field `text` of the object in each line; blank lines are passed over."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _json_text(line, f"{path}, line {number}")
+    except OSError as error:
+        raise HarnessError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _json_text(line: bytes, where: str) -> str:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise HarnessError(f"{where}: not JSON ({error})") from error
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        raise HarnessError(f"{where}: not an object with a string under 'text'")
+    text: str = record["text"]
+    return text
+
+
+def _utf8(text: str, path: Path) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # JSON can write one half of a pair of surrogates
+        raise HarnessError(f"{path}: a text that is not Unicode ({error.reason})") from error
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(_name(name)).digest()[:8], "big")
+
+
+def _name(name: str) -> bytes:
+    """A path as the bytes that the file system has for it, ended so that none begins another."""
+    return os.fsencode(name) + b"\0"
 
 
 def _pieces(text: str) -> Iterator[str]:

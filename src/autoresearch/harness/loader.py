@@ -1,8 +1,10 @@
-"""What a trial reads: the prepared rows, in a fixed order for a seed."""
+"""What a trial reads: the prepared rows, checked, and batches of them in a fixed order for a seed."""
 
 from __future__ import annotations
 
+import functools
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import numpy.typing as npt
 import torch
 
 from . import cache as store
-from .cache import HarnessError
-from .tokenizer import Lengths
+from .cache import HarnessError, Manifest
+from .clock import Clock
+from .staging import Pair, Rows, Sending, make_ring
 
 DEFAULT_SEED = 42
+DUMMY_SEED = 0  # of the tokens of a warm-up
+READ_AHEAD = 4  # batches whose rows the kernel is told to read before they are wanted
 
 
 @dataclass(frozen=True)
@@ -26,43 +31,61 @@ class Data:
     seq_len: int
     bos: int
     fingerprint: str  # of data, tokenizer, byte table and the harness that runs now
-    train: npt.NDArray[np.uint16]  # [N, T+1], a memory map
-    val: npt.NDArray[np.uint16]  # [M, T+1]
-    val_bytes: int
-    token_bytes: Lengths  # [V], 0 for BOS
+    train: Rows  # [N, T+1], a memory map
+    val: Rows  # [M, T+1], a memory map
+    val_bytes: int  # UTF-8 bytes of the targets that count
+    token_bytes: npt.NDArray[np.int64]  # [V], 0 for BOS
 
 
 def open_data(cache: Path | None = None) -> Data:
-    """Open the current data read-only. Raises HarnessError where it is absent or damaged.
+    """Open the current data read-only. Raises HarnessError where a file is absent or damaged.
 
-    The files that the score depends on are checked by digest; the training rows, which may be
-    large, by shape.
+    Every file but the vault is read whole and compared with its digest at every start. The vault
+    is for examinations: it must be in the manifest, and is not opened here.
     """
+    # Digests cost 0.7 s per GB on a server core with SHA instructions (measured), about 2.5 s on
+    # one without, and the disk's time where rows are not in memory yet; then they are.
     folder = store.current_folder(cache or store.cache_folder())
     manifest = store.read_manifest(folder)
-    if manifest is None:
-        raise HarnessError(f"no readable manifest in {folder}; run: autoresearch prepare")
-    for name in (store.VAL, store.TOKEN_BYTES, store.TOKENIZER):
-        path = folder / name
-        if not path.is_file() or store.file_digest(path) != manifest.digests[name]:
-            raise HarnessError(f"{path} is missing or damaged; run: autoresearch prepare")
-    try:
-        train = np.load(folder / store.TRAIN, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"{folder / store.TRAIN}: {error}; run: autoresearch prepare") from error
-    if train.shape != (manifest.train_rows, manifest.seq_len + 1):
-        raise HarnessError(f"{folder / store.TRAIN} is damaged; run: autoresearch prepare")
+    names = (store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES)
+    if manifest is None or not {*names, store.VAULT} <= manifest.digests.keys():
+        raise _unusable(folder / store.MANIFEST, "is missing, damaged or of another version")
+    for name in names:
+        _check(folder / name, manifest)
+    token_bytes = np.load(folder / store.TOKEN_BYTES, allow_pickle=False)
+    if token_bytes.shape != (manifest.vocab_size,):
+        raise _unusable(folder / store.TOKEN_BYTES, "is of another version")
     return Data(
         folder=folder,
         vocab_size=manifest.vocab_size,
         seq_len=manifest.seq_len,
         bos=manifest.bos,
         fingerprint=store.fingerprint(manifest.digests, store.harness_digest()),
-        train=train,
-        val=np.load(folder / store.VAL, allow_pickle=False),
+        train=_mapped(folder / store.TRAIN, manifest.train_rows, manifest.seq_len),
+        val=_mapped(folder / store.VAL, manifest.val_rows, manifest.seq_len),
         val_bytes=manifest.val_bytes,
-        token_bytes=np.load(folder / store.TOKEN_BYTES, allow_pickle=False),
+        token_bytes=token_bytes,
     )
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    rows = {store.TRAIN: manifest.train_rows, store.VAL: manifest.val_rows}.get(path.name)
+    try:
+        size = path.stat().st_size
+        if rows is not None and size != (wanted := rows * (manifest.seq_len + 1) * 2):
+            raise _unusable(path, f"has {size} bytes, not {wanted}")
+        if store.file_digest(path) != manifest.digests[path.name]:
+            raise _unusable(path, "is damaged: its SHA-256 is not the one in the manifest")
+    except OSError as error:
+        raise _unusable(path, f"cannot be read ({error.strerror})") from error
+
+
+def _unusable(path: Path, fault: str) -> HarnessError:
+    return HarnessError(f"{path} {fault}; run: autoresearch prepare")
+
+
+def _mapped(path: Path, rows: int, seq_len: int) -> Rows:
+    return np.memmap(path, dtype="<u2", mode="r", shape=(rows, seq_len + 1))
 
 
 def trial_seed() -> int:
@@ -70,33 +93,88 @@ def trial_seed() -> int:
     return int(os.environ.get("AUTORESEARCH_SEED", DEFAULT_SEED))
 
 
-class Batches:
-    """Training batches by index; each epoch is a new permutation of the rows, given by the seed."""
+def permutation(seed: int, rows: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The order of all rows in an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(rows)
 
-    def __init__(self, data: Data, batch_size: int, device: torch.device, seed: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size {batch_size}: at least 1")
-        self.rows = data.train
-        self.batch_size = batch_size
+
+class Batches:
+    """Training batches in turn; each epoch is a new permutation of the rows, given by the seed.
+
+    `rows` is the number of rows B of one forward pass. Batch n is rows nB to nB + B - 1 of the
+    permutations one after another, so another B gives the same rows in the same order.
+    """
+
+    def __init__(
+        self, data: Data, rows: int, device: torch.device, seed: int, clock: Clock
+    ) -> None:
+        if rows < 1:
+            raise ValueError(f"rows {rows}: at least 1")
+        self.data = data
+        self.rows = rows
         self.device = device
         self.seed = seed
-        self._epoch = -1
-        self._order = np.empty(0, dtype=np.int64)
+        self._clock = clock
+        self._granted = 0  # batches
+        self._ring = make_ring(rows, data.seq_len + 1, device)
+        self._staged: Sending | None = None  # the batch to be granted next
+        self._train = np.asarray(data.train)  # a map's own class makes each access slower
+        self._dummies = np.random.default_rng(DUMMY_SEED)
+        # Two, since a batch and those read ahead may lie on both sides of an epoch's end.
+        self._order = functools.lru_cache(maxsize=2)(
+            functools.partial(permutation, seed, len(self._train))
+        )
+        self._advised = 0  # batches that the kernel was told of
+        self._file: int | None = None
+        if isinstance(data.train, np.memmap) and hasattr(os, "posix_fadvise"):
+            self._file = os.open(str(data.train.filename), os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+        self._order(0)  # now and not when the clock runs
 
-    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y), each int64 [B, T]; y is x one token later."""
-        first = index * self.batch_size
-        picks = [self._row(position) for position in range(first, first + self.batch_size)]
-        tokens = torch.from_numpy(self.rows[picks].astype(np.int64))  # [B, T+1]
-        x, y = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
-        if self.device.type == "cuda":
-            # Fresh pinned memory for each batch: reusing one buffer would race with the copy.
-            x, y = x.pin_memory(), y.pin_memory()
-        return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+    def next(self) -> Pair:
+        """(x, y), each int64 [B, T] on the device; y is x one token later.
 
-    def _row(self, position: int) -> int:
-        epoch, place = divmod(position, len(self.rows))
-        if epoch != self._epoch:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
-            self._epoch = epoch
-        return int(self._order[place])
+        Inside `clock.warm_up` uniform random tokens, which count for nothing. Else the next batch:
+        the first one starts the clock, and its tokens are counted by it.
+        """
+        self._clock.grant(self.rows * self.data.seq_len)
+        if self._clock.warming_up:
+            return self._ring.start(self._fill_dummy).pair()
+        batch = self._staged or self._stage()
+        pair = batch.pair()
+        self._granted += 1
+        self._staged = self._stage()
+        return pair
+
+    @property
+    def position(self) -> int:
+        """Training rows granted so far."""
+        return self._granted * self.rows
+
+    def rows_of(self, index: int) -> npt.NDArray[np.int64]:
+        """The rows of the training file, [B], that are batch `index`."""
+        place, stop = index * self.rows, (index + 1) * self.rows
+        parts = []
+        while place < stop:
+            epoch, first = divmod(place, len(self._train))
+            parts.append(self._order(epoch)[first : first + stop - place])
+            place += len(parts[-1])
+        return np.concatenate(parts)
+
+    def _stage(self) -> Sending:
+        """Gather the next batch and send it on its way."""
+        self._read_ahead()
+        picks = self.rows_of(self._granted)
+        # mode: the default checks first in a buffer of its own.
+        return self._ring.start(lambda out: self._train.take(picks, axis=0, out=out, mode="clip"))
+
+    def _read_ahead(self) -> None:
+        """Rows that are not in memory would be read one by one, as each is first touched."""
+        while self._file is not None and self._advised <= self._granted + READ_AHEAD:
+            size = self._train.strides[0]
+            for row in self.rows_of(self._advised).tolist():
+                os.posix_fadvise(self._file, row * size, size, os.POSIX_FADV_WILLNEED)
+            self._advised += 1
+
+    def _fill_dummy(self, out: Rows) -> None:
+        out[:] = self._dummies.integers(self.data.vocab_size, size=out.shape, dtype=np.uint16)

@@ -1,18 +1,20 @@
-"""Prepare data once: text to tokenizer to rows of token ids, all tokenised before any trial.
+"""Prepare data once: text to tokenizer to packed rows of token ids, all before any trial.
 
 Guarantees: a folder that `current` names is whole (written beside, synced, moved into place), and
-a second preparation of the same text by the same code leaves it alone.
+a second preparation of the same text by the same code leaves it alone. Memory holds a batch of
+text, the packer's buffer and the held-out part, however large the source is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +22,22 @@ import numpy.typing as npt
 
 from . import cache as store
 from .cache import HarnessError, Manifest, UsageError
-from .data import Document, hold_out, read_source, source_digest
-from .tokenizer import Tokenizer, Tokens
+from .data import TRAIN, VAL, VAULT, Corpus
+from .packing import Packer
+from .progress import Bars, Say
+from .sources import Source, open_source
+from .tokenizer import Lengths, Tokenizer, Tokens
 
 VOCAB_SIZE = 1024
 SEQ_LEN = 64  # T, tokens per row: what a CPU can learn from in seconds
-VAL_ROWS = 2048  # 131,072 targets; measured in about a second on two cores
+VAL_TOKENS = 131_072  # 2,048 rows; measured in about a second on two cores
 MIN_VAL_ROWS = 16
-VAL_SHARE = 1 / 16  # of the text's bytes, in whole documents
+# Text held out for each validation token: several times what a token stands for, so that the rows
+# that are kept come from all over it.
+HELD_OUT_BYTES = 16
+BATCH_CHARS = 1 << 22  # text that is tokenised at once
 # Part of the recipe: when one of these changes, the data is made anew.
-MAKERS = ("data.py", "tokenizer.py", "prepare.py")
+MAKERS = ("data.py", "packing.py", "prepare.py", "tokenizer.py")
 
 
 def prepare(
@@ -39,65 +47,73 @@ def prepare(
     shards: int | None = None,
     vocab_size: int = VOCAB_SIZE,
     seq_len: int = SEQ_LEN,
-    say: Callable[[str], None] = print,
+    val_tokens: int = VAL_TOKENS,
+    say: Say = print,
 ) -> Path:
     """Make `source` the current data of `cache`, and return its folder.
 
-    Raises HarnessError for what the user can mend (no text, too little, a folder not writable).
+    shards: for training, of a source in shards. val_tokens: targets of the frozen validation rows;
+    the vault has as many. Raises HarnessError for what the user can mend (no text, too little, a
+    download that fails, a folder not writable), UsageError for a request out of range.
     """
-    if shards is not None:
-        raise UsageError(f"--shards {shards}: source {source!r} does not come in shards")
-    documents = read_source(source)
-    size = sum(len(document.text.encode()) for document in documents)
-    say(f"source {source}: {len(documents)} documents, {size / 1e6:.1f} MB")
-    recipe = _recipe(documents, vocab_size, seq_len)
+    _check(vocab_size, seq_len, val_tokens)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with store.locked(cache):
+        with store.locked(cache, say):
             for leftover in cache.glob(".partial-*"):  # of a preparation that was killed
                 shutil.rmtree(leftover)
+            say(f"source {source}")
+            opened = open_source(source, cache, shards, say)
+            settings = (vocab_size, seq_len, val_tokens)
+            recipe = _digest(opened.digest, *settings, store.harness_digest(MAKERS))
             folder = cache / f"{_short_name(source)}-{recipe[:12]}"
             if not _renew(folder, recipe, say):
                 with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
                     whole = Path(partial, folder.name)
                     whole.mkdir()
-                    _make(source, documents, whole, recipe, vocab_size, seq_len, say)
+                    manifest = _make(source, opened, whole, recipe, settings, say)
                     if folder.exists():  # damaged
                         shutil.rmtree(folder)
                     whole.rename(folder)
                     store.sync(cache)
-                say(f"prepared {folder}")
+                say(f"prepared {folder} (fingerprint {manifest.fingerprint})")
             store.write_atomic(cache / store.CURRENT, folder.name + "\n")
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write the cache {cache}: {error.strerror}; free space there, or name another "
-            "folder with AUTORESEARCH_CACHE"
-        ) from error
+    except OSError as fault:
+        raise store.not_written(Path(fault.filename or cache), fault) from fault
     return folder
 
 
-def rows_of(stream: Tokens, seq_len: int) -> npt.NDArray[np.uint16]:
-    """[N, T+1]: neighbours share one token, so each token but the first is a target just once."""
-    count = max(0, (len(stream) - 1) // seq_len)
-    starts = np.arange(count)[:, None] * seq_len
-    rows: npt.NDArray[np.uint16] = stream[starts + np.arange(seq_len + 1)]
-    return rows
+def _check(vocab_size: int, seq_len: int, val_tokens: int) -> None:
+    if not 257 <= vocab_size <= 65_536:
+        raise UsageError(
+            f"vocab_size {vocab_size}: 257 (a token for every byte, and BOS) to 65536 (ids are "
+            "stored in 16 bits)"
+        )
+    if not 8 <= seq_len <= 65_536:
+        raise UsageError(f"seq_len {seq_len}: 8 to 65536 tokens in a row")
+    if val_tokens < MIN_VAL_ROWS * seq_len:
+        raise UsageError(
+            f"val_tokens {val_tokens}: at least {MIN_VAL_ROWS * seq_len}, which is {MIN_VAL_ROWS} "
+            f"rows of {seq_len}"
+        )
 
 
-def _recipe(documents: list[Document], vocab_size: int, seq_len: int) -> str:
-    parts = [source_digest(documents), vocab_size, seq_len, store.harness_digest(MAKERS)]
+def _digest(*parts: str | int) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _short_name(source: str) -> str:
     """Of a path its last part, in characters that suit a folder's name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "_", Path(source).name).lstrip(".") or "text"
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", Path(source).name).lstrip(".")[:64] or "text"
 
 
-def _renew(folder: Path, recipe: str, say: Callable[[str], None]) -> bool:
+def _renew(folder: Path, recipe: str, say: Say) -> bool:
     """Whether the folder holds this recipe whole; its fingerprint is brought up to date."""
+    if not folder.exists():
+        return False
     manifest = store.read_manifest(folder)
     if manifest is None or manifest.recipe != recipe:
+        say(f"{folder / store.MANIFEST} is missing or damaged; making the data anew")
         return False
     for name, digest in manifest.digests.items():
         path = folder / name
@@ -115,48 +131,52 @@ def _renew(folder: Path, recipe: str, say: Callable[[str], None]) -> bool:
 
 
 def _make(
-    source: str,
-    documents: list[Document],
-    folder: Path,
-    recipe: str,
-    vocab_size: int,
-    seq_len: int,
-    say: Callable[[str], None],
-) -> None:
+    source: str, opened: Source, folder: Path, recipe: str, settings: tuple[int, int, int], say: Say
+) -> Manifest:
     """Fill an empty folder; its manifest is written last."""
-    size = sum(len(document.text.encode()) for document in documents)
-    train, val = hold_out(documents, round(VAL_SHARE * size))
+    vocab_size, seq_len, val_tokens = settings
+    corpus = opened.corpus(HELD_OUT_BYTES * val_tokens, say)
     say(f"training a tokenizer of {vocab_size} tokens")
-    tokenizer = Tokenizer.train((document.text for document in train), vocab_size)
+    tokenizer = Tokenizer.train(corpus.tokenizer_texts(), vocab_size, corpus.trained_on)
     lengths = tokenizer.token_bytes()
-    (folder / store.TOKENIZER).write_text(tokenizer.dumps())
-    np.save(folder / store.TOKEN_BYTES, lengths)
+    array = io.BytesIO()
+    np.save(array, lengths)
+    _write(folder / store.TOKENIZER, tokenizer.dumps().encode())
+    _write(folder / store.TOKEN_BYTES, array.getvalue())
 
-    say("tokenising")
-    counts = {}
-    for name, part in ((store.TRAIN, train), (store.VAL, val)):
-        texts = [document.text for document in part]
-        stream = tokenizer.encode(texts)
-        text_bytes = sum(len(text.encode()) for text in texts)
-        token_bytes = int(lengths[stream].sum())
-        if token_bytes != text_bytes:
-            raise AssertionError(f"{name}: tokens hold {token_bytes} bytes, text {text_bytes}")
-        rows = rows_of(stream, seq_len)
-        if name == store.VAL:
-            # Evenly spaced: the first rows alone would be those of a few long documents.
-            count = min(VAL_ROWS, len(rows))
-            rows = rows[np.arange(count) * len(rows) // max(1, count)]
-        np.save(folder / name, rows)
-        counts[name] = rows
-    train_rows, val_rows = counts[store.TRAIN], counts[store.VAL]
-    if len(val_rows) < MIN_VAL_ROWS or len(train_rows) < len(val_rows):
+    say("tokenising and packing")
+    held = {part: _held_rows(corpus, part, tokenizer, seq_len) for part in (VAL, VAULT)}
+    asked = val_tokens // seq_len
+    count = min(asked, len(held[VAL]), len(held[VAULT]))
+    counted = {}
+    for part, name in ((VAL, store.VAL), (VAULT, store.VAULT)):
+        # Evenly spaced: the first rows alone would be those of a few long documents.
+        rows = held[part][np.arange(count) * len(held[part]) // max(1, count)]
+        _write(folder / name, rows.tobytes())
+        counted[part] = int(lengths[rows[:, 1:]].sum())
+    if 0 < count < asked:
+        say(f"the held-out text gives {count} rows of {seq_len} tokens, fewer than {asked}")
+    packer = Packer(seq_len, tokenizer.bos)
+    if count:
+        mean_bytes = lengths[held[VAL]].sum() / (len(held[VAL]) * (seq_len + 1))
+        needed = 2 * corpus.size_bytes(TRAIN) / mean_bytes
+        store.need_space(folder, round(needed), f"the rows of {store.TRAIN}")
+        _write_train(corpus, tokenizer, packer, folder / store.TRAIN)
+    if count < MIN_VAL_ROWS or packer.rows < count:
         raise HarnessError(
-            f"source {source!r} is too small: {len(train_rows)} training rows and {len(val_rows)} "
-            f"validation rows of {seq_len} tokens; at least {MIN_VAL_ROWS} for validation, and "
-            "more than that for training; give more text"
+            f"source {source!r} is too small: {packer.rows} training rows and {count} rows each "
+            f"for validation and vault, of {seq_len} tokens; at least {MIN_VAL_ROWS} for "
+            "validation, and as many for training; give more text"
         )
+    say(
+        f"vocabulary {tokenizer.vocab_size}; {packer.rows} training rows and twice {count} held "
+        f"out, of {seq_len} tokens; {packer.cuts} documents cut to fill a gap, "
+        f"{packer.filling} places filled with BOS"
+    )
 
-    names = (store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES)
+    names = (store.TRAIN, store.VAL, store.VAULT, store.TOKENIZER, store.TOKEN_BYTES)
+    for name in names:
+        store.sync(folder / name)
     digests = {name: store.file_digest(folder / name) for name in names}
     harness = store.harness_digest()
     manifest = Manifest(
@@ -165,18 +185,72 @@ def _make(
         vocab_size=tokenizer.vocab_size,
         seq_len=seq_len,
         bos=tokenizer.bos,
-        train_rows=len(train_rows),
-        val_rows=len(val_rows),
-        val_bytes=int(lengths[val_rows[:, 1:]].sum()),
+        train_rows=packer.rows,
+        val_rows=count,
+        vault_rows=count,
+        val_bytes=counted[VAL],
+        vault_bytes=counted[VAULT],
         digests=digests,
         harness=harness,
         fingerprint=store.fingerprint(digests, harness),
     )
-    for name in names:
-        store.sync(folder / name)
     store.write_manifest(folder, manifest)
-    say(
-        f"vocabulary {manifest.vocab_size}, {manifest.train_rows} training rows and "
-        f"{manifest.val_rows} validation rows of {seq_len} tokens"
-    )
-    say(f"{manifest.val_bytes} validation bytes, fingerprint {manifest.fingerprint}")
+    return manifest
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as fault:
+        raise store.not_written(path, fault) from fault
+
+
+def _held_rows(
+    corpus: Corpus, part: str, tokenizer: Tokenizer, seq_len: int
+) -> npt.NDArray[np.uint16]:
+    """[N, T+1]: all rows of a held-out part but the last, which is filled up."""
+    packer = Packer(seq_len, tokenizer.bos)
+    packed = [packer.add(stream) for stream, _ in _streams(corpus, part, tokenizer)]
+    rows = np.frombuffer(b"".join(packed) + packer.finish(), "<u2").reshape(-1, seq_len + 1)
+    return rows[:-1]
+
+
+def _write_train(corpus: Corpus, tokenizer: Tokenizer, packer: Packer, path: Path) -> None:
+    """All training rows, appended batch by batch."""
+    with Bars() as bars:
+        bar = bars.add("tokenising", corpus.size_bytes(TRAIN))
+        try:
+            with path.open("wb") as file:
+                done_bytes = 0
+                for stream, text_bytes in _streams(corpus, TRAIN, tokenizer):
+                    file.write(packer.add(stream))
+                    done_bytes += text_bytes
+                    bar(done_bytes)
+                file.write(packer.finish())
+        except OSError as fault:
+            raise store.not_written(path, fault) from fault
+
+
+def _streams(corpus: Corpus, part: str, tokenizer: Tokenizer) -> Iterator[tuple[Tokens, int]]:
+    """(tokens, UTF-8 bytes of their text) of a part, in batches of whole documents."""
+    lengths: Lengths = tokenizer.token_bytes()
+    for batch in _batches(corpus.texts(part)):
+        stream = tokenizer.encode(batch)
+        text_bytes = sum(len(text.encode()) for text in batch)
+        token_bytes = int(lengths[stream].sum())
+        if token_bytes != text_bytes:
+            raise AssertionError(f"{part}: tokens hold {token_bytes} bytes, text {text_bytes}")
+        yield stream, text_bytes
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    chars = 0
+    for text in texts:
+        batch.append(text)
+        chars += len(text)
+        if chars >= BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
+        yield batch

@@ -134,7 +134,9 @@ class Files:
     def write_result(self, experiment: Experiment) -> None:
         record = json.dumps(asdict(experiment), indent=2, ensure_ascii=True) + "\n"
         metrics = {self._metric: experiment.value, "memory_mb": experiment.memory_mb}
-        shown = json.dumps({**experiment.summary, **metrics}, indent=2) + "\n"
+        texts = {"fingerprint": experiment.fingerprint, "device": experiment.device}
+        told = {key: text for key, text in texts.items() if text}
+        shown = json.dumps({**experiment.summary, **metrics, **told}, indent=2) + "\n"
         self._write(experiment.number, "metrics.json", shown.encode())
         self._write(experiment.number, "record.json", record.encode())
 

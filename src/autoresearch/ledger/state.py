@@ -51,6 +51,7 @@ class State:
     frozen: Record | None = None  # the measured part of the task, fixed by the baseline
     experiments: list[Experiment] = field(default_factory=list)
     incumbent: Experiment | None = None
+    fingerprint: str = ""  # of data and harness; the first baseline that printed one has set it
     open: Open | None = None
     refusals: list[str] = field(default_factory=list)  # since the last experiment
     refused: int = 0
@@ -149,8 +150,9 @@ class State:
         self.experiments.append(experiment)
         if experiment.status == "keep":
             self.incumbent = experiment
-        if "frozen" in record:
+        if "frozen" in record:  # a baseline
             self.frozen = record["frozen"]
+            self.fingerprint = self.fingerprint or experiment.fingerprint
 
     @property
     def next_number(self) -> int:

@@ -21,7 +21,8 @@ class Brief:
     which can't be changed and their interface. tree: every path of the incumbent. baseline_files:
     the mutable files at experiment 0 (the tuner's ranges hang on them). experiments: all rows so
     far, oldest first, the baseline included. refusals: what was wrong with the proposals since the
-    last experiment, oldest first. log_tail: the last trial's log, folded and bounded.
+    last experiment, oldest first. log_tail: the last trial's log, folded and bounded, without its
+    points; training: lines computed from those, of the last trial and of the incumbent's.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Brief:
     experiments: tuple[Experiment, ...] = ()
     refusals: tuple[str, ...] = ()
     log_tail: str = ""
+    training: tuple[str, ...] = ()
     baseline_files: dict[str, bytes] | None = None
     answers: tuple[
         tuple[int, str], ...

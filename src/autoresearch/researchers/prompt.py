@@ -75,6 +75,8 @@ def _job(brief: Brief) -> str:
     ]
     if any("::" in pattern for pattern in brief.mutable):
         lines.append("`path::name` is the body of that function or class alone.")
+    if best is not None and best.device:
+        lines.append(f"Trials run on: {one_line(best.device)}.")
     if best is not None and best.value is not None:
         lines.append(f"To beat: {_number(best.value, brief.metric)} (experiment {best.number}).")
     return "\n".join(lines)
@@ -131,6 +133,10 @@ def _last(brief: Brief) -> str:
     e = brief.experiments[-1]
     what = f"{e.status} ({e.failure})" if e.failure else e.status
     text = f"## The last experiment\n\nNumber {e.number}, {what}: {one_line(e.reason, 500)}"
+    if brief.training:
+        text += "\n\nHow it trained, by the share of its budget:\n\n" + fenced(
+            "\n".join(brief.training)
+        )
     if log:
         text += "\n\nThe end of its log. It is data that the trial printed:\n\n" + fenced(log)
     return text

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from autoresearch.errors import InfrastructureError
+
+_PYTHON = re.compile(r"(.*/)?(python|pypy)[\d.]*")
 
 # The same seed for the first trial of every experiment, so that comparisons are paired.
 SEED = 42
@@ -16,6 +20,21 @@ _DEVICES = (
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
 )  # fmt: skip
+
+
+def is_python(program: str) -> bool:
+    """Whether a command's first word is a Python, by its name."""
+    return _PYTHON.fullmatch(program) is not None
+
+
+def python_of(command: Sequence[str], root: Path) -> str | None:
+    """The Python that a trial runs with; None where its command is none, or is not on the PATH."""
+    return which(command[0], root) if is_python(command[0]) else None
+
+
+def which(program: str, root: Path) -> str | None:
+    """Where a command's program is, as a trial would find it from the lab's root."""
+    return shutil.which(str(root / program) if "/" in program else program)
 
 
 def make_scratch() -> Path:
@@ -34,13 +53,19 @@ def trial_environment(
     scratch: Path,
     cache: Path,
     env_pass: Iterable[str] = (),
+    budget: Mapping[str, str] | None = None,
     repeat: int = 0,
 ) -> dict[str, str]:
-    """What a trial sees. outer: the supervisor's environment; repeat: 0 for an experiment's first trial."""
+    """What a trial sees.
+
+    outer: the supervisor's environment; budget: what [harness] tells the trial's clock, which goes
+    before what env_pass lets in; repeat: 0 for an experiment's first trial.
+    """
     passed = {*_SAFE, *_DEVICES, *env_pass}
     env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}
     return {
         **env,
+        **(budget or {}),
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "AUTORESEARCH_SCRATCH": str(scratch),

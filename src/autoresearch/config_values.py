@@ -1,0 +1,92 @@
+"""What single values of autoresearch.toml may be: the types that its settings are made of."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pathspec import GitIgnoreSpec
+from pydantic import AfterValidator, Field
+
+from autoresearch.errors import NotYetError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BUDGET = re.compile(r"[1-9][0-9]{0,14}(s|steps|tokens)")
+_SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _word(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("must be a non-empty text")
+    return text
+
+
+def variable(text: str) -> str:
+    """The text, where it is the name of an environment variable; else ValueError."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not the name of an environment variable")
+    return text
+
+
+def _inside(text: str) -> str:
+    path = PurePosixPath(_word(text))
+    if path.is_absolute() or ".." in path.parts or path.as_posix() == ".":
+        raise ValueError(f"{text!r} must be a path inside the lab, relative to its root")
+    if any(part.lower().startswith(".git") for part in path.parts):
+        raise ValueError(f"{text!r} is git's own")
+    return path.as_posix()
+
+
+def _pattern(text: str) -> str:
+    path, separator, symbol = _word(text).partition("::")
+    if "\n" in text or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"{text!r} must be a path inside the lab, as in .gitignore")
+    if separator:
+        if not path.endswith(".py"):
+            raise NotYetError(
+                f"task.mutable, task.protected: {text!r}: symbols in files other than Python are not "
+                "yet supported"
+            )
+        if not _SYMBOL.fullmatch(symbol):
+            raise ValueError(f"{text!r} must be path::function or path::Class.method")
+        if _inside(path) != path:
+            raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
+    else:
+        try:
+            GitIgnoreSpec.from_lines([text])
+        except ValueError as fault:  # pathspec's own error for a broken glob is a ValueError
+            raise ValueError(f"{text!r} is no pattern as in .gitignore: {fault}") from None
+    return text
+
+
+def _symbol(text: str) -> str:
+    if "::" not in text:
+        raise ValueError(f"{text!r} must be path::symbol")
+    return _pattern(text)
+
+
+def _budget(text: str) -> str:
+    if text and not _BUDGET.fullmatch(text):
+        raise ValueError(
+            f'{text!r} must be seconds, steps or tokens, as in "300s", "600steps" or "614400tokens"'
+        )
+    return text
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+Limit = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Count = Annotated[int, Field(ge=0)]
+Variable = Annotated[str, AfterValidator(variable)]
+Inside = Annotated[str, AfterValidator(_inside)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Symbol = Annotated[str, AfterValidator(_symbol)]
+Budget = Annotated[str, AfterValidator(_budget)]

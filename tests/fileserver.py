@@ -1,0 +1,261 @@
+"""A hub of data sets on 127.0.0.1 that can misbehave: real HTTP, scripted faults.
+
+    with Hub("someone/texts", {"a.parquet": content}) as hub:
+        hub.faults["a.parquet"] = [Truncate(1000), Status(503)]
+        fetch(hub.pins(), hub.base_url, folder, ...)
+
+Each request for a file takes its next fault; behind the last one it is served as it should be,
+ranges included. Every request is noted in `hub.asked` as (file name, Range header or "").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+from autoresearch.harness.fetch import Pin
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """The true length is announced, and the connection closed after so many bytes."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The connection is reset after so many bytes."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Silence after so many bytes, until the client or the server goes."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """After so many bytes a wait for `hub.go`, then the rest."""
+
+    after: int
+
+
+@dataclass(frozen=True)
+class Drip:
+    """One byte every `every_s`, without end."""
+
+    every_s: float
+
+
+@dataclass(frozen=True)
+class Short:
+    """A well-formed answer that says that the file ends after so many bytes."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """An answer with this status and no content."""
+
+    code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Other:
+    """Other content, whole; behind a range too, as if the server knew no ranges."""
+
+    content: bytes
+
+
+@dataclass(frozen=True)
+class WrongRange:
+    """206 with a range that was not asked for."""
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """To this address, with the path of the file behind it."""
+
+    to: str
+
+
+Fault = Truncate | Reset | Stall | Pause | Drip | Short | Status | Other | WrongRange | Redirect
+
+
+class Hub:
+    """One repository. `url` is the hub's address (HF_ENDPOINT), `base_url` that of the files."""
+
+    def __init__(self, repository: str, files: dict[str, bytes], page: int = 1000) -> None:
+        self.repository = repository
+        self.files = files
+        self.page = page  # entries on a page of the listing
+        self.commit = COMMIT
+        self.faults: dict[str, list[Fault]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.tokens: list[str | None] = []
+        self.closing = threading.Event()
+        self.go = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = False
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/datasets/{self.repository}/resolve/{self.commit}"
+
+    def pins(self) -> list[Pin]:
+        return [
+            Pin(name, len(content), hashlib.sha256(content).hexdigest())
+            for name, content in self.files.items()
+        ]
+
+    def ranges(self, name: str) -> list[str]:
+        return [asked for file, asked in self.asked if file == name]
+
+    def __enter__(self) -> Hub:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            hub.tokens.append(self.headers.get("Authorization"))
+            self.close_connection = True
+            path, _, query = self.path.partition("?")
+            if path.startswith("/api/"):
+                self.listing(path, query)
+            else:
+                self.file(path)
+
+        def listing(self, path: str, query: str) -> None:
+            api = f"/api/datasets/{hub.repository}"
+            if path == f"{api}/revision/main":
+                return self.answer(200, json.dumps({"sha": hub.commit}).encode())
+            if path != f"{api}/tree/{hub.commit}":
+                return self.answer(404)
+            start = int((re.search(r"cursor=(\d+)", query) or [0, 0])[1])
+            pins = hub.pins()
+            entries = [
+                {
+                    "type": "file",
+                    "path": pin.name,
+                    "size": pin.size,
+                    "oid": "0" * 40,
+                    "lfs": {"oid": pin.sha256, "size": pin.size, "pointerSize": 134},
+                }
+                for pin in pins[start : start + hub.page]
+            ]
+            if not start:
+                entries.append({"type": "directory", "path": "images", "size": 0, "oid": "0"})
+            more = start + hub.page
+            link = f'<{path}?recursive=true&cursor={more}>; rel="next"' if more < len(pins) else ""
+            self.answer(200, json.dumps(entries).encode(), {"Link": link} if link else {})
+
+        def file(self, path: str) -> None:
+            name = path.rpartition("/")[2]
+            asked = self.headers.get("Range") or ""
+            hub.asked.append((name, asked))
+            faults = hub.faults.get(name)
+            fault = faults.pop(0) if faults else None
+            known = path == f"/datasets/{hub.repository}/resolve/{hub.commit}/{name}"
+            content = hub.files.get(name) if known or path == f"/elsewhere/{name}" else None
+            if content is None:
+                return self.answer(404)
+            start = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
+            body = content[start:]
+            ranged = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+            status, headers = (206, ranged) if asked else (200, {})
+            match fault:
+                case Status(code, extra):
+                    return self.answer(code, b"", extra)
+                case Redirect(to):
+                    return self.answer(302, b"", {"Location": f"{to}/elsewhere/{name}"})
+                case Other(other):
+                    return self.answer(200, other)
+                case WrongRange():
+                    return self.answer(206, body, {"Content-Range": f"bytes 1-9/{len(content)}"})
+                case Short(length):
+                    return self.answer(status, body[:length], headers)
+            if asked and not body:
+                return self.answer(416)
+            self.head(status, len(body), headers)
+            match fault:
+                case Truncate(after):
+                    self.wfile.write(body[:after])
+                case Stall(after):
+                    self.wfile.write(body[:after])
+                    hub.closing.wait(20)
+                case Pause(after):
+                    self.wfile.write(body[:after])
+                    hub.go.wait(20)
+                    self.wfile.write(body[after:])
+                case Drip(every_s):
+                    for place in range(len(body)):
+                        self.wfile.write(body[place : place + 1])
+                        if hub.closing.wait(every_s):
+                            break
+                case Reset(after):
+                    self.wfile.write(body[:after])
+                    self.wfile.flush()
+                    linger = struct.pack("ii", 1, 0)  # close sends RST
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.connection.close()
+                case _:
+                    self.wfile.write(body)
+
+        def answer(
+            self, code: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+        ) -> None:
+            self.head(code, len(body), headers or {})
+            self.wfile.write(body)
+
+        def head(self, code: int, length: int, headers: Mapping[str, str]) -> None:
+            self.send_response(code)
+            for name, value in {**headers, "Content-Length": str(length)}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # the client went away, as it may
+                super().handle()
+
+        def finish(self) -> None:
+            with contextlib.suppress(OSError, ValueError):
+                super().finish()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,220 @@
+"""The fingerprint of data and harness: real labs with real prepared data, which changes under them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.labs import Lab, eventually, make_lab, scripted, swap, whole
+
+pytest.importorskip("tiktoken")
+pytest.importorskip("rustbpe")
+
+# Prints what the harness says of the data, as the harness's own summary does.
+TRAIN = """\
+import os, subprocess, sys
+LR = 0.5
+ask = [sys.executable, "-m", "autoresearch.harness", "fingerprint"]
+ask += ["--cache", os.environ["AUTORESEARCH_CACHE"]]
+told = subprocess.run(ask, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+print(f"val_bpb: {1 + LR:.6f}")
+print(f"fingerprint:      {told}")
+print("device: a machine")
+"""
+PLAIN = 'LR = 0.5\nprint(f"val_bpb: {1 + LR:.6f}")\n'
+LOWER = swap("a lower rate", "LR = 0.5", "LR = 0.25")
+WAIT = """\
+import pathlib, time
+pathlib.Path("{0}/up").touch()
+while not pathlib.Path("{0}/go").exists():
+    time.sleep(0.02)
+"""
+
+Data = tuple[Path, Callable[[str], str]]  # a cache, and the way to switch it: name -> fingerprint
+
+
+def harness(*arguments: str | Path) -> str:
+    command = [sys.executable, "-m", "autoresearch.harness", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def prepare(cache: Path, source: Path) -> str:
+    """Make a folder of texts the data of a cache; the fingerprint."""
+    small = ("--vocab-size", "300", "--seq-len", "16", "--val-tokens", "256")
+    harness("prepare", "--source", source, "--cache", cache, *small)
+    return harness("fingerprint", "--cache", cache).strip()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the texts `one` and `two`, and a cache where both are prepared."""
+    root = tmp_path_factory.mktemp("data")
+    for name in ("two", "one"):
+        rng = random.Random(name)
+        (root / name).mkdir()
+        for count in range(20):
+            words = ("".join(rng.choices("abcdefghij", k=rng.randint(2, 8))) for _ in range(1500))
+            (root / name / f"{count}.txt").write_text(" ".join(words))
+        prepare(root / "cache", root / name)
+    return root
+
+
+@pytest.fixture
+def data(prepared: Path, tmp_path: Path) -> Data:
+    """A cache of the test's own."""
+    cache = tmp_path / "cache"
+    shutil.copytree(prepared / "cache", cache)
+    return cache, lambda name: prepare(cache, prepared / name)
+
+
+def lab_of(
+    folder: Path, cache: Path, *answers: str, train: str = TRAIN, task: str = "", rest: str = ""
+) -> Lab:
+    lab = make_lab(folder, train, task, scripted(folder, answers), rest)
+    lab.env["AUTORESEARCH_CACHE"] = str(cache)
+    return lab
+
+
+def test_data_that_changed_between_two_calls_and_came_back(tmp_path: Path, data: Data) -> None:
+    cache, switch = data
+    was = switch("one")
+    table = '[harness]\nsource = "texts"\nvocab_size = 300\nseq_len = 16\nval_tokens = 256'
+    lab = lab_of(tmp_path, cache, LOWER, rest=table)
+    lab.cli("baseline")
+    now = switch("two")
+    assert now != was
+    lab.git("checkout", "-q", "autoresearch/t")
+    (lab.root / "train.py").write_text(TRAIN.replace("0.5", "0.4"))
+    before = len(lab.records("ask")) + len(lab.records("trial"))
+    for command in (["run"], ["baseline"], ["try", "-m", "mine"]):
+        error = lab.cli(*command, code=1).stderr
+        assert len(error.splitlines()) == 1 and was in error and now in error
+        way = "autoresearch prepare --source texts --vocab-size 300 --seq-len 16 --val-tokens 256"
+        assert way in error and "autoresearch init TAG" in error
+    assert len(lab.records("ask")) + len(lab.records("trial")) == before, "nothing was paid for"
+    assert was in lab.cli("status").stdout
+    assert switch("one") == was
+    lab.git("checkout", "-q", "--", "train.py")
+    lab.cli("run", "--max", "1")
+    assert lab.statuses() == ["keep", "keep"]
+    for number in (0, 1):
+        assert lab.record(number)["fingerprint"] == was
+        metrics = json.loads(lab.file(number, "metrics.json"))
+        assert (metrics["fingerprint"], metrics["device"]) == (was, "a machine")
+    shown = lab.cli("show", "1").stdout.splitlines()
+    assert f"fingerprint: {was}" in shown and "device: a machine" in shown
+    assert "Trials run on: a machine." in lab.file(1, "prompt.txt")
+
+
+def test_data_that_changes_in_mid_run_is_not_held_against_the_candidate(
+    tmp_path: Path, data: Data
+) -> None:
+    cache, switch = data
+    was = switch("one")
+    waits = whole("waits", WAIT.format(tmp_path) + TRAIN.replace("0.5", "0.25"))
+    lab = lab_of(tmp_path, cache, waits)
+    lab.cli("baseline")
+    process = lab.spawn("run", "--max", "1")
+    eventually(lambda: (tmp_path / "up").exists())
+    now = switch("two")
+    (tmp_path / "go").touch()
+    assert process.wait(30) == 1
+    error = lab.printed.read_text().splitlines()[-1]
+    assert error.startswith("error: ") and was in error and now in error
+    assert lab.statuses() == ["keep"] and lab.records("pause")
+    switch("one")
+    lab.cli("run", "--max", "1")
+    assert lab.statuses() == ["keep", "keep"]
+    assert len(lab.records("answer")) == 1 and len(lab.records("trial")) == 3
+
+
+def test_data_that_is_gone_in_mid_run(tmp_path: Path, data: Data) -> None:
+    cache, switch = data
+    was = switch("one")
+    gone = f'import os; os.remove("{cache}/current")\n'
+    lab = lab_of(tmp_path, cache, whole("takes it away", gone + TRAIN))
+    error = lab.cli("run", "--max", "1", code=1).stderr
+    assert was in error and "no prepared data" in error and "autoresearch prepare" in error
+    assert lab.statuses() == ["keep"], "a trial that finds no data is no crash of the candidate's"
+    assert lab.records("pause")
+
+
+def test_a_candidate_that_prints_another_one(tmp_path: Path, data: Data) -> None:
+    cache, switch = data
+    was = switch("one")
+    better = TRAIN.replace("0.5", "0.25")
+    other = PLAIN.replace("0.5", "0.25") + 'print("fingerprint: 0123456789abcdef")\n'
+    shadow = whole("its own harness", 'print("0123456789abcdef")\n', "autoresearch/__init__.py")
+    lab = lab_of(
+        tmp_path,
+        cache,
+        whole("another", other),
+        whole("none", better.replace("fingerprint:", "# ")),
+        whole("two", better + 'print("fingerprint:", told)\n'),
+        shadow + "\ntrain.py\n```\n" + other + "```\n",
+    )
+    text = (lab.root / "autoresearch.toml").read_text()
+    lab.commit(autoresearch__toml=text.replace('["train.py"]', '["train.py", "autoresearch/**"]'))
+    lab.tag = "u"
+    lab.cli("init", "u")
+    lab.cli("run", "--max", "4")
+    assert lab.statuses() == ["keep", *["crash"] * 4]
+    reasons = [lab.record(number)["reason"] for number in range(1, 5)]
+    assert [lab.record(number)["failure"] for number in range(1, 5)] == ["tampered"] * 4
+    assert "0123456789abcdef" in reasons[0] and "printed none" in reasons[1]
+    assert "printed none" in reasons[2] and all(was in reason for reason in reasons)
+
+
+def test_a_run_without_one_never_asks(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, tmp_path / "no-cache", LOWER, train=PLAIN)
+    lab.cli("run", "--max", "1")
+    lab.cli("run", "--max", "0")
+    assert lab.statuses() == ["keep", "keep"] and lab.record(0)["fingerprint"] == ""
+    assert not (lab.state / "fingerprint.log").exists()
+
+
+# -- the budget -------------------------------------------------------------------------------
+
+SHOWS = """\
+import os
+LR = 0.5
+print(f"val_bpb: {1 + LR:.6f}")
+for name in ("AUTORESEARCH_BUDGET", "AUTORESEARCH_MAX_TFLOP"):
+    print(name, os.environ.get(name, "unset"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "budget", "cap"),
+    [
+        ("", "60s", "unset"),
+        ('[harness]\nbudget = "600steps"\nmax_tflop = 1.3', "600steps", "1.3"),
+        ("[harness]\nmax_tflop = 1e22", "60s", "10000000000000000000000"),
+    ],
+)
+def test_a_trials_budget(tmp_path: Path, table: str, budget: str, cap: str) -> None:
+    lab = make_lab(tmp_path, SHOWS, 'env_pass = ["AUTORESEARCH_BUDGET"]', rest=table)
+    lab.cli("baseline", AUTORESEARCH_BUDGET="60s")
+    log = lab.file(0, "trial.log")
+    assert f"AUTORESEARCH_BUDGET {budget}\n" in log and f"AUTORESEARCH_MAX_TFLOP {cap}\n" in log
+
+
+def test_a_budget_that_changes_since_the_baseline_is_refused(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, PLAIN, researcher=scripted(tmp_path, [LOWER]))
+    lab.cli("baseline")
+    text = (lab.root / "autoresearch.toml").read_text()
+    (lab.root / "autoresearch.toml").write_text(text + '[harness]\nbudget = "10steps"\n')
+    error = lab.cli("run", "--max", "1", code=1).stderr
+    assert "harness.budget changed since the baseline" in error
+    (lab.root / "autoresearch.toml").write_text(text + "[harness]\nshards = 3\n")
+    lab.cli("run", "--max", "1")
+    assert lab.statuses() == ["keep", "keep"]
