@@ -50,6 +50,15 @@ kind     = "local"
 slots    = 1
 sandbox  = "auto"
 readable = []
+
+[harness]
+budget     = ""
+max_tflop  = 0
+source     = "stdlib"
+shards     = 0
+vocab_size = 1024
+seq_len    = 64
+val_tokens = 131072
 """
 SMALLEST = '[task]\ncommand = ["python", "train.py"]\nmutable = ["train.py"]\n'
 
@@ -110,8 +119,17 @@ def test_the_defaults() -> None:
         "keep": {"rule": "strict"},
         "budget": {"experiments": 0, "hours": 0, "usd": 0, "consecutive_failures": 20},
         "runner": {"kind": "local", "slots": 1, "sandbox": "auto", "readable": []},
+        "harness": {
+            "budget": "",
+            "max_tflop": 0,
+            "source": "stdlib",
+            "shards": 0,
+            "vocab_size": 1024,
+            "seq_len": 64,
+            "val_tokens": 131072,
+        },
     }
-    assert config.results_name == "results.tsv"
+    assert config.results_name == "results.tsv" and config.harness.environment() == {}
 
 
 GOOD = [
@@ -130,6 +148,9 @@ GOOD = [
     section("researcher", "retry_hours = 0"),
     section("budget", "experiments = 100\nhours = 8.5\nusd = 20\nconsecutive_failures = 0"),
     section("runner", 'sandbox = "none"\nreadable = ["/data"]'),
+    section("harness", 'budget = "300s"\nmax_tflop = 1.3\nsource = "climbmix"\nshards = 10'),
+    section("harness", "vocab_size = 257\nseq_len = 8\nval_tokens = 128"),
+    section("harness", "vocab_size = 65536\nseq_len = 65536\nval_tokens = 1048576"),
     SMALLEST.replace("\n", "\r\n"),
 ]
 
@@ -234,6 +255,26 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     ("negative waiting", section("researcher", "retry_hours = -1"), ("researcher.retry_hours",)),
     ("no waiting for an answer", section("researcher", "timeout_s = 0"), ("researcher.timeout_s",)),
     # words
+    (
+        "budget in minutes",
+        section("harness", 'budget = "5m"'),
+        ("harness.budget", "'5m'", "300s", "600steps", "614400tokens"),
+    ),
+    ("budget of nothing", section("harness", 'budget = "0s"'), ("harness.budget", "0s")),
+    ("budget as number", section("harness", "budget = 300"), ("harness.budget", "string")),
+    ("small vocabulary", section("harness", "vocab_size = 256"), ("harness.vocab_size", "257")),
+    ("large vocabulary", section("harness", "vocab_size = 65537"), ("harness.vocab_size", "65536")),
+    ("short rows", section("harness", "seq_len = 7"), ("harness.seq_len", "8")),
+    ("long rows", section("harness", "seq_len = 65537"), ("harness.seq_len", "65536")),
+    (
+        "few rows",
+        section("harness", "val_tokens = 1023"),
+        ("harness.val_tokens", "1024", "16 rows"),
+    ),
+    ("shards below none", section("harness", "shards = -1"), ("harness.shards", "0")),
+    ("negative work", section("harness", "max_tflop = -1"), ("harness.max_tflop", "0")),
+    ("endless work", section("harness", "max_tflop = inf"), ("harness.max_tflop", "finite")),
+    ("no source", section("harness", 'source = ""'), ("harness.source", "non-empty")),
     ("variable with =", task('env_pass = ["A=1"]'), ("task.env_pass.0", "environment variable")),
     ("exam", task('exam = "vibes"'), ("task.exam", '"bpb"')),
     (

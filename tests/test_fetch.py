@@ -24,9 +24,10 @@ from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness import sources  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
 from autoresearch.harness.data import check_parquet  # noqa: E402
-from autoresearch.harness.fetch import Patience, Pin, fetch  # noqa: E402
+from autoresearch.harness.fetch import Pin, fetch  # noqa: E402
 from autoresearch.harness.prepare import prepare  # noqa: E402
 from autoresearch.harness.sources import Repository  # noqa: E402
+from autoresearch.harness.web import Patience  # noqa: E402
 from tests.fileserver import (  # noqa: E402
     Drip,
     Fault,
@@ -105,6 +106,19 @@ def test_a_fault_is_survived_and_what_has_come_is_not_asked_for_again(
         assert first == "" and second.startswith("bytes=") == resumed
         if resumed and not isinstance(fault, Drip | Reset):
             assert second == "bytes=100000-"
+
+
+def test_the_wait_that_a_server_asks_for_is_kept(tmp_path: Path) -> None:
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        hub.faults["a.bin"] = [
+            Status(429, {"Retry-After": "1"}),
+            Status(503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+            Status(503, {"Retry-After": "soon"}),
+        ]
+        waits = [
+            line.rpartition("trying again in ")[2] for line in get(hub, tmp_path) if ";" in line
+        ]
+    assert waits == ["1 s", "0 s", "0 s"]
 
 
 def test_a_part_is_gone_on_with_whatever_the_server_makes_of_the_range(tmp_path: Path) -> None:
@@ -220,7 +234,8 @@ CHILD = """\
 import sys
 from pathlib import Path
 from autoresearch.harness.cache import HarnessError
-from autoresearch.harness.fetch import Patience, Pin, fetch
+from autoresearch.harness.fetch import Pin, fetch
+from autoresearch.harness.web import Patience
 base_url, folder, name, size, sha256 = sys.argv[1:]
 try:
     fetch([Pin(name, int(size), sha256)], base_url, Path(folder), lambda path: None, print, Patience())

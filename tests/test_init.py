@@ -40,7 +40,7 @@ def test_empty_folder_becomes_a_lab_with_a_run(tmp_path: Path) -> None:
     assert lab.read("results.tsv") == "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
     assert "run first: branch autoresearch/first" in ran.stdout
     assert "next: autoresearch prepare" in ran.stdout
-    assert len(ran.stdout.splitlines()) <= 6 and not ran.stderr
+    assert len(ran.stdout.splitlines()) <= 8 and not ran.stderr
 
 
 def test_template_is_the_default(tmp_path: Path) -> None:

@@ -94,6 +94,25 @@ def test_the_summary_has_each_key_that_stands_there_once() -> None:
     assert isinstance(found, Metrics) and found.summary == {"a": 1.0, "val_bpb": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("text", "fingerprint", "device"),
+    [
+        ("fingerprint:      0123456789abcdef\ndevice:  H100, 80 GB \n", "0123456789abcdef", "H100, 80 GB"),
+        ("fingerprint: 1234567890123456", "1234567890123456", ""),
+        ("fingerprint: 0123456789ABCDEF\ndevice:cpu", "", ""),
+        ("fingerprint: 0123456789abcde\ndevice: ", "", ""),
+        ("fingerprint: 0123456789abcdef\nfingerprint: 0123456789abcdef\ndevice: a\ndevice: b", "", ""),
+        ("fingerprint: 0123456789abcdef\nfingerprint: none", "", ""),
+        (" fingerprint: 0123456789abcdef\nmy device: x\n: y", "", ""),
+        ("device: \x1b[31mred\x1b[0m\u202e " + "x" * 200, "", "red " + "x" * 95 + "\u2026"),
+    ],
+)  # fmt: skip
+def test_fingerprint_and_device_are_texts(text: str, fingerprint: str, device: str) -> None:
+    found = read(f"val_bpb: 1\n{text}\n")
+    assert isinstance(found, Metrics) and found.summary == {"val_bpb": 1.0}
+    assert (found.fingerprint, found.device) == (fingerprint, device)
+
+
 def test_a_summary_is_bounded() -> None:
     found = read("val_bpb: 1\n" + "".join(f"k{n}: {n}\n" for n in range(1000)))
     assert isinstance(found, Metrics) and len(found.summary) == 64

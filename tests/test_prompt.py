@@ -54,6 +54,17 @@ def test_the_prompt_holds_what_a_researcher_needs() -> None:
     assert "higher is better" in render(replace(BRIEF, direction="maximize"))
 
 
+def test_the_device_and_how_the_last_one_trained() -> None:
+    rows = (row(0, "keep", device="NVIDIA `H100`\n"), *BRIEF.experiments[1:])
+    brief = replace(BRIEF, experiments=rows, training=("loss at  10%", "#2  4.5"))
+    text = render(brief)
+    assert "Trials run on" not in text, "the incumbent is what was measured there"
+    assert "by the share of its budget:\n\n```\nloss at  10%\n#2  4.5\n```\n" in text
+    text = render(replace(brief, experiments=rows[:1]))
+    assert "Trials run on: NVIDIA `H100`.\n" in text
+    assert "How it trained" not in render(BRIEF)
+
+
 def test_a_first_prompt_has_no_empty_parts() -> None:
     text = render(replace(BRIEF, experiments=(), refusals=(), log_tail="", frozen=(), charter=" "))
     assert "Results" not in text

@@ -43,6 +43,8 @@ class Fit:
         peak_mb, fits = memory_of(profile.knobs, profile.settings, device)
         size = f"{model.parameters / 1e6:.1f} M parameters, about {peak_mb} MB at its peak"
         yield f"profile {profile.name} for {device.words()}: {size}"
+        if device.kind == "cuda" and choose(device).kind == "cpu":
+            yield "notice: that is less than the smallest profile for a GPU needs"
         yield f"estimate: {self.estimate.words(profile.timeout_s)}"
         if not fits:
             yield (

@@ -37,7 +37,7 @@ class Device:
     def words(self) -> str:
         """The device for people."""
         if self.kind == "cpu":
-            return f"no GPU found; {self.cores} CPU cores, {self.memory_mb} MB"
+            return f"the CPU ({self.cores} cores, {self.memory_mb} MB; no GPU was found)"
         several = f"the smallest of {self.count} GPUs: " if self.count > 1 else ""
         return f"{several}{self.name}, {self.memory_mb} MB"
 

@@ -27,8 +27,9 @@ from typing import Protocol
 from . import cache as store
 from .cache import HarnessError, UsageError
 from .data import TRAIN, VAL, VAULT, Corpus, Files, check_parquet, local, parquet_texts, stdlib
-from .fetch import PINS, Patience, Pin, fetch, get_json
+from .fetch import PINS, Pin, fetch
 from .progress import Say
+from .web import Patience, get_json
 
 ENDPOINT = "https://huggingface.co"  # HF_ENDPOINT replaces it
 LISTING = Patience(attempts=4)  # nothing is lost yet: say soon that there is no network
@@ -114,7 +115,7 @@ class Hub:
 
 
 class Shards:
-    """Whole shards for training, the last but one of those given for the vault, the last to test on.
+    """Shards as files: the last is for validation, the one before it the vault, the rest training.
 
     The tokenizer is trained on the first shard alone, and the two held-out shards are the source's
     own, so that more training shards change neither.

@@ -350,8 +350,14 @@ class GPT(nn.Module):
                 x = block(x, tokens, self.cos, self.sin)
             return norm(x)
 
+    @torch.no_grad()
     def forward(self, tokens: Tensor) -> Tensor:
-        return softcapped(self.stream(tokens).detach(), self.head.weight)
+        x = self.stream(tokens).detach()
+        logits = torch.empty(*tokens.shape, self.head.out_features, device=x.device)
+        rows = max(1, LOSS_CHUNK // tokens.size(1))
+        for part, out in zip(x.split(rows), logits.split(rows), strict=True):
+            out.copy_(softcapped(part, self.head.weight))
+        return logits
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token, (), of tokens and targets (B, T)."""
@@ -456,12 +462,12 @@ def muon_update(
     cautious: it acts only where it points the same way as the update (Chen et al. 2025,
     arXiv:2510.12402). rate, momentum and decay are tensors (), so that a new value is no new graph.
     """
-    velocity = velocity.lerp(grads, 1 - momentum)
-    update = grads.lerp(velocity, momentum)  # Nesterov
+    velocity = momentum * velocity + (1 - momentum) * grads
+    update = momentum * velocity + (1 - momentum) * grads  # Nesterov
     fast = torch.bfloat16 if update.is_cuda else update.dtype
     update = orthogonalise(update.to(fast)).float()
     axis = 2 if power.size(2) == 1 else 1
-    power = power.lerp(update.square().mean(dim=axis, keepdim=True), 1 - 0.95)
+    power = power.lerp(update.square().mean(dim=axis, keepdim=True), 0.05)
     evened = update * (power + 1e-10).rsqrt()
     # As large as before; a matrix behind one of zeros has no gradient yet, and an update of zero.
     size = evened.norm(dim=(1, 2), keepdim=True).clamp_min(1e-10)
@@ -493,7 +499,8 @@ class Muon(torch.optim.Optimizer):
                     side = (rows, 1) if rows >= columns else (1, columns)
                     state["power"] = grads.new_zeros(len(params), *side)
                 rate = group["lr"] * max(1.0, rows / columns) ** 0.5
-                numbers = (grads.new_tensor(n) for n in (rate, group["momentum"], group["decay"]))
+                # On the host, where a GPU's kernels take single numbers from without waiting.
+                numbers = map(torch.tensor, (rate, group["momentum"], group["decay"]))
                 weights, state["velocity"], state["power"] = Muon.update(
                     torch.stack(params), grads, state["velocity"], state["power"], *numbers
                 )
@@ -601,7 +608,8 @@ class Log:
             "tokens": self.clock.tokens,
             "rows": self.batches.position,
         }
-        self.waiting = (facts, loss.to("cpu", non_blocking=True), self.now())
+        read = torch.empty_like(loss, device="cpu", pin_memory=self.cuda)
+        self.waiting = (facts, read.copy_(loss, non_blocking=True), self.now())
 
     def now(self) -> Any:
         """This moment, on a GPU that in which it gets here."""
