@@ -94,6 +94,7 @@ def test_single_values() -> None:
     assert made.settings.budget == "60s" and made.settings.max_tflop == 7.0
     assert made.timeout_s == 900 and PROFILES["80gb"].knobs["DEPTH"] == 9
     assert type(made.knobs["ROPE_BASE"]) is float
+    assert changed(PROFILES["24gb"], ["source=stdlib"]).settings.shards == 0
 
 
 @pytest.mark.parametrize(

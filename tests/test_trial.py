@@ -310,6 +310,12 @@ def test_what_a_trial_sees(tmp_path: Path) -> None:
             "AUTORESEARCH_SEED": "42",
             "AUTORESEARCH_EXPERIMENT": str(number),
             "AUTORESEARCH_CACHE": str(Path(lab.env["HOME"]) / ".cache" / "autoresearch"),
+            # in the run's own folder, so that no trial compiles what one before it has compiled
+            "TORCHINDUCTOR_CACHE_DIR": str(lab.state / "compiled" / "inductor"),
+            "TRITON_CACHE_DIR": str(lab.state / "compiled" / "triton"),
+            "CUDA_CACHE_PATH": str(lab.state / "compiled" / "cuda"),
+            "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": str(lab.state / "compiled" / "flash-attention"),
+            "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1",
         } | {k: v for k, v in saw["env"].items() if k == "LC_CTYPE"}  # Python's own, in C.UTF-8
         assert saw["stdin"] == "" and saw["fds"]["0"] == "/dev/null"
         assert saw["fds"]["1"] == saw["fds"]["2"] == str(lab.state / "running.log")

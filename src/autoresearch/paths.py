@@ -8,6 +8,7 @@
         results.tsv          the run's own copy, whatever lies in the checkout
         musings.md
         worktree/            where candidates are laid out and trials run
+        compiled/            what compilers made for earlier trials
         scratch/             home and temporary folder of the trial that runs
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
 """
@@ -55,6 +56,11 @@ class RunPaths:
     @property
     def worktree(self) -> Path:
         return self.state / "worktree"
+
+    @property
+    def compiled(self) -> Path:
+        """Caches of compilers, which outlive a trial."""
+        return self.state / "compiled"
 
     @property
     def moving(self) -> Path:

@@ -50,7 +50,10 @@ def prepare(
         ("--val-tokens", val_tokens),
     ):
         command += [] if value is None else [flag, str(value)]
-    return subprocess.run(command, cwd=folder).returncode
+    code = subprocess.run(command, cwd=folder).returncode
+    if code == 1 and python != sys.executable:
+        notice(f"notice: that was {python}, which trials run with; autoresearch doctor looks at it")
+    return code
 
 
 def _lab(notice: Callable[[str], None]) -> tuple[Path, Config] | None:

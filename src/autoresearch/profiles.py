@@ -165,6 +165,8 @@ def changed(profile: Profile, sets: Iterable[str]) -> Profile:
         if name in knobs:
             knobs[name] = _knob(name, text, knobs[name])
         elif name in harness:
+            if name == "source":
+                harness["shards"] = 0  # those were of the other source
             harness[name] = _read(name, text, 1.5 if name == "max_tflop" else harness[name])
         elif name == "timeout_s":
             timeout_s = int(_read(name, text, timeout_s))

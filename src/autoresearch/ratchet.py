@@ -167,7 +167,7 @@ class Ratchet:
         self._scratch = make_scratch()
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            self.run.config.harness.environment(),
+            self.run.config.harness.environment(), self.run.paths.compiled,
         )  # fmt: skip
         commands = tuple(tuple(c) for c in (task.setup, task.command) if c)
         return TrialSpec(
