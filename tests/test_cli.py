@@ -324,6 +324,32 @@ def test_a_plot_where_no_folder_is(lab: Lab) -> None:
     one_line(lab.cli("report", "--plot", "nowhere/plot.png", code=1).stderr)
 
 
+def test_prepare_in_a_lab_and_elsewhere(
+    make_lab: MakeLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tiktoken")
+    pytest.importorskip("rustbpe")
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    table = '[harness]\nsource = "texts"\nvocab_size = 300\nseq_len = 16\nval_tokens = 256\n'
+    lines = [f"line {n} of many, {n * n * n}\n" for n in range(5000)]
+    texts = {f"texts/{n}.txt": "".join(lines[n::20]) for n in range(20)}
+    lab = make_lab({"autoresearch.toml": CONFIG + table, **texts, "sub/x": ""}, tag=None)
+
+    def prepared(*flags: str, cwd: Path = lab.root) -> tuple[str, int, int]:
+        lab.cli("prepare", *flags, cwd=cwd)
+        folder = tmp_path / "cache" / (tmp_path / "cache" / "current").read_text().strip()
+        found = json.loads((folder / "manifest.json").read_text())
+        return found["source"], found["vocab_size"], found["seq_len"]
+
+    assert prepared(cwd=lab.root / "sub")[1:] == (300, 16), "from the table, its path from the root"
+    assert prepared("--seq-len", "32", "--val-tokens", "512")[1:] == (300, 32)
+    other = ("--source", str(lab.root / "texts"), "--vocab-size", "310", "--val-tokens", "1024")
+    assert prepared(*other, cwd=tmp_path)[1:] == (310, 64), "outside, by the harness's own defaults"
+    lab.write("autoresearch.toml", CONFIG + table.replace("16", "1"))
+    notice = lab.cli("prepare", *other, "--seq-len", "16").stderr
+    assert notice.startswith("notice: autoresearch.toml: harness.seq_len") and "defaults" in notice
+
+
 def test_a_damaged_journal(lab: Lab) -> None:
     lab.cli("baseline")
     journal = lab.state() / "journal"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from autoresearch.config import HarnessConfig
 from autoresearch.doctor import Check, checks, machine, render, training
 from autoresearch.lab import Lab
 from autoresearch.workspace.repository import Repository
@@ -340,6 +341,13 @@ def test_data(tmp_path: Path) -> None:
     (folder / "a.npy").write_text("")
     good = training.data()
     assert good.state == "ok" and "source stdlib, 9 training rows, fingerprint f00" in good.what
+    table = HarnessConfig(vocab_size=512)
+    assert "its vocab_size is None, and harness.vocab_size 512" in training.data(table).what
+    (folder / "manifest.json").write_text(json.dumps({**whole, "vocab_size": 512, "seq_len": 64}))
+    assert training.data(table).state == training.data().state == "ok"
+    other = training.data(HarnessConfig(vocab_size=512, seq_len=128))
+    assert (other.state, other.mend) == ("degraded", "autoresearch prepare")
+    assert "its seq_len is 64, and harness.seq_len 128" in other.what
     (cache / "current").write_bytes(b"\xff")
     assert training.data().state == "missing"
     shutil.rmtree(cache)

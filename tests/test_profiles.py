@@ -43,6 +43,16 @@ def test_the_template_as_it_ships_is_the_cpus() -> None:
     assert fitted(TRAIN, TOML, PROFILES["cpu"]) == (TRAIN, TOML)
 
 
+def test_the_table_in_the_documentation() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text()
+    for name, profile in PROFILES.items():
+        knobs, settings = profile.knobs, profile.settings
+        row, each = settings.seq_len, int(knobs["DEVICE_BATCH"]) * settings.seq_len
+        told = f"{knobs['DEPTH']} x {knobs['DIM']} | {row} | {each}, {knobs['TOTAL_BATCH']}"
+        [line] = [line for line in text.splitlines() if line.startswith(f"| `{name}` | ")]
+        assert line.endswith(f" | {told} | {settings.source} | {settings.budget} |")
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_passes_its_own_checks_and_fits_its_smallest_card(name: str) -> None:
     profile = PROFILES[name]

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._dynamo.utils import counters
 
 from .setup import Setup, head, row, say, short
 
@@ -71,7 +70,7 @@ def attention_error(setup: Setup, kernel: Any, shape: tuple[int, ...], window: i
     found.backward(gradient)
     wanted.backward(gradient.double())
     pairs = [(found, wanted), *((a.grad, b.grad) for a, b in zip(ours, exact, strict=True))]
-    return max(float((a.double() - b).norm() / b.norm()) for a, b in pairs)
+    return max(float(((a.double() - b).norm() / b.norm()).detach()) for a, b in pairs)
 
 
 def attention_ms(
@@ -131,13 +130,16 @@ def loss(setup: Setup) -> None:
 
 def optimiser(setup: Setup) -> None:
     """One step of each optimiser, with the model's own shapes."""
+    from torch._dynamo.utils import counters
+
     train = setup.train
     model, optimisers = setup.model(dict.fromkeys(train.windows(setup.length), train.dense))
     for param in model.parameters():
         param.grad = 1e-3 * torch.randn_like(param)
     head("optimiser", "parameters, M", "first step s", "step ms", "graphs")
     for made, compiled in ((optimisers[0], False), (optimisers[1], False), (optimisers[1], True)):
-        setup.compile_rest(compiled)
+        if compiled:
+            train.Muon.update = staticmethod(setup.compiled_muon())
         counters.clear()
         first_s = setup.seconds(made.step)
         step_ms = setup.timed_ms(made.step)

@@ -24,8 +24,8 @@ from autoresearch.harness.device import synchronise
 TEMPLATE = Path(autoresearch.__file__).parent / "template" / "train.py"
 TRAIN_LOG = "train.log"  # of the trial, in the work folder
 MAX_VAL_TOKENS = 1_572_864
-SMALL_KNOBS = {"DEPTH": 3, "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "LOSS_CHUNK": 128}
-SMALL_HARNESS = {"vocab_size": 512, "seq_len": 64, "val_tokens": 2048}
+SMALL_KNOBS = {"DEPTH": 2, "DIM": 32, "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "LOSS_CHUNK": 128}
+SMALL_HARNESS = {"vocab_size": 300, "seq_len": 64, "val_tokens": 1024}
 
 
 class Setup:
@@ -98,12 +98,16 @@ class Setup:
 
     def compile_rest(self, compiled: bool = True) -> None:
         """Loss and Muon as train.py has them on a GPU, or without compilation."""
-        train, backend = self.train, self.backend
+        train = self.train
         loss, update = train.summed_loss, train.muon_update
         if compiled:
-            loss = torch.compile(loss, dynamic=False, backend=backend)
-            update = torch.compile(update, dynamic=True, backend=backend)
+            loss = torch.compile(loss, dynamic=False, backend=self.backend)
+        if compiled and not self.small:  # to trace it takes seconds
+            update = self.compiled_muon()
         train.ChunkedLoss.chunk, train.Muon.update = staticmethod(loss), staticmethod(update)
+
+    def compiled_muon(self) -> Any:
+        return torch.compile(self.train.muon_update, dynamic=True, backend=self.backend)
 
     def timed_ms(self, work: Callable[[], object], times: int = 10, warm: int = 3) -> float:
         """Median milliseconds of work that is asked for again and again, by the device's clock."""

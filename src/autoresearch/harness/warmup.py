@@ -115,43 +115,40 @@ class OperationCount:
     def __init__(self) -> None:
         self.flops = 0
         self.tokens = 0
-        self.counting = False
-
-    def grant(self, tokens: int) -> None:
-        """So many dummy tokens were handed out."""
-        if self.counting:
-            self.tokens += tokens
+        self._waiting: set[int] = set()  # optimisers that have not stepped yet, by identity
+        self._counted = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def watch(self, optimisers: list[Optimizer]) -> Iterator[None]:
-        """Count from here until all optimisers have stepped, or to the end where they do not."""
+        """Count the first step taken in here, or all there is where optimisers do not step."""
+        self._waiting = {id(optimiser) for optimiser in optimisers} or {0}  # 0 never steps
         counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
-        waiting = {id(optimiser) for optimiser in optimisers}
-        with contextlib.ExitStack() as counted, contextlib.ExitStack() as hooks:
-
-            def stepped(optimiser: Optimizer, *_: object) -> None:
-                waiting.discard(id(optimiser))
-                if not waiting:
-                    stop()
-
-            def stop() -> None:
-                counted.close()
-                self.flops = counter.get_total_flops()
-                self.counting = False
-
+        with contextlib.ExitStack() as hooks, self._counted as counted:
             for optimiser in optimisers:
-                hooks.callback(optimiser.register_step_post_hook(stepped).remove)
+                hooks.callback(optimiser.register_step_post_hook(self._stepped).remove)
             # The counter follows modules by hooks, of which torch warns compiled modules.
             counted.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Using `torch.compile")
             counted.enter_context(torch.compiler.set_stance("force_eager"))
+            counted.callback(self._read, counter)
             counted.enter_context(counter)
-            self.counting = True
-            try:
-                yield
-            finally:
-                if self.counting:
-                    stop()
+            yield
+
+    def grant(self, tokens: int) -> None:
+        """So many dummy tokens are handed out, for the first step or for a later one.
+
+        Counting ends here and not in the optimiser's hook, which may run within something compiled.
+        """
+        if self._waiting:
+            self.tokens += tokens
+        else:
+            self._counted.close()
+
+    def _stepped(self, optimiser: Optimizer, *_: object) -> None:
+        self._waiting.discard(id(optimiser))
+
+    def _read(self, counter: FlopCounterMode) -> None:
+        self.flops = counter.get_total_flops()
 
     def per_token(self) -> float:
         """Operations per dummy token. Raises HarnessError where there was none."""
