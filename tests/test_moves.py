@@ -15,6 +15,7 @@ from tests.conftest import run_cli
 
 pytest.importorskip("torch")
 
+REACHED = 1.80  # by 600 steps on the embedded corpus; 1.72 to 1.74 over seeds with Python 3.11's
 ANSWERS = """\
 description: no warm-down
 hypothesis: a loss that is known
@@ -44,6 +45,7 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
     lab.mkdir()
     env: dict[str, str | None] = {
         "AUTORESEARCH_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",  # two threads that wait for each other on busy cores take far longer
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     run_cli("init", "moves", "--profile", "cpu", cwd=lab, env=env)
@@ -53,7 +55,8 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
     (dim,) = (line.split(" = ", 1)[1] for line in lines if line.startswith("DIM = "))
     config = lab / "autoresearch.toml"
     text = config.read_text().replace('kind = "auto"', 'kind = "scripted"\nmodel = "answers.txt"')
-    assert 'kind = "scripted"' in text
+    text = text.replace("[task]\n", '[task]\nenv_pass = ["OMP_NUM_THREADS"]\n', 1)
+    assert 'kind = "scripted"' in text and "env_pass" in text
     config.write_text(text)
     (lab / "answers.txt").write_text(ANSWERS.format(warmdown=warmdown, dim=dim))
     subprocess.run(["git", "commit", "-qam", "answers from a file"], cwd=lab, check=True)
@@ -64,7 +67,7 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
         baseline, worse, better = csv.DictReader(file, delimiter="\t")
     assert [row["status"] for row in (baseline, worse, better)] == ["keep", "discard", "keep"]
     start = float(baseline["val_bpb"])
-    assert start < REACHED  # what 600 steps reach on the embedded corpus, with room for its versions
+    assert start < REACHED
     assert float(worse["val_bpb"]) > start + 0.02  # seeds alone differ by about 0.01
     assert float(better["val_bpb"]) < start - 0.02
     (folder,) = (lab / ".git" / "autoresearch").glob("known/experiments/0002")

@@ -20,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = (
     ("machine", "Machine", 10),
     ("data", "Data", 60),
-    ("attention", "Attention kernels", 50),
+    ("attention", "Attention kernels", 45),
     ("train", "A trial", 140),
     ("compile", "Compilation", 95),
     ("reference", "Beside the reference's policy", 45),
-    ("loss", "Loss in chunks", 25),
+    ("loss", "Loss in chunks", 35),
     ("loop", "Loss read one step late, and the host", 30),
-    ("seeds", "Seeds", 90),
-    ("optimiser", "Optimisers", 15),
+    ("seeds", "Seeds", 85),
+    ("optimiser", "Optimisers", 20),
     ("floor", "Floor", 10),
 )
 LEAST_S = 3.0  # a section with less time than this is not begun
@@ -46,6 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [name for name in options.sections if name not in names]:
         parser.error(f"no section {unknown[0]!r}; there are {', '.join(names)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so end what was started
     with tempfile.TemporaryDirectory(prefix="gpu-benchmark-") as work:
         return Report(options, Path(work)).make()
 

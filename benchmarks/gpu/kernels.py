@@ -116,16 +116,20 @@ def loss(setup: Setup) -> None:
         x.grad = matrix.grad = None
         setup.free()
 
-    chunks = CHUNKS if tokens >= CHUNKS[-1] else (tokens // 4, tokens // 2)
-    for size in sorted(chunks, key=lambda size: size != train.LOSS_CHUNK):  # the default first
+    def chunked(size: int) -> None:
         torch._dynamo.reset()
         train.LOSS_CHUNK = size
         setup.compile_rest()
         measured(size, "yes", lambda: train.ChunkedLoss.apply(x, matrix, targets))
-    torch._dynamo.reset()
+
+    default = train.LOSS_CHUNK
+    chunked(default)
     compiled = torch.compile(train.summed_loss, dynamic=False, backend=setup.backend)
     measured("all", "yes", lambda: compiled(x, matrix, targets) / tokens)
     measured("all", "no", lambda: train.summed_loss(x, matrix, targets) / tokens)
+    for size in (tokens // 4,) if setup.small else CHUNKS:
+        if size != default and size <= tokens:
+            chunked(size)
 
 
 def optimiser(setup: Setup) -> None:

@@ -24,9 +24,6 @@ def machine(setup: Setup) -> None:
     if setup.cuda:
         found = torch.cuda.get_device_properties(setup.device)
         say(f"- memory {found.total_memory / 2**20:,.0f} MiB, {found.multi_processor_count} SMs")
-        say(
-            f"- driver, power limit, highest SM clock: {ask('driver_version,power.limit,clocks.max.sm')}"
-        )
         say(f"- CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
     versions = [f"torch {torch.__version__}", f"Python {platform.python_version()}"]
     for package in PACKAGES:
@@ -40,6 +37,9 @@ def machine(setup: Setup) -> None:
     knobs = ", ".join(f"{name} {value}" for name, value in setup.knobs.items())
     say(f"- train.py {digest[:12]}, profile {setup.profile.name}: {knobs}")
     say(f"- T {setup.length}, V {setup.vocab_size}")
+    if setup.cuda:
+        limits = ask("driver_version,power.limit,clocks.max.sm")
+        say(f"- driver, power limit, highest clock of the SMs: {limits}")
 
 
 def ask(query: str) -> str:

@@ -4,6 +4,7 @@ anew: the whole model compiled with its loss over all logits at once, two synchr
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -79,17 +80,34 @@ class Reference:
 
 
 def reference(setup: Setup) -> None:
+    """Both, with half the rows, and half again, where memory runs out."""
+    while True:
+        try:
+            beside(setup)
+            return
+        except torch.OutOfMemoryError:
+            if setup.rows == 1:
+                raise
+        say(f"\nOut of memory with {setup.rows} rows of a forward pass; half of them now.\n")
+        setup.shrink()
+        setup.train.DEVICE_BATCH = setup.rows
+        torch._dynamo.reset()
+        setup.free()
+
+
+def beside(setup: Setup) -> None:
     """Tokens per second of both, in blocks of steps by turns."""
     data = open_data()
     source, words = packed_rows(setup, data)
+    say(f"{setup.rows} rows of a forward pass; the reference's: {words}.")
+    setup.compile_rest()
     theirs = Reference(setup, source)
+    block_ms(setup, theirs.step, 2)
     their_peak = setup.peak_mb(theirs.step)
     ours = Ours(setup, data)
-    our_peak = setup.peak_mb(ours.step)
-    say(f"The reference's rows: {words}.")
-    steps, blocks = (2, 2) if setup.small else (8, 4)
-    block_ms(setup, theirs.step, 2)
     block_ms(setup, ours.step, 2)
+    our_peak = setup.peak_mb(ours.step)
+    steps, blocks = (2, 2) if setup.small else (8, 4)
     rates: dict[str, list[float]] = {"ours": [], "reference": []}
     head("block", "ours, tokens/s", "reference, tokens/s", "ratio")
     for block in range(blocks):
@@ -112,8 +130,8 @@ def packed_rows(setup: Setup, data: Data) -> tuple[Iterator[Pair], str]:
         from benchmarks import loader
     except ImportError as fault:
         shape = (setup.rows, setup.length)
-        same = tuple(torch.randint(setup.vocab_size, shape) for _ in range(2))
-        return iter(lambda: same, None), f"random tokens, since {fault}"
+        same = torch.randint(setup.vocab_size, shape), torch.randint(setup.vocab_size, shape)
+        return itertools.repeat(same), f"random tokens, since {fault}"
     loader.B, loader.T = setup.rows, setup.length
     loader.DOCUMENTS = 1500 if setup.small else loader.DOCUMENTS
     tokenizer = Tokenizer.load(data.folder / "tokenizer.json")

@@ -24,7 +24,9 @@ from autoresearch.harness.device import synchronise
 TEMPLATE = Path(autoresearch.__file__).parent / "template" / "train.py"
 TRAIN_LOG = "train.log"  # of the trial, in the work folder
 MAX_VAL_TOKENS = 1_572_864
-SMALL_KNOBS = {"DEPTH": 2, "DIM": 32, "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "LOSS_CHUNK": 128}
+SMALL_KNOBS = {
+    "DEPTH": 2, "DIM": 32, "MLP_RATIO": 1, "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "LOSS_CHUNK": 128,
+}  # fmt: skip
 SMALL_HARNESS = {"vocab_size": 300, "seq_len": 64, "val_tokens": 1024}
 
 
@@ -58,8 +60,11 @@ class Setup:
         return int(self.knobs["DEVICE_BATCH"])
 
     def shrink(self) -> None:
-        """Half the rows, for this section and those after it: memory did not do for more."""
+        """Half the rows of a forward pass: memory did not do for more."""
         self.knobs["DEVICE_BATCH"] = self.rows // 2
+
+    def keep_rows(self) -> None:
+        """What this section found to fit is what those after it begin with."""
         (self.work / "rows").write_text(str(self.rows))
 
     @cached_property

@@ -20,7 +20,7 @@ from autoresearch.fitting import with_knobs
 from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
 
 from .machine import ask
-from .setup import TEMPLATE, TRAIN_LOG, Setup, head, row, say, short
+from .setup import TEMPLATE, TRAIN_LOG, Setup, head, row, say
 
 SEEDS = 5
 MOST_S, LEAST_S = 20, 5  # of training, for each seed
@@ -45,6 +45,7 @@ def train(setup: Setup) -> None:
                 raise
             say(f"Out of memory with {setup.rows} rows; half of them now, here and from here on.\n")
             setup.shrink()
+            setup.keep_rows()
     used_mb.append(used_memory(setup))
     lines = later_half(log)
     manifest = read_manifest(current_folder(cache_folder()))
@@ -96,9 +97,12 @@ def summary(text: str) -> dict[str, str]:
 
 
 def later_half(log: Path) -> list[dict[str, Any]]:
-    """Lines of the training log, without the first half."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return lines[len(lines) // 2 :]
+    """Lines of the training log, without the first half; one that was cut off is left out."""
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            found += [json.loads(line)] if line.startswith("{") else []
+    return found[len(found) // 2 :]
 
 
 def used_memory(setup: Setup) -> str:
@@ -117,13 +121,15 @@ def seeds(setup: Setup) -> None:
     for seed in range(42, 42 + SEEDS):
         os.environ["AUTORESEARCH_SEED"] = str(seed)
         setup.free()
+        if setup.cuda:
+            torch.cuda.reset_peak_memory_stats()
         free = f"{torch.cuda.mem_get_info()[0] / 2**20:,.0f}" if setup.cuda else "n/a"
         printed, began = io.StringIO(), time.monotonic()
         try:
             with contextlib.redirect_stdout(printed):
                 train.main()
-        except SystemExit as fault:  # a loss that is not finite
-            row(seed, short(fault), "", "", free, "")
+        except SystemExit:  # a loss that is not finite
+            row(seed, printed.getvalue().splitlines()[-1], "", "", free, "")
             continue
         found = summary(printed.getvalue())
         scores.append(float(found["val_bpb"]))

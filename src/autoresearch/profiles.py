@@ -91,7 +91,7 @@ _LONG: dict[str, Value] = {
 }  # fmt: skip
 # Six hundred steps of a tiny one.
 _SHORT: dict[str, Value] = {
-    "ROPE_BASE": 10000.0, "INIT_SCALE": 1.0, "MATRIX_LR": 0.02, "EMBED_LR": 0.06, "HEAD_LR": 0.003,
+    "ROPE_BASE": 10000.0, "INIT_SCALE": 0.5, "MATRIX_LR": 0.02, "EMBED_LR": 0.12, "HEAD_LR": 0.006,
     "SCALAR_LR": 0.02, "WEIGHT_DECAY": 0.1, "EMBED_DECAY": 0.0, "VALUE_EMBED_DECAY": 0.0,
     "HEAD_DECAY": 0.0, "MOMENTUM_STEPS": 300, "WARMDOWN": 0.5,
 }  # fmt: skip
@@ -131,8 +131,8 @@ PROFILES = {
         ),
         Profile(
             "cpu", "cpu", 0, 0,
-            _shape(2, 64, 16, "SL", 32, 16, 1024) | _SHORT,
-            _data(1024, 64, 131_072, 0, "stdlib") | {"budget": "600steps", "max_tflop": 1.3},
+            _shape(2, 64, 32, "SL", 2, 16, 1024) | _SHORT,
+            _data(1024, 64, 131_072, 0, "stdlib") | {"budget": "600steps", "max_tflop": 1.7},
         ),
     )
 }  # fmt: skip

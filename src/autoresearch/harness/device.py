@@ -53,7 +53,8 @@ def device_line(device: torch.device) -> str:
         return f"{found.name}, sm_{found.major}{found.minor}"
     if device.type == "mps":
         return f"mps, macOS {platform.mac_ver()[0]}"
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def peak_memory_mb(device: torch.device) -> float:

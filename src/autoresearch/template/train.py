@@ -32,14 +32,14 @@ from autoresearch.harness.loader import Batches, open_data, trial_seed
 # Model
 DEPTH = 2  # blocks
 DIM = 64  # width of the residual stream; rounded up to a multiple of HEAD_DIM
-HEAD_DIM = 16  # width of one attention head; even
+HEAD_DIM = 32  # width of one attention head; even
 MLP_RATIO = 4  # hidden width of the MLP, in multiples of the model's width
 WINDOW = "SL"  # attention by block, repeated: S = SHORT_WINDOW, L = whole row, as the last block is
-SHORT_WINDOW = 32  # tokens that an S block sees, its own included
+SHORT_WINDOW = 2  # tokens that an S block sees, its own included
 VALUE_EMBEDS = True  # every other block adds an embedding of the token to its values
 SOFTCAP = 15.0  # logits stay within plus or minus this
 ROPE_BASE = 10000.0  # the longest wavelength of the rotary embedding, in tokens / 2 pi
-INIT_SCALE = 1.0  # of the matrices that read the stream, in multiples of 1 / sqrt(width)
+INIT_SCALE = 0.5  # of the matrices that read the stream, in multiples of 1 / sqrt(width)
 
 # Batch
 DEVICE_BATCH = 16  # rows of one forward and backward pass: what memory allows
@@ -49,8 +49,8 @@ LOSS_CHUNK = 8192  # tokens whose logits exist at once while training
 # Optimiser: Muon for the matrices of the blocks, AdamW for everything else. The rates of tables and
 # head are for a width of 768 and grow as 1 / sqrt(width) for smaller models.
 MATRIX_LR = 0.02  # Muon
-EMBED_LR = 0.06  # token and value embeddings
-HEAD_LR = 0.003  # output projection
+EMBED_LR = 0.12  # token and value embeddings
+HEAD_LR = 0.006  # output projection
 SCALAR_LR = 0.02  # per-block mixing weights
 WEIGHT_DECAY = 0.1  # of the matrices, in multiples of their learning rate; falls to 0
 EMBED_DECAY = 0.0  # of the token embedding
