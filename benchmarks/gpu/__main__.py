@@ -123,7 +123,7 @@ class Report:
                 code = None
             finally:  # on Ctrl-C too, and with all that it started itself
                 _kill(process)
-        if text := printed.read_text(errors="replace").rstrip():
+        if text := printed.read_text(errors="replace").strip():
             self.say("\n" + text)
         self._keep_logs(name, errors)
         if code is None:
