@@ -38,7 +38,7 @@ def test_budgets_are_seconds_steps_or_tokens(limits: Callable[..., None]) -> Non
     assert Budget.parse("300s") == Budget(300, "s")
     assert Budget.parse("600steps") == Budget(600, "steps")
     assert Budget.parse("614400tokens") == Budget(614400, "tokens")
-    for wrong in ("300", "0s", "-1s", "3 minutes", "1.5s", "٣s"):
+    for wrong in ("300", "9" * 5000 + "s", "0s", "-1s", "3 minutes", "1.5s", "٣s"):
         with pytest.raises(HarnessError, match=r"AUTORESEARCH_BUDGET is .* such as 300s"):
             Budget.parse(wrong)
     limits()
@@ -103,6 +103,20 @@ def test_a_budget_of_seconds_ends(limits: Callable[..., None]) -> None:
         clock.step()
     assert clock.progress() == 1.0 and clock.training_seconds >= 1.0
     assert clock.steps <= 50  # each took 20 ms at least
+
+
+def test_once_the_clock_says_done_no_batch_is_granted(limits: Callable[..., None]) -> None:
+    limits("1s")
+    clock = Clock(CPU)
+    batches = Batches(DATA, B, CPU, 1, clock)
+    batches.next()
+    clock.step()
+    assert not clock.done()
+    time.sleep(1.0)  # the budget ends between two steps
+    assert clock.done()
+    with pytest.raises(HarnessError, match="the training budget is used up"):
+        batches.next()
+    assert clock.training_seconds >= 1.0
 
 
 def test_training_that_ends_early_ends_with_its_last_step() -> None:

@@ -75,13 +75,14 @@ def test_every_section_measures_something(tmp_path: Path) -> None:
     assert float(rows["Floor"][0][1]) > 0
 
 
+@pytest.mark.slow
 def test_a_section_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path) -> None:
     (tmp_path / "current").write_text("nothing\n")
-    done = benchmark("--data", tmp_path, "loop", "attention")
+    done = benchmark("--data", tmp_path, "loop", "floor")
     assert done.returncode == 1
     fault = re.search(r"^\*\*FAILED\*\* `loop`: (.*)$", done.stdout, re.MULTILINE)
     assert fault is not None and "run: autoresearch prepare" in fault[1]
-    assert "| SDPA, blockwise | 32 |" in done.stdout
+    assert "| matrix products | 0." in done.stdout
     assert "1 of 2 sections" in done.stdout
 
 

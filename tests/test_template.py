@@ -58,7 +58,18 @@ def spelled_out(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int) 
     return (scores.softmax(-1) @ v).transpose(1, 2)
 
 
-WINDOWS = [(32, 2), (32, 4), (32, 8), (24, 6), (32, 16), (30, 7), (32, 1), (16, 15), (16, 16), (16, 99)]
+WINDOWS = [
+    (32, 2),
+    (32, 4),
+    (32, 8),
+    (24, 6),
+    (32, 16),
+    (30, 7),
+    (32, 1),
+    (16, 15),
+    (16, 16),
+    (16, 99),
+]
 
 
 @pytest.mark.parametrize(("length", "window"), WINDOWS)
@@ -341,6 +352,14 @@ def test_a_step_in_several_passes_has_the_gradients_of_one(train: ModuleType) ->
     (whole, one), (split, three) = gradient(1), gradient(3)
     assert split == pytest.approx(whole, rel=1e-6)
     torch.testing.assert_close(one, three)
+
+
+def test_gradients_do_not_outlive_their_step(train: ModuleType) -> None:
+    model = small(train)
+    x = torch.randint(0, 50, (2, 16))
+    batches = SimpleNamespace(device=CPU, next=lambda: (x, x))
+    train.train_step(model, train.make_optimisers(model), batches, 2, 0.0, 0)
+    assert all(param.grad is None for param in model.parameters())
 
 
 # -- the file -------------------------------------------------------------------------------------

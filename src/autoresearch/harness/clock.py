@@ -39,7 +39,7 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """`300s`, `600steps` or `614400tokens`; anything else is a HarnessError that says so."""
-        match = re.fullmatch(r"(\d+)(s|steps|tokens)", text.strip(), re.ASCII)
+        match = re.fullmatch(r"(\d{1,15})(s|steps|tokens)", text.strip(), re.ASCII)
         if match is None or int(match[1]) == 0:
             raise HarnessError(
                 f"AUTORESEARCH_BUDGET is {text!r}: give whole seconds, steps or tokens, such as "
@@ -106,6 +106,7 @@ class Clock:
         self._flops_per_token: float | None = None  # None where there is no cap
         self._first_grant: float | None = None
         self._last_step: float | None = None
+        self._tokens_before = 0  # the step that is under way
         self._stopped = False
         self._step_end: torch.cuda.Event | None = None
 
@@ -141,6 +142,8 @@ class Clock:
         finally:
             saved.restore()
             synchronise(self.device)
+            if self.device.type == "cuda":  # under a cap the first step ran uncompiled
+                torch.cuda.reset_peak_memory_stats(self.device)
             self.warming_up = False
 
     def grant(self, tokens: int) -> None:
@@ -171,10 +174,11 @@ class Clock:
                 self._step_end.synchronize()
             self._step_end = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._step_end.record(torch.cuda.current_stream(self.device))
-        self._stopped = self.done()
-        if self._stopped:
-            synchronise(self.device)
         self._last_step = time.perf_counter()
+        step_tokens, self._tokens_before = self.tokens - self._tokens_before, self.tokens
+        if self._share_of_cap(self.tokens + step_tokens) > 1 + 1e-9:
+            self._stop()  # one more like this one would pass the cap
+        self.done()
 
     def progress(self) -> float:
         """Share of the budget that is used, 0 to 1; of two limits the larger."""
@@ -182,14 +186,24 @@ class Clock:
             return 0.0
         spent = {"s": self.training_seconds, "steps": self.steps, "tokens": self.tokens}
         share = spent[self.budget.unit] / self.budget.amount
-        if self.max_tflop is not None and self._flops_per_token is not None:
-            flops = self._flops_per_token * self.tokens
-            share = max(share, flops / (self.max_tflop * 1e12))
-        return min(1.0, share)
+        return min(1.0, max(share, self._share_of_cap(self.tokens)))
+
+    def _share_of_cap(self, tokens: int) -> float:
+        """Share of the cap on operations that so many tokens take; 0 without a cap."""
+        if self.max_tflop is None or self._flops_per_token is None:
+            return 0.0
+        return self._flops_per_token * tokens / (self.max_tflop * 1e12)
 
     def done(self) -> bool:
-        """Whether the budget is used up."""
-        return self._stopped or self.progress() >= 1.0
+        """Whether the budget is used up; once it is, no batch is granted any more."""
+        if not self._stopped and self.progress() >= 1.0:
+            self._stop()
+        return self._stopped
+
+    def _stop(self) -> None:
+        """Training ends when what was asked of the device is done."""
+        synchronise(self.device)
+        self._stopped, self._last_step = True, time.perf_counter()
 
     def finish(self) -> None:
         """Training is over, though budget may be left: its seconds end with the last step."""

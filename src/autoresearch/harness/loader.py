@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,10 @@ def _mapped(path: Path, rows: int, seq_len: int) -> Rows:
 
 def trial_seed() -> int:
     """AUTORESEARCH_SEED, which the tool sets for every trial; 42 without it."""
-    return int(os.environ.get("AUTORESEARCH_SEED", DEFAULT_SEED))
+    text = os.environ.get("AUTORESEARCH_SEED", str(DEFAULT_SEED))
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise HarnessError(f"AUTORESEARCH_SEED is {text!r}: give a whole number from 0, such as 42")
+    return int(text)
 
 
 def permutation(seed: int, rows: int, epoch: int) -> npt.NDArray[np.int64]:
