@@ -200,3 +200,7 @@ def test_the_seed_is_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trial_seed() == 7
     monkeypatch.delenv("AUTORESEARCH_SEED")
     assert trial_seed() == 42
+    for wrong in ("abc", "-1", "1.5", ""):
+        monkeypatch.setenv("AUTORESEARCH_SEED", wrong)
+        with pytest.raises(HarnessError, match="give a whole number from 0"):
+            trial_seed()
