@@ -115,7 +115,7 @@ def flash(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     B, T, H, D = q.shape
     ends = torch.arange(0, (B + 1) * T, T, dtype=torch.int32, device=q.device)  # (B + 1,)
     q, k, v = (part.reshape(B * T, H, D) for part in (q, k, v))
-    seen = (min(window, T) - 1 if window < T else -1, 0)
+    seen = (window - 1 if window < T else -1, 0)
     return varlen_attn(q, k, v, ends, ends, T, T, window_size=seen).view(B, T, H, D)
 
 
@@ -155,20 +155,25 @@ FAULTS = (
 )
 
 
-def measured_ms(kernel: Attention, shape: tuple[int, ...], window: int) -> float:
+def measured_ms(
+    kernel: Attention,
+    shape: tuple[int, ...],
+    window: int,
+    precision: torch.dtype = torch.bfloat16,
+) -> float:
     """Milliseconds of a forward and backward pass on the GPU; RuntimeError where it is not exact."""
     q, k, v, g = (torch.randn(1, *shape[1:], device="cuda") for _ in range(4))
-    ours = [part.bfloat16().requires_grad_() for part in (q, k, v)]
+    ours = [part.clone().to(precision).requires_grad_() for part in (q, k, v)]
     exact = [part.requires_grad_() for part in (q, k, v)]
     found = kernel(ours[0], ours[1], ours[2], window)
     wanted = dense(exact[0], exact[1], exact[2], window)
-    found.backward(g.bfloat16())
+    found.backward(g.to(precision))
     wanted.backward(g)
     pairs: Any = [(found, wanted), *((a.grad, b.grad) for a, b in zip(ours, exact, strict=True))]
     for a, b in pairs:
         if not bool((a.float() - b).norm() < 0.02 * b.norm()):  # bfloat16 itself: about 0.004
             raise RuntimeError("it differs from the dense mask")
-    q, k, v, g = (torch.randn(shape, device="cuda", dtype=torch.bfloat16) for _ in range(4))
+    q, k, v, g = (torch.randn(shape, device="cuda", dtype=precision) for _ in range(4))
     ours = [part.requires_grad_() for part in (q, k, v)]
     times = []
     for _ in range(4):
@@ -181,7 +186,9 @@ def measured_ms(kernel: Attention, shape: tuple[int, ...], window: int) -> float
     return min(times[1:])  # the first may have compiled
 
 
-def choose_attention(rows: int, length: int) -> dict[int, Attention]:
+def choose_attention(
+    rows: int, length: int, precision: torch.dtype = torch.bfloat16
+) -> dict[int, Attention]:
     """The kernel for each window: on a GPU the fastest that runs there and is exact.
 
     An import or a version number proves nothing, so each is launched. One further down the list
@@ -195,7 +202,7 @@ def choose_attention(rows: int, length: int) -> dict[int, Attention]:
     for implementation in ("FA3", "FA4", ""):  # one of them serves all of torch's flash attention
         with contextlib.suppress(*FAULTS):
             activate(implementation)
-            taken_ms = measured_ms(flash, shape, wanted[0])
+            taken_ms = measured_ms(flash, shape, wanted[0], precision)
             if taken_ms < 0.95 * active_ms:
                 active, active_ms = implementation, taken_ms
     activate(active)
@@ -205,7 +212,7 @@ def choose_attention(rows: int, length: int) -> dict[int, Attention]:
         best, best_ms = "SDPA", math.inf  # inf: none could be measured
         for name, kernel in kernels.items():
             with contextlib.suppress(*FAULTS):
-                taken_ms = measured_ms(kernel, shape, window)
+                taken_ms = measured_ms(kernel, shape, window, precision)
                 if taken_ms < 0.95 * best_ms:
                     best, best_ms = name, taken_ms
         chosen[window] = kernels[best]
@@ -673,7 +680,7 @@ def main() -> None:
     settle(device)
     data = open_data()
     passes = passes_per_step(data.seq_len)
-    attention = choose_attention(DEVICE_BATCH, data.seq_len)
+    attention = choose_attention(DEVICE_BATCH, data.seq_len, precision)
     seed = trial_seed()
     torch.manual_seed(seed)
     model = GPT(data.vocab_size, data.seq_len, attention, precision).to(device)
