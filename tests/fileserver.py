@@ -85,6 +85,13 @@ class Other:
 
 
 @dataclass(frozen=True)
+class Anew:
+    """The file from its start, also behind a range, and the connection closed after so many bytes."""
+
+    after: int
+
+
+@dataclass(frozen=True)
 class WrongRange:
     """206 with a range that was not asked for."""
 
@@ -96,7 +103,9 @@ class Redirect:
     to: str
 
 
-Fault = Truncate | Reset | Stall | Pause | Drip | Short | Status | Other | WrongRange | Redirect
+Fault = (
+    Truncate | Reset | Stall | Pause | Drip | Short | Status | Other | Anew | WrongRange | Redirect
+)
 
 
 class Hub:
@@ -107,8 +116,10 @@ class Hub:
         self.files = files
         self.page = page  # entries on a page of the listing
         self.commit = COMMIT
+        self.next_page: str | None = None  # what every page of the listing names as the next
         self.faults: dict[str, list[Fault]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.listed = 0  # pages of the listing
         self.tokens: list[str | None] = []
         self.closing = threading.Event()
         self.go = threading.Event()
@@ -181,6 +192,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 entries.append({"type": "directory", "path": "images", "size": 0, "oid": "0"})
             more = start + hub.page
             link = f'<{path}?recursive=true&cursor={more}>; rel="next"' if more < len(pins) else ""
+            if hub.next_page is not None:
+                link = f'<{hub.next_page}>; rel="next"'
+            hub.listed += 1
             self.answer(200, json.dumps(entries).encode(), {"Link": link} if link else {})
 
         def file(self, path: str) -> None:
@@ -208,6 +222,10 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                     return self.answer(206, body, {"Content-Range": f"bytes 1-9/{len(content)}"})
                 case Short(length):
                     return self.answer(status, body[:length], headers)
+                case Anew(after):
+                    self.head(200, len(content), {})
+                    self.wfile.write(content[:after])
+                    return None
             if asked and not body:
                 return self.answer(416)
             self.head(status, len(body), headers)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +28,9 @@ from autoresearch.harness.data import check_parquet  # noqa: E402
 from autoresearch.harness.fetch import Pin, fetch  # noqa: E402
 from autoresearch.harness.prepare import prepare  # noqa: E402
 from autoresearch.harness.sources import Repository  # noqa: E402
-from autoresearch.harness.web import Patience  # noqa: E402
+from autoresearch.harness.web import Patience, get_json  # noqa: E402
 from tests.fileserver import (  # noqa: E402
+    Anew,
     Drip,
     Fault,
     Hub,
@@ -227,6 +229,52 @@ def test_a_token_goes_to_the_hub_and_no_further(
         assert "hf_secret" not in "".join(get(hub, tmp_path))
         assert hub.tokens == ["Bearer hf_secret"] * 2 and store_host.tokens == [None]
         assert (tmp_path / "a.bin").read_bytes() == BLOB
+
+
+@pytest.mark.parametrize("secret", ["hf_sec\nret", "hf_sec\x01ret", "hf_sec‑ret"])
+def test_a_token_that_is_none_is_refused_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", secret)
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        said: list[str] = []
+        for call in (
+            lambda: get(hub, tmp_path),
+            lambda: get_json(f"{hub.url}/api/datasets/{REPOSITORY}", said.append, BRISK),
+        ):
+            with pytest.raises(HarnessError, match="HF_TOKEN holds characters") as caught:
+                call()
+            trace = "".join(traceback.format_exception(caught.value))
+            assert "hf_sec" not in trace + "".join(said)
+        assert hub.tokens == []
+
+
+def test_a_line_end_behind_a_token_is_not_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        for token in ("hf_secret\r\n", "\n"):
+            monkeypatch.setenv("HF_TOKEN", token)
+            get_json(f"{hub.url}/api/datasets/{REPOSITORY}/revision/main", print, BRISK)
+        assert hub.tokens == ["Bearer hf_secret", None]
+
+
+def test_an_address_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HarnessError, match="not an address"):
+        get_json("http://[hub/api", print, BRISK)
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        hub.next_page = "http://[hub/api"
+        with pytest.raises(HarnessError, match="Link header names no address"):
+            get_json(f"{hub.url}/api/datasets/{REPOSITORY}/tree/{hub.commit}", print, BRISK)
+
+
+def test_a_server_that_begins_anew_each_time_is_given_up(tmp_path: Path) -> None:
+    blob = bytes(3 << 20)
+    with Hub(REPOSITORY, {"a.bin": blob}) as hub:
+        hub.faults["a.bin"] = [Anew(2 << 20), Anew(1000)] * 6
+        with pytest.raises(HarnessError, match=r"a\.bin: no whole copy after 4 attempts"):
+            get(hub, tmp_path)
+        assert len(hub.asked) == 4
 
 
 ENVIRONMENT = {"PYTHONPATH": str(Path(autoresearch.__file__).parents[1]), "no_proxy": "127.0.0.1"}
@@ -452,6 +500,24 @@ def test_a_source_of_one_file_is_divided_by_documents(tmp_path: Path, hub: Hub) 
         assert {name for name, _ in hub.asked} == {"single.parquet"}
     assert manifest(folder).val_rows == 64
     assert any("documents" in line for line in said)
+
+
+def test_a_listing_that_comes_back_to_itself_is_an_error(tmp_path: Path, hub: Hub) -> None:
+    with hub:
+        api = f"/api/datasets/{REPOSITORY}/tree/{hub.commit}?recursive=true"
+        for hub.next_page in (api, f"{api}&cursor=2"):
+            before = hub.listed
+            with pytest.raises(HarnessError, match="listing has no end"):
+                make(tmp_path)
+            assert hub.listed - before <= 2
+    assert not (tmp_path / "sources" / "climbmix" / sources.PINS).exists()
+
+
+def test_pins_that_cannot_be_read_are_not_called_a_write(tmp_path: Path, hub: Hub) -> None:
+    pins = tmp_path / "sources" / "climbmix" / sources.PINS
+    pins.mkdir(parents=True)
+    with hub, pytest.raises(HarnessError, match=r"cannot read .*pinned\.json: Is a directory"):
+        make(tmp_path)
 
 
 def test_without_a_network_the_error_says_so(

@@ -30,6 +30,7 @@ from autoresearch.harness.data import (  # noqa: E402
     VAL,
     VAULT,
     Files,
+    documents,
     local,
     stdlib,
 )
@@ -203,6 +204,44 @@ def test_a_second_source_lies_beside_the_first_and_becomes_the_current_one(tmp_p
     assert store.current_folder(cache) == two
 
 
+def test_what_current_names_is_a_folder_of_the_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    prepare(str(write_texts(tmp_path / "texts")), cache, vocab_size=300, say=quiet)
+    folder = store.current_folder(cache)
+    for name in (f"../{cache.name}/{folder.name}", str(folder), "..", ".", ""):
+        (cache / store.CURRENT).write_text(name + "\n")
+        with pytest.raises(HarnessError, match="current names no data folder"):
+            store.current_folder(cache)
+
+
+def test_a_manifest_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    (tmp_path / "data" / store.MANIFEST).mkdir(parents=True)
+    (tmp_path / store.CURRENT).write_text("data\n")
+    assert store.read_manifest(tmp_path / "data") is None
+    (tmp_path / store.CURRENT).write_text("x" * 5000)
+    with pytest.raises(HarnessError, match="no readable manifest"):
+        store.current_fingerprint(tmp_path)
+
+
+def test_leftovers_and_damage_of_any_kind_give_way(tmp_path: Path) -> None:
+    source, cache = str(write_texts(tmp_path / "texts")), tmp_path / "cache"
+    folder = prepare(source, cache, vocab_size=300, say=quiet)
+    (cache / ".partial-file").write_text("stray")
+    (cache / ".partial-link").symlink_to(tmp_path / "texts")
+    folder.rename(tmp_path / "elsewhere")
+    folder.write_text("a file in its place")
+    assert prepare(source, cache, vocab_size=300, say=quiet) == folder
+    assert manifest_of(folder) and not list(cache.glob(".partial-*"))
+    assert len(list((tmp_path / "texts").iterdir())) == 40
+
+
+def test_a_write_that_is_refused_is_told_from_a_disk_that_is_full(tmp_path: Path) -> None:
+    source, cache = str(write_texts(tmp_path / "texts")), tmp_path / "cache"
+    (cache / store.CURRENT).mkdir(parents=True)
+    with pytest.raises(HarnessError, match=r"cannot write .*current: Is a directory; make it"):
+        prepare(source, cache, vocab_size=300, say=quiet)
+
+
 # -- the command ------------------------------------------------------------------------------
 
 
@@ -312,6 +351,11 @@ def test_what_the_user_can_mend_is_one_line_and_exit_1(
         assert not list(tmp_path.glob("cache/.partial-*"))
 
 
+def test_a_home_of_nobody_is_no_source() -> None:
+    with pytest.raises(HarnessError, match="no source '~nosuchuser/x'"):
+        local("~nosuchuser/x", KNOWN)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -319,6 +363,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_1(
         (["--source", "tinystories", "--shards", "1"], "does not come in shards"),
         (["--source", "climbmix", "--shards", "0"], "1 to 6541"),
         (["--source", "fineweb-edu", "--shards", "1822"], "1 to 1821"),
+        (["--source", ""], "no source is named: one of stdlib"),
         (["--vocab-size", "256"], "257"),
         (["--vocab-size", "65537"], "65536"),
         (["--seq-len", "7"], "8 to 65536"),
@@ -366,6 +411,64 @@ def test_a_local_file_is_cut_into_documents_and_copies_are_dropped(tmp_path: Pat
     assert texts_of(local(str(tmp_path), KNOWN)) == texts
 
 
+def test_the_pieces_of_a_file_stay_on_one_side(tmp_path: Path) -> None:
+    for number in range(40):
+        lines = [f"file {number}, line {line}, and some more text\n" for line in range(1500)]
+        (tmp_path / f"{number}.txt").write_text("".join(lines))
+    for held_bytes in (10**9, 1000):  # the second is less than any file
+        parts = parts_of(local(str(tmp_path), KNOWN), held_bytes)
+        files = {part: {text.partition(",")[0] for text in parts[part]} for part in parts}
+        assert len(parts[TRAIN]) > 2 * len(files[TRAIN]) and files[VAL] and files[VAULT]
+        assert sum(map(len, files.values())) == 40
+
+
+def test_only_a_file_larger_than_the_share_is_split(tmp_path: Path) -> None:
+    for number in range(40):
+        lines = [f"file {number}, line {line}, and some more text\n" for line in range(1000)]
+        (tmp_path / f"{number}.txt").write_text("".join(lines) * (20 if number == 7 else 1))
+    parts = parts_of(local(str(tmp_path), KNOWN))
+    files = {part: {text.partition(",")[0] for text in parts[part]} for part in parts}
+    for number in range(40):
+        sides = sum(f"file {number}" in names for names in files.values())
+        assert sides == 1 or number == 7
+    (tmp_path / "one").mkdir()
+    (tmp_path / "7.txt").rename(tmp_path / "one" / "7.txt")
+    assert all(parts_of(local(str(tmp_path / "one"), KNOWN)).values())
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_document_larger_than_what_is_held_out_is_for_training(tmp_path: Path, name: str) -> None:
+    texts = [f"{number} small " * 20 for number in range(200)]
+    large = [f"large {number} " * 1000 for number in range(40)]
+    if name == "a.jsonl":
+        lines = [json.dumps({"text": text}) + "\n" for text in texts + large]
+        (tmp_path / name).write_text("".join(lines))
+    else:
+        pq.write_table(pa.table({"text": texts + large}), tmp_path / name)
+    parts = parts_of(local(str(tmp_path), KNOWN), held_bytes=3000)
+    for part in (VAL, VAULT):
+        assert 3000 <= sum(map(len, parts[part])) < 3400
+    assert set(large) <= set(parts[TRAIN])
+
+
+def test_documents_that_are_all_larger_than_the_share_are_an_error(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"{number} " * 1000}) + "\n" for number in range(9)]
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    with pytest.raises(HarnessError, match="no document that could be held out"):
+        parts_of(local(str(tmp_path), KNOWN))
+
+
+def test_a_pipe_in_a_folder_is_passed_over(tmp_path: Path) -> None:
+    source = write_texts(tmp_path / "texts")
+    os.mkfifo(source / "a.txt")
+    process = run("prepare", "--source", str(source), "--cache", str(tmp_path / "cache"))
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, out
+
+
 def test_a_folder_may_mix_text_jsonl_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("from text\n")
     (tmp_path / "b.jsonl").write_text('{"text": "from jsonl é"}\n\n{"text": "", "n": 1}\n')
@@ -376,7 +479,8 @@ def test_a_folder_may_mix_text_jsonl_and_parquet(tmp_path: Path) -> None:
         "from jsonl é", "from parquet", "from text\n",
     ]  # fmt: skip
     for name, text in [("b.jsonl", "from jsonl é"), ("a.txt", "from text\n")]:
-        assert texts_of(local(str(tmp_path / name), KNOWN)) == [text]
+        found = [document.text for document in documents(name, tmp_path / name)]
+        assert [text for text in found if text] == [text]
 
 
 @pytest.mark.parametrize(
@@ -407,6 +511,10 @@ def test_a_parquet_file_without_texts_names_its_columns(tmp_path: Path) -> None:
         pq.write_table(table, tmp_path / "a.parquet")
         with pytest.raises(HarnessError, match=rf"a\.parquet has no column 'text'.*{words}"):
             local(str(tmp_path), KNOWN)
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(twice, tmp_path / "a.parquet")
+    with pytest.raises(HarnessError, match=r"a\.parquet has several columns 'text'"):
+        local(str(tmp_path), KNOWN)
 
 
 def test_a_damaged_page_of_a_parquet_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -422,7 +530,11 @@ def test_a_damaged_page_of_a_parquet_file_is_an_error_that_names_it(tmp_path: Pa
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     source = write_texts(tmp_path / "texts")
-    for change in (lambda p: p.write_text("shorter"), lambda p: p.unlink()):
+    for change in (
+        lambda p: p.write_text(p.read_text().replace("cat", "dog")),
+        lambda p: p.write_text("shorter"),
+        lambda p: p.unlink(),
+    ):
         corpus = local(str(source), KNOWN).corpus(1000, quiet)
         change(sorted(source.iterdir())[0])
         with pytest.raises(HarnessError, match=r"text\d+\.txt changed while it was read"):

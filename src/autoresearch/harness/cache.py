@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -91,13 +92,14 @@ def sync(path: Path) -> None:
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` in one move: a reader sees the old text or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
+    with writing(path):
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync(path.parent)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -108,13 +110,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a data folder; None where there is none, or it is damaged or of old."""
+    """The manifest of a data folder; None where there is none that can be read."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if content.pop("self", None) != _content_digest(content):
             return None
         return Manifest(**content)
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -123,11 +125,15 @@ def _content_digest(content: dict[str, object]) -> str:
 
 
 def current_folder(cache: Path) -> Path:
-    """The data folder that trials use. Raises HarnessError where nothing is prepared."""
+    """The data folder that trials use. Raises HarnessError where no folder of `cache` is named."""
     try:
         name = (cache / CURRENT).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise HarnessError(f"no prepared data in {cache}; run: autoresearch prepare") from None
+    if not name or "/" in name or name.startswith("."):
+        raise HarnessError(
+            f"{cache / CURRENT} names no data folder ({name[:80]!r}); run: autoresearch prepare"
+        )
     return cache / name
 
 
@@ -142,10 +148,21 @@ def current_fingerprint(cache: Path) -> str:
 
 def not_written(path: Path, fault: OSError) -> HarnessError:
     """The error of a write that failed: a full disk, a limit, a folder that may not be written."""
+    full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return HarnessError(
-        f"cannot write {path}: {fault.strerror or fault}; free space there, or name another folder "
-        "with AUTORESEARCH_CACHE"
+        f"cannot write {path}: {fault.strerror or fault}; "
+        f"{'free space there' if full else 'make it writable'}, or name another folder with "
+        "AUTORESEARCH_CACHE"
     )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around nothing but writes: what the system refuses becomes a HarnessError that names it."""
+    try:
+        yield
+    except OSError as fault:
+        raise not_written(path, fault) from fault
 
 
 def need_space(folder: Path, needed_bytes: int, what: str) -> None:
@@ -161,10 +178,14 @@ def need_space(folder: Path, needed_bytes: int, what: str) -> None:
 @contextmanager
 def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One preparation at a time; the lock dies with its process."""
-    with (cache / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another prepare that is at work in {cache}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    path = cache / ".lock"
+    with writing(path):
+        file = path.open("w")
+    with file:
+        with writing(path):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"waiting for another prepare that is at work in {cache}")
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -31,8 +31,8 @@ JSONL, PARQUET = (".jsonl", ".ndjson"), (".parquet",)
 SUFFIXES = TEXT_SUFFIXES + JSONL + PARQUET
 # Installed beside the standard library but no part of it, or bundled, or machine-specific.
 SKIPPED_FOLDERS = {"site-packages", "dist-packages", "ensurepip", "__pycache__", "lib-dynload"}
-PIECE_CHARS = 16_384  # a longer local text is several documents, so that one file can be split
-HELD_OUT_SHARE = 1 / 16  # at most, of the text's bytes; once for validation and once for the vault
+PIECE_CHARS = 16_384  # a longer local text is several documents
+HELD_OUT_SHARE = 1 / 16  # of the text's bytes; once for validation and once for the vault
 TRAIN, VAL, VAULT = "train", "val", "vault"
 PARTS = (TRAIN, VAL, VAULT)
 _LEFT_OUT = len(PARTS)  # blank, or a copy
@@ -55,7 +55,7 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True)
 class Document:
-    """One text; `name` is its place below the source, and decides where it falls in the split."""
+    """One text; `name` is its file's place below the source, with `#` and its number in there."""
 
     name: str
     text: str
@@ -64,9 +64,10 @@ class Document:
 class Files:
     """The documents of files, read twice: to divide them, and to give them out.
 
-    Documents are ordered by a digest of their names, which depends on nothing else: the first are
-    for validation, the next for the vault, the rest for training. Memory holds a file of text, or a
-    batch of a parquet file, and some bytes for each document.
+    They are ordered by a digest of their names, which depends on nothing else: the first are for
+    validation, the next for the vault, the rest for training. The pieces of a file stay together,
+    at the place of the first one, unless the file is larger than the share. Memory holds a file of
+    text, or a batch of a parquet file, and some bytes for each document.
     """
 
     def __init__(self, source: str, paths: Iterable[tuple[str, Path]], whole: bool = False) -> None:
@@ -74,20 +75,22 @@ class Files:
 
         Raises HarnessError for a file that cannot be read, and where there is no text.
         """
+        self._source = source
         self._paths = sorted(paths)
         self._whole = whole
         self._ends: list[int] = []  # of each file's documents, by number
         self.left_out = 0  # files that are empty, not UTF-8 or not readable
-        keys, sizes = array("Q"), array("Q")
+        keys, sizes, marks = array("Q"), array("Q"), array("Q")
         seen: set[int] = set()
         digest = hashlib.sha256()
         for name, path in self._paths:
             for document in documents(name, path, whole):
                 text = hashlib.sha256(_utf8(document.text, path))
-                short = int.from_bytes(text.digest()[:8], "big")
+                mark = int.from_bytes(text.digest()[:8], "big")
                 # A copy of a training text among the validation texts would be a leak.
-                blank = short in seen or not document.text.strip()
-                seen.add(short)
+                blank = mark in seen or not document.text.strip()
+                seen.add(mark)
+                marks.append(mark)
                 keys.append(_key(document.name))
                 sizes.append(0 if blank else len(document.text.encode()))
                 if not blank:
@@ -95,6 +98,7 @@ class Files:
             self.left_out += len(keys) == (self._ends[-1] if self._ends else 0)
             self._ends.append(len(keys))
         self._keys, self._sizes = np.array(keys, np.uint64), np.array(sizes, np.int64)
+        self._marks = marks  # to know the documents again
         if not self._sizes.any():
             raise HarnessError(
                 f"source {source!r} holds no text; give a UTF-8 text file, or a folder with some "
@@ -106,17 +110,40 @@ class Files:
         self._part_of = np.zeros(0, np.int8)
 
     def corpus(self, held_bytes: int, say: Say) -> Corpus:
-        """Hold out whole documents of `held_bytes` twice, but no more than their share."""
-        most = min(held_bytes, round(HELD_OUT_SHARE * int(self._sizes.sum())))
+        """Hold out documents until `held_bytes`, or their share of the text, is reached; twice.
+
+        Raises HarnessError where every document is larger than the share.
+        """
+        share = round(HELD_OUT_SHARE * int(self._sizes.sum()))
+        most = min(held_bytes, share)
+        unit_of = np.arange(len(self._sizes))  # what stays together has the number of its first
+        split = np.zeros(len(self._sizes), bool)
+        for (_, path), first, end in zip(self._paths, [0, *self._ends], self._ends, strict=False):
+            if not self._whole and path.suffix not in JSONL + PARQUET:
+                if self._sizes[first:end].sum() <= share:
+                    unit_of[first:end] = first
+                else:
+                    split[first:end] = True
+        sizes = np.bincount(unit_of, self._sizes, len(unit_of)).astype(np.int64)
+        # A single document shall not be all that is held out, unless there is too little else.
+        fits = split | (sizes <= most)
+        if sizes[fits].sum() < 2 * most:
+            fits = split | (sizes <= share)
+        most = min(most, int(sizes[fits].sum()) // 2)
+        if not most:
+            raise HarnessError(
+                f"source {self._source!r} has no document that could be held out: each is larger "
+                f"than {share} bytes, a sixteenth of the text; give more, or shorter, documents"
+            )
         order = np.argsort(self._keys, kind="stable")
-        order = order[self._sizes[order] > 0]
-        ends = np.cumsum(self._sizes[order])
+        order = order[(sizes > 0)[order] & fits[order]]
+        ends = np.cumsum(sizes[order])
         val = int(np.searchsorted(ends, most)) + 1
         vault = int(np.searchsorted(ends, ends[val - 1] + most)) + 1
-        self._part_of = np.full(len(self._sizes), _LEFT_OUT, np.int8)
-        self._part_of[order] = PARTS.index(TRAIN)
-        self._part_of[order[:val]] = PARTS.index(VAL)
-        self._part_of[order[val:vault]] = PARTS.index(VAULT)
+        part_of = np.full(len(sizes), PARTS.index(TRAIN), np.int8)
+        part_of[order[:val]] = PARTS.index(VAL)
+        part_of[order[val:vault]] = PARTS.index(VAULT)
+        self._part_of = np.where(self._sizes > 0, part_of[unit_of], _LEFT_OUT)
         say(f"{self.count} documents, {self._sizes.sum() / 1e6:.1f} MB")
         if self.left_out:
             say(f"left out: {self.left_out} files that are empty or no UTF-8 text")
@@ -138,7 +165,8 @@ class Files:
                 number = first
                 for document in documents(name, path, self._whole):
                     if number < end and wanted[number]:
-                        if len(document.text.encode()) != self._sizes[number]:
+                        text = hashlib.sha256(_utf8(document.text, path))
+                        if int.from_bytes(text.digest()[:8], "big") != self._marks[number]:
                             break
                         yield document.text
                     number += 1
@@ -165,13 +193,16 @@ def stdlib() -> Files:
 
 def local(source: str, known: tuple[str, ...]) -> Files:
     """A file, or a folder and what is below it; known: sources by name, for the error."""
-    root = Path(source).expanduser()
-    if not root.exists():
+    try:
+        root = Path(source).expanduser()
+    except RuntimeError as error:
+        raise HarnessError(f"no source {source!r}: {error}") from error
+    if not os.path.exists(root):
         raise HarnessError(
             f"no source {source!r}: neither one of {', '.join(known)} nor the path of a file or "
             "folder"
         )
-    if root.is_file():
+    if os.path.isfile(root):
         return Files(source, [(root.name, root)])
     return Files(source, [(p.relative_to(root).as_posix(), p) for p in _files(root, SUFFIXES)])
 
@@ -202,6 +233,8 @@ def check_parquet(path: Path) -> int:
     except (pyarrow.ArrowException, OSError) as error:
         raise HarnessError(f"{path} is no readable parquet file: {error}") from error
     found = ", ".join(f"{field.name} ({field.type})" for field in schema)
+    if schema.names.count("text") > 1:
+        raise HarnessError(f"{path} has several columns 'text'; it has {found}")
     if "text" not in schema.names or schema.field("text").type not in (
         pyarrow.string(),
         pyarrow.large_string(),
@@ -279,12 +312,14 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files below `root` by suffix; hidden, skipped and symlinked folders are not entered."""
+    """Regular files below `root` by suffix; no hidden, skipped or symlinked folder is entered."""
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n not in SKIPPED_FOLDERS and not n.startswith(".")]
         for file in files:
-            if file.endswith(suffixes) and not file.startswith("."):
-                yield Path(folder, file)
+            path = os.path.join(folder, file)
+            # Reading a pipe would wait for ever.
+            if file.endswith(suffixes) and not file.startswith(".") and os.path.isfile(path):
+                yield Path(path)
 
 
 def _text(path: Path) -> str | None:

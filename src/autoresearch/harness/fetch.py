@@ -59,11 +59,13 @@ def fetch(
             missing.append(pin)
         elif path.stat().st_size != pin.size or store.file_digest(path) != pin.sha256:
             say(f"{path} is damaged; downloading it again")
-            path.unlink()
+            with store.writing(path):
+                path.unlink()
             missing.append(pin)
     if not missing:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with store.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     needed = sum(pin.size - min(pin.size, _size(_part(folder, pin))) for pin in missing)
     store.need_space(folder, needed, f"{len(missing)} files to download")
     say(f"downloading {len(missing)} files, {needed / 1e6:.1f} MB, to {folder}")
@@ -111,10 +113,10 @@ class _Job:
         tries = Tries(url, self.patience, self.stop, self.say)
         bar = self.bars.add(pin.name, pin.size)
         useless = 0  # times that what came was not the file
+        largest = _size(part)  # so far; a server that begins anew each time brings no progress
         while True:
-            before = _size(part)
             try:
-                if before != pin.size:
+                if _size(part) != pin.size:
                     self._transfer(pin, url, part, bar)
                 found = store.file_digest(part)
                 if found == pin.sha256:
@@ -122,10 +124,13 @@ class _Job:
                 raise PassingError(f"SHA-256 {found}, not {pin.sha256}", afresh=True)
             except PassingError as fault:
                 if fault.afresh:
-                    part.unlink(missing_ok=True)
+                    with store.writing(part):
+                        part.unlink(missing_ok=True)
                     useless += 1
-                elif _size(part) - before >= PROGRESS_BYTES:
+                    largest = 0
+                elif (size := _size(part)) - largest >= PROGRESS_BYTES:
                     tries.count = 0
+                    largest = size
                 if useless == 2:
                     raise HarnessError(
                         f"{url} is not the file that {self.folder / PINS} names ({fault}; twice): "
@@ -133,9 +138,10 @@ class _Job:
                     ) from fault
                 tries.failed(fault, f"; what has come is in {part}" if part.exists() else "")
         self.check(part)
-        store.sync(part)
-        part.replace(self.folder / pin.name)
-        store.sync(self.folder)
+        with store.writing(part):
+            store.sync(part)
+            part.replace(self.folder / pin.name)
+            store.sync(self.folder)
         self.say(f"downloaded {pin.name}, {pin.size / 1e6:.1f} MB")
 
     def _transfer(self, pin: Pin, url: str, part: Path, bar: Callable[[int], None]) -> None:

@@ -58,29 +58,47 @@ def prepare(
     """
     _check(vocab_size, seq_len, val_tokens)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        with store.writing(cache):
+            cache.mkdir(parents=True, exist_ok=True)
         with store.locked(cache, say):
             for leftover in cache.glob(".partial-*"):  # of a preparation that was killed
-                shutil.rmtree(leftover)
+                _remove(leftover)
             say(f"source {source}")
             opened = open_source(source, cache, shards, say)
             settings = (vocab_size, seq_len, val_tokens)
             recipe = _digest(opened.digest, *settings, store.harness_digest(MAKERS))
             folder = cache / f"{_short_name(source)}-{recipe[:12]}"
             if not _renew(folder, recipe, say):
-                with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
+                with store.writing(cache):
+                    beside = tempfile.TemporaryDirectory(
+                        prefix=".partial-", dir=cache, ignore_cleanup_errors=True
+                    )
+                with beside as partial:
                     whole = Path(partial, folder.name)
-                    whole.mkdir()
+                    with store.writing(whole):
+                        whole.mkdir()
                     manifest = _make(source, opened, whole, recipe, settings, say)
-                    if folder.exists():  # damaged
-                        shutil.rmtree(folder)
-                    whole.rename(folder)
-                    store.sync(cache)
+                    _remove(folder)  # damaged, where there is one
+                    with store.writing(folder):
+                        whole.rename(folder)
+                        store.sync(cache)
                 say(f"prepared {folder} (fingerprint {manifest.fingerprint})")
             store.write_atomic(cache / store.CURRENT, folder.name + "\n")
-    except OSError as fault:
-        raise store.not_written(Path(fault.filename or cache), fault) from fault
+    except OSError as fault:  # of a read: writes have an error of their own
+        raise HarnessError(
+            f"cannot read {fault.filename or cache}: {fault.strerror or fault}; see what is "
+            "there and that you may read it"
+        ) from fault
     return folder
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is, if it is there; of a link the link."""
+    with store.writing(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _check(vocab_size: int, seq_len: int, val_tokens: int) -> None:
@@ -176,7 +194,8 @@ def _make(
 
     names = (store.TRAIN, store.VAL, store.VAULT, store.TOKENIZER, store.TOKEN_BYTES)
     for name in names:
-        store.sync(folder / name)
+        with store.writing(folder / name):
+            store.sync(folder / name)
     digests = {name: store.file_digest(folder / name) for name in names}
     harness = store.harness_digest()
     manifest = Manifest(
@@ -199,10 +218,8 @@ def _make(
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
+    with store.writing(path):
         path.write_bytes(content)
-    except OSError as fault:
-        raise store.not_written(path, fault) from fault
 
 
 def _held_rows(
@@ -219,16 +236,14 @@ def _write_train(corpus: Corpus, tokenizer: Tokenizer, packer: Packer, path: Pat
     """All training rows, appended batch by batch."""
     with Bars() as bars:
         bar = bars.add("tokenising", corpus.size_bytes(TRAIN))
-        try:
-            with path.open("wb") as file:
-                done_bytes = 0
-                for stream, text_bytes in _streams(corpus, TRAIN, tokenizer):
-                    file.write(packer.add(stream))
-                    done_bytes += text_bytes
-                    bar(done_bytes)
-                file.write(packer.finish())
-        except OSError as fault:
-            raise store.not_written(path, fault) from fault
+        # A corpus that cannot be read raises a HarnessError of its own.
+        with store.writing(path), path.open("wb") as file:
+            done_bytes = 0
+            for stream, text_bytes in _streams(corpus, TRAIN, tokenizer):
+                file.write(packer.add(stream))
+                done_bytes += text_bytes
+                bar(done_bytes)
+            file.write(packer.finish())
 
 
 def _streams(corpus: Corpus, part: str, tokenizer: Tokenizer) -> Iterator[tuple[Tokens, int]]:

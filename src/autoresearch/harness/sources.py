@@ -66,7 +66,9 @@ class Source(Protocol):
 
 
 def open_source(source: str, cache: Path, shards: int | None, say: Say) -> Source:
-    """Find a source by name or path. Raises UsageError for shards it does not have."""
+    """Find a source by name or path. Raises UsageError for none, or shards it does not have."""
+    if not source.strip():
+        raise UsageError(f"no source is named: one of {', '.join(KNOWN)}, or a file or folder")
     repository = REPOSITORIES.get(source)
     if repository is None or repository.last_shard is None:
         if shards is not None:
@@ -161,7 +163,8 @@ def _pins(repository: Repository, folder: Path, say: Say) -> tuple[str, dict[str
         ) from fault
     say(f"pinning {repository.name}")
     revision, pins = _listed(repository.name, say)
-    folder.mkdir(parents=True, exist_ok=True)
+    with store.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     files = {pin.name: [pin.size, pin.sha256] for pin in pins}
     content = {"repository": repository.name, "revision": revision, "files": files}
     store.write_atomic(path, json.dumps(content, indent=0, sort_keys=True) + "\n")
@@ -176,7 +179,11 @@ def _listed(repository: str, say: Say) -> tuple[str, list[Pin]]:
         revision = page["sha"]
         pins = []
         address: str | None = f"{api}/tree/{revision}?recursive=true"
+        asked = set()
         while address:
+            if address in asked:
+                raise HarnessError(f"{api}: its listing has no end; it comes back to {address}")
+            asked.add(address)
             page, address = get_json(address, say, LISTING)
             pins += [
                 _pin(entry["path"], entry["lfs"]["size"], entry["lfs"]["oid"])

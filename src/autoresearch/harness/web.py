@@ -63,19 +63,31 @@ def get_json(url: str, say: Say, patience: Patience) -> tuple[Any, str | None]:
             with open_url(url, {}, patience) as reply:
                 body = b"".join(iter(lambda: read(reply), b""))
                 link = re.search(r'<([^<>]*)>\s*;\s*rel="?next\b', reply.headers.get("Link") or "")
-                return json.loads(body), urljoin(url, link.group(1)) if link else None
-        except ValueError as fault:
-            tries.failed(PassingError(f"its answer is no JSON: {fault}"))
         except PassingError as fault:
             tries.failed(fault)
+            continue
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError) as fault:
+            tries.failed(PassingError(f"its answer is no JSON: {fault}"))
+            continue
+        try:
+            return content, urljoin(url, link.group(1)) if link else None
+        except ValueError as fault:
+            raise HarnessError(f"{url}: its Link header names no address ({fault})") from fault
 
 
 def open_url(url: str, headers: dict[str, str], patience: Patience) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url, headers={"User-Agent": "autoresearch", **headers})
-    if token := os.environ.get("HF_TOKEN"):
-        # Not sent on to the host that a redirect names.
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    """The answer to GET, whose status says that it holds what was asked for.
+
+    Raises PassingError where another attempt may help, else HarnessError.
+    """
+    token = _token()
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "autoresearch", **headers})
+        if token:
+            # Not sent on to the host that a redirect names.
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         reply: http.client.HTTPResponse = urllib.request.urlopen(
             request, timeout=patience.silence_s
         )
@@ -90,6 +102,8 @@ def open_url(url: str, headers: dict[str, str], patience: Patience) -> http.clie
             raise HarnessError(f"{url}: HTTP {fault.code} {fault.reason}{hint}") from fault
     except (OSError, http.client.HTTPException) as fault:
         raise PassingError(_why(fault)) from fault
+    except ValueError as fault:
+        raise HarnessError(f"{url}: not an address that can be asked ({fault})") from fault
     return reply
 
 
@@ -127,6 +141,16 @@ class Tries:
         self.say(f"{self.url}: {fault}; trying again in {wait_s:.0f} s")
         if self.stop.wait(wait_s):
             raise StoppedError
+
+
+def _token() -> str:
+    """HF_TOKEN without the line end of the file it was read from. No error shows what it holds."""
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise HarnessError(
+            "HF_TOKEN holds characters that no token has; set it to the token alone, or unset it"
+        )
+    return token
 
 
 def _retry_after_s(text: str | None) -> float:
