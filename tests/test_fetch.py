@@ -24,8 +24,8 @@ import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness import sources  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
-from autoresearch.harness.data import check_parquet  # noqa: E402
 from autoresearch.harness.fetch import Pin, fetch  # noqa: E402
+from autoresearch.harness.formats import check_parquet  # noqa: E402
 from autoresearch.harness.prepare import prepare  # noqa: E402
 from autoresearch.harness.sources import Repository  # noqa: E402
 from autoresearch.harness.web import Patience, get_json  # noqa: E402

@@ -37,7 +37,7 @@ MIN_VAL_ROWS = 16
 HELD_OUT_BYTES = 16
 BATCH_CHARS = 1 << 22  # text that is tokenised at once
 # Part of the recipe: when one of these changes, the data is made anew.
-MAKERS = ("data.py", "packing.py", "prepare.py", "tokenizer.py")
+MAKERS = ("data.py", "formats.py", "packing.py", "prepare.py", "tokenizer.py")
 
 
 def prepare(

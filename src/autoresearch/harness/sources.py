@@ -26,8 +26,9 @@ from typing import Protocol
 
 from . import cache as store
 from .cache import HarnessError, UsageError
-from .data import TRAIN, VAL, VAULT, Corpus, Files, check_parquet, local, parquet_texts, stdlib
+from .data import TRAIN, VAL, VAULT, Corpus, Files, local, stdlib
 from .fetch import PINS, Pin, fetch
+from .formats import check_parquet, parquet_texts
 from .progress import Say
 from .web import Patience, get_json
 
