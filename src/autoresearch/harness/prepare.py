@@ -187,9 +187,12 @@ def _make(
             "validation, and as many for training; give more text"
         )
     say(
-        f"vocabulary {tokenizer.vocab_size}; {packer.rows} training rows and twice {count} held "
-        f"out, of {seq_len} tokens; {packer.cuts} documents cut to fill a gap, "
-        f"{packer.filling} places filled with BOS"
+        f"vocabulary {tokenizer.vocab_size}; rows of {seq_len} tokens: {packer.rows} for training, "
+        f"{count} for validation, {count} in the vault"
+    )
+    say(
+        f"{packer.cuts} documents cut to fill a gap, {packer.filling} places filled with BOS, "
+        "no token left out"
     )
 
     names = (store.TRAIN, store.VAL, store.VAULT, store.TOKENIZER, store.TOKEN_BYTES)
