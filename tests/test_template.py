@@ -157,7 +157,7 @@ def test_the_loss_is_the_cross_entropy_of_the_softcapped_logits(train: ModuleTyp
 
 @pytest.mark.parametrize("chunk", [1, 7, 16, 100])
 def test_the_loss_in_chunks_has_the_gradients_of_the_whole(train: ModuleType, chunk: int) -> None:
-    train.LOSS_CHUNK = chunk
+    train.DEVICE_CHUNK = chunk
     x, head = torch.randn(16, 8), torch.randn(20, 8)
     targets = torch.randint(0, 20, (16,))
     ours, theirs = ([t.clone().requires_grad_() for t in (x, head)] for _ in range(2))
@@ -360,6 +360,14 @@ def test_gradients_do_not_outlive_their_step(train: ModuleType) -> None:
     batches = SimpleNamespace(device=CPU, next=lambda: (x, x))
     train.train_step(model, train.make_optimisers(model), batches, 2, 0.0, 0)
     assert all(param.grad is None for param in model.parameters())
+
+
+def test_a_step_smaller_than_a_pass_takes_fewer_rows(train: ModuleType) -> None:
+    train.DEVICE_BATCH, train.TOTAL_BATCH = 16, 512
+    assert train.device_rows(64) == 8 and train.passes_per_step(64) == 1
+    train.TOTAL_BATCH = 32
+    with pytest.raises(SystemExit, match="TOTAL_BATCH = 64$"):
+        train.passes_per_step(64)
 
 
 # -- the file -------------------------------------------------------------------------------------

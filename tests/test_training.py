@@ -116,7 +116,7 @@ def test_the_number_of_passes_does_not_show_in_the_score(tmp_path: Path, prepare
 
 def test_other_knobs_train_too(tmp_path: Path, prepared: Path) -> None:
     knobs = {"DEPTH": 3, "DIM": 40, "WINDOW": "S", "SHORT_WINDOW": 8, "VALUE_EMBEDS": False}
-    knobs |= {"WARMDOWN": 0.0, "DEVICE_BATCH": 3, "TOTAL_BATCH": 6 * 64, "LOSS_CHUNK": 100}
+    knobs |= {"WARMDOWN": 0.0, "DEVICE_BATCH": 3, "TOTAL_BATCH": 6 * 64, "DEVICE_CHUNK": 100}
     knobs |= {"MOMENTUM_STEPS": 0}
     done = trial(copied(tmp_path / "lab", **knobs), prepared)
     assert bpb(done) > 0 and re.search(r"(?m)^depth: +3$", done.stdout)

@@ -118,11 +118,11 @@ def loss(setup: Setup) -> None:
 
     def chunked(size: int) -> None:
         torch._dynamo.reset()
-        train.LOSS_CHUNK = size
+        train.DEVICE_CHUNK = size
         setup.compile_rest()
         measured(size, "yes", lambda: train.ChunkedLoss.apply(x, matrix, targets))
 
-    default = train.LOSS_CHUNK
+    default = train.DEVICE_CHUNK
     chunked(default)
     compiled = torch.compile(train.summed_loss, dynamic=False, backend=setup.backend)
     measured("all", "yes", lambda: compiled(x, matrix, targets) / tokens)

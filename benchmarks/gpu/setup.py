@@ -26,7 +26,7 @@ TRAIN_LOG = "train.log"  # of the trial, in the work folder
 MAX_VAL_TOKENS = 1_572_864
 SMALL_KNOBS = {
     "DEPTH": 2, "DIM": 32, "HEAD_DIM": 16, "MLP_RATIO": 1, "WINDOW": "SL", "SHORT_WINDOW": 16,
-    "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "LOSS_CHUNK": 128,
+    "DEVICE_BATCH": 4, "TOTAL_BATCH": 512, "DEVICE_CHUNK": 128,
 }  # fmt: skip
 SMALL_HARNESS = {"vocab_size": 300, "seq_len": 64, "val_tokens": 1024}
 

@@ -114,7 +114,7 @@ def peak_memory_mb(knobs: Knobs, settings: HarnessConfig, kind: str, float32: bo
     if not compiled:
         short = sum(model.seq_len > W for W in model.windows)
         kept += L * (3 * C + M) + short * 5 * C
-    chunk = min(tokens, int(knobs.get("LOSS_CHUNK", 8192))) * V * (10 if compiled else 30)
+    chunk = min(tokens, int(knobs.get("DEVICE_CHUNK", 8192))) * V * (10 if compiled else 30)
     training = tokens * kept * s + max(chunk, (2 if compiled else 4) * tokens * M * s)
     stacks = 5 * 4 * L * C * max(C, M)
     exam = tokens * V * 9

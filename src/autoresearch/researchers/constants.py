@@ -2,7 +2,8 @@
 
 A knob is `NAME = literal` (or `NAME: int = literal`) with an upper-case name and a number: an int,
 a float, one with a minus, or a power of two integers such as 2**19. Bools, names with SEED in
-them, names that begin with an underscore and names bound more than once are none.
+them, names that begin with an underscore, with DEVICE_ or with LOG_ (they say how and not what is
+trained) and names bound more than once are none.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _knob(node: ast.stmt, source: bytes, starts: list[int]) -> Knob | None:
     if not isinstance(target, ast.Name) or node.value is None:
         return None
     name = target.id
-    if not name.isupper() or name.startswith("_") or "SEED" in name:
+    if not name.isupper() or name.startswith(("_", "DEVICE_", "LOG_")) or "SEED" in name:
         return None
     value = _number(node.value)
     if value is None:

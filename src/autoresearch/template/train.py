@@ -42,9 +42,9 @@ ROPE_BASE = 10000.0  # the longest wavelength of the rotary embedding, in tokens
 INIT_SCALE = 0.5  # of the matrices that read the stream, in multiples of 1 / sqrt(width)
 
 # Batch
-DEVICE_BATCH = 16  # rows of one forward and backward pass: what memory allows
+DEVICE_BATCH = 16  # rows of one forward and backward pass, at most: what memory allows
 TOTAL_BATCH = 1024  # tokens of one optimiser step, in one pass or several
-LOSS_CHUNK = 8192  # tokens whose logits exist at once while training
+DEVICE_CHUNK = 8192  # tokens whose logits exist at once while training: what memory allows
 
 # Optimiser: Muon for the matrices of the blocks, AdamW for everything else. The rates of tables and
 # head are for a width of 768 and grow as 1 / sqrt(width) for smaller models.
@@ -365,7 +365,7 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.stream(tokens).detach()
         logits = torch.empty(*tokens.shape, self.head.out_features, device=x.device)
-        rows = max(1, LOSS_CHUNK // tokens.size(1))
+        rows = max(1, DEVICE_CHUNK // tokens.size(1))
         for part, out in zip(x.split(rows), logits.split(rows), strict=True):
             out.copy_(softcapped(part, self.head.weight))
         return logits
@@ -411,8 +411,8 @@ class ChunkedLoss(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         total = torch.zeros((), device=x.device)
         x_grad, head_grad = torch.empty_like(x), torch.zeros_like(head)
-        parts = zip(x.split(LOSS_CHUNK), x_grad.split(LOSS_CHUNK), strict=True)
-        for (part, part_grad), part_targets in zip(parts, targets.split(LOSS_CHUNK), strict=True):
+        parts = zip(x.split(DEVICE_CHUNK), x_grad.split(DEVICE_CHUNK), strict=True)
+        for (part, part_grad), part_targets in zip(parts, targets.split(DEVICE_CHUNK), strict=True):
             with torch.enable_grad():
                 leaf, weight = part.detach().requires_grad_(), head.detach().requires_grad_()
                 loss = ChunkedLoss.chunk(leaf, weight, part_targets)
@@ -565,17 +565,22 @@ def set_rates(optimisers: list[torch.optim.Optimizer], progress: float, step: in
 # Training
 
 
+def device_rows(length: int) -> int:
+    """Rows of a pass: a step may have fewer than memory allows."""
+    return min(DEVICE_BATCH, max(1, TOTAL_BATCH // length))
+
+
 def passes_per_step(length: int) -> int:
     """Forward passes to an optimiser step; the batch sizes must divide."""
-    each = DEVICE_BATCH * length
+    each = device_rows(length) * length
     if TOTAL_BATCH % each == 0:
         return TOTAL_BATCH // each
     rows = [n for n in range(1, DEVICE_BATCH + 1) if TOTAL_BATCH % (n * length) == 0]
     fits = f"DEVICE_BATCH = {rows[-1]}, or " if rows else ""
-    below, above = max(1, TOTAL_BATCH // each) * each, (TOTAL_BATCH // each + 1) * each
+    near = [str(n * each) for n in (TOTAL_BATCH // each, TOTAL_BATCH // each + 1) if n]
     sys.exit(
-        f"FAIL: TOTAL_BATCH = {TOTAL_BATCH} is no multiple of DEVICE_BATCH x row = {DEVICE_BATCH} x "
-        f"{length} = {each} tokens. These would do: {fits}TOTAL_BATCH = {below} or {above}"
+        f"FAIL: TOTAL_BATCH = {TOTAL_BATCH} is no multiple of DEVICE_BATCH x row = {each // length} x "
+        f"{length} = {each} tokens. These would do: {fits}TOTAL_BATCH = {' or '.join(near)}"
     )
 
 
@@ -679,8 +684,8 @@ def main() -> None:
     device, precision = find_device()
     settle(device)
     data = open_data()
-    passes = passes_per_step(data.seq_len)
-    attention = choose_attention(DEVICE_BATCH, data.seq_len, precision)
+    rows, passes = device_rows(data.seq_len), passes_per_step(data.seq_len)
+    attention = choose_attention(rows, data.seq_len, precision)
     seed = trial_seed()
     torch.manual_seed(seed)
     model = GPT(data.vocab_size, data.seq_len, attention, precision).to(device)
@@ -693,7 +698,7 @@ def main() -> None:
         Muon.update = staticmethod(torch.compile(muon_update, dynamic=True))
 
     clock = Clock(device)
-    batches = Batches(data, DEVICE_BATCH, device, seed, clock)
+    batches = Batches(data, rows, device, seed, clock)
     with clock.warm_up(model, optimisers):  # compiles, on tokens that mean nothing
         for step in range(2):
             train_step(model, optimisers, batches, passes, 0.0, step)
@@ -706,7 +711,7 @@ def main() -> None:
     log.look(last=True)
 
     model.eval()
-    score = evaluate(model, data, device, DEVICE_BATCH)
+    score = evaluate(model, data, device, rows)
     print_summary(
         score,
         clock,
