@@ -366,7 +366,7 @@ def test_a_step_smaller_than_a_pass_takes_fewer_rows(train: ModuleType) -> None:
     train.DEVICE_BATCH, train.TOTAL_BATCH = 16, 512
     assert train.device_rows(64) == 8 and train.passes_per_step(64) == 1
     train.TOTAL_BATCH = 32
-    with pytest.raises(SystemExit, match="TOTAL_BATCH = 64$"):
+    with pytest.raises(SystemExit, match=r"TOTAL_BATCH = 64$"):
         train.passes_per_step(64)
 
 
