@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something the user can mend, 2 a request out of range, 130
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,4 +52,7 @@ def _prepare(cache: Path, options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # A job in the background starts with SIGINT ignored; SIGTERM interrupts in the same way.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())
