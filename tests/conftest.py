@@ -222,3 +222,25 @@ def on_branch(lab: Lab, tag: str = "t") -> Lab:
     """The same lab with the run's branch checked out."""
     lab.git("checkout", "-q", f"autoresearch/{tag}")
     return lab
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on shared cores cost small models ten times as much."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the limits of the trial; at first 1000 steps and no cap."""
+
+    def set_limits(budget: str = "", max_tflop: str = "") -> None:
+        monkeypatch.setenv("AUTORESEARCH_BUDGET", budget)
+        monkeypatch.setenv("AUTORESEARCH_MAX_TFLOP", max_tflop)
+
+    set_limits("1000steps")
+    return set_limits

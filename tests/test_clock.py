@@ -22,16 +22,7 @@ B, T = 4, 8
 DATA = small_data(np.random.default_rng(0).integers(0, 32, (64, T + 1)), [1] * 32, bos=31)
 
 
-@pytest.fixture(autouse=True)
-def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the limits of the trial; at first 1000 steps and no cap."""
-
-    def set_limits(budget: str = "", max_tflop: str = "") -> None:
-        monkeypatch.setenv("AUTORESEARCH_BUDGET", budget)
-        monkeypatch.setenv("AUTORESEARCH_MAX_TFLOP", max_tflop)
-
-    set_limits("1000steps")
-    return set_limits
+pytestmark = pytest.mark.usefixtures("limits")
 
 
 def test_budgets_are_seconds_steps_or_tokens(limits: Callable[..., None]) -> None:

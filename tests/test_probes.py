@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -23,13 +21,7 @@ RANKS = np.random.default_rng(0).zipf(1.4, size=(40, T + 1)) % VOCAB
 DATA = small_data(RANKS, [1] * VOCAB, bos=VOCAB - 1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on shared cores cost these small models ten times as much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Causal(nn.Module):

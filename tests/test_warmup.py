@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,25 +23,7 @@ VOCAB, T, B, WIDTH, HEADS = 32, 8, 4, 16, 2
 DATA = small_data(np.random.default_rng(0).integers(0, VOCAB, (64, T + 1)), [1] * VOCAB, bos=31)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on shared cores cost these small models ten times as much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the limits of the trial; at first 1000 steps and no cap."""
-
-    def set_limits(budget: str = "", max_tflop: str = "") -> None:
-        monkeypatch.setenv("AUTORESEARCH_BUDGET", budget)
-        monkeypatch.setenv("AUTORESEARCH_MAX_TFLOP", max_tflop)
-
-    set_limits("1000steps")
-    return set_limits
+pytestmark = pytest.mark.usefixtures("one_thread", "limits")
 
 
 class Small(nn.Module):

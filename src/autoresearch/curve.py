@@ -87,9 +87,8 @@ def without(log: Iterable[str]) -> Iterator[str]:
 def last(log: Path) -> Point | None:
     """The last point of a log that is still being written; only its end is read."""
     try:
-        if (
-            not log.is_file()
-        ):  # a trial may put anything in its place, and a pipe would be waited for
+        # A trial may put anything in its place, and a pipe would be waited for.
+        if not log.is_file():
             return None
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _LIVE_BYTES))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from autoresearch.device import ram_mb
 from autoresearch.doctor.check import Check, State, output, why
 from autoresearch.paths import cache_dir
 
@@ -46,7 +47,7 @@ def platform() -> Check:
 
 
 def memory() -> Check:
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    total = ram_mb() / 2**10
     free, text = total, f"{total:.1f} GB of RAM"
     try:
         line = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
