@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.labs import unwatched
+
 # Lowers the first line of value.txt by one: every proposal is a keep.
 PROPOSE = """\
 cat > /dev/null
@@ -96,7 +98,7 @@ def run_cli(
         else:
             variables[name] = value
     done = subprocess.run(
-        [sys.executable, "-m", "autoresearch", *arguments],
+        [sys.executable, "-m", "autoresearch", *unwatched(arguments)],
         cwd=cwd, env=variables, input=stdin, capture_output=True, encoding="utf-8",
         errors="surrogateescape", timeout=timeout_s,
     )  # fmt: skip

@@ -25,6 +25,12 @@ print("peak_vram_mb: 2048.0")
 SUMMARY = 'print("val_bpb: 9.000000", flush=True)\n'
 
 
+def unwatched(arguments: Iterable[str]) -> list[str]:
+    """A command's arguments; `run`, which nobody watches here, says that no sandbox is meant."""
+    given = list(arguments)
+    return [*given, "--allow-unsandboxed"] if given[:1] == ["run"] else given
+
+
 @dataclass
 class Lab:
     """A lab with a run `t`; its own home and temporary folder lie beside it."""
@@ -34,7 +40,7 @@ class Lab:
     tag: str = "t"
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "autoresearch", *arguments]
+        return [sys.executable, "-m", "autoresearch", *unwatched(arguments)]
 
     def cli(
         self, *arguments: str, code: int | None = 0, timeout_s: float = 60, **env: str

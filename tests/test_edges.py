@@ -11,6 +11,7 @@ from autoresearch.config import MetricConfig
 from autoresearch.metrics import parse
 from autoresearch.records import Crash
 from tests.conftest import PROPOSE, TRIAL, MakeLab, on_branch
+from tests.labs import unwatched
 
 BRANCH = "autoresearch/t"
 
@@ -64,7 +65,7 @@ def test_a_keep_is_not_written_through_a_link(make_lab: MakeLab) -> None:
 def test_two_runs_share_a_checkout(make_lab: MakeLab) -> None:
     lab = make_lab()
     lab.cli("init", "u")
-    command = [sys.executable, "-m", "autoresearch", "run", "--max", "8", "--tag"]
+    command = [sys.executable, "-m", "autoresearch", *unwatched(["run"]), "--max", "8", "--tag"]
     both = [
         subprocess.Popen(
             [*command, tag], cwd=lab.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.labs import unwatched
+
 ROOT = Path(__file__).parents[1]
 
 TRAIN = 'LR = 0.5\nprint(f"val_bpb: {1 + LR:.6f}")\n'
@@ -83,7 +85,7 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     call("git", "add", "-A", cwd=small)
     call("git", "commit", "-q", "-m", "lab", cwd=small)
     call(bin_ / "autoresearch", "init", "t", cwd=small, **path)
-    call(bin_ / "autoresearch", "run", "--max", "1", cwd=small, **path)
+    call(bin_ / "autoresearch", *unwatched(["run"]), "--max", "1", cwd=small, **path)
     rows = [line.split("\t")[1:] for line in (small / "results.tsv").read_text().splitlines()[1:]]
     assert rows == [
         ["1.500000", "0.0", "keep", "baseline"],

@@ -17,6 +17,7 @@ from autoresearch.researchers.make import kind_of, make
 from autoresearch.run import Run
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox import Sandbox
 from autoresearch.text import one_line
 
 _NO_SANDBOX = (
@@ -53,6 +54,7 @@ def opened(tag: str | None, notices: bool = True) -> Iterator[Open]:
             run,
             LocalRunner(),
             environment,
+            Sandbox(run),
             breaking=interrupts.breaking,
             stopping=lambda: interrupts.requested,
         )

@@ -85,8 +85,10 @@ class TaskConfig(_Section):
     def _check(self) -> TaskConfig:
         if self.exam not in ("", "bpb"):
             raise ValueError(f'exam: {self.exam!r} must be "" or "bpb"')
-        if self.exam:
-            raise NotYetError('task.exam = "bpb" is not yet supported; leave it empty')
+        if self.exam and (self.metric.name, self.metric.direction) != ("val_bpb", "minimize"):
+            raise ValueError('exam: "bpb" measures val_bpb, and lower is better: see metric')
+        if self.exam and self.metric.pattern:
+            raise ValueError('exam: "bpb" reads no log; leave metric.pattern out')
         if self.evaluate:
             raise NotYetError("task.evaluate is not yet supported; leave it empty")
         return self
@@ -149,8 +151,6 @@ class RunnerConfig(_Section):
             raise NotYetError('runner.kind = "slurm" is not yet supported; "local" is')
         if self.slots > 1:
             raise NotYetError(f"runner.slots = {self.slots} is not yet supported; 1 is")
-        if self.sandbox in ("bwrap", "landlock"):
-            raise NotYetError(f'runner.sandbox = "{self.sandbox}" is not yet supported; "none" is')
         return self
 
 

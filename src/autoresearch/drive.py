@@ -86,7 +86,7 @@ class Driver:
         ratchet = self.ratchet
         if researcher != "baseline":
             yield from ratchet.run.recover(ratchet.runner)
-        ratchet.run.note("session", researcher=researcher, sandbox=ratchet.runner.sandbox)
+        ratchet.run.note("session", researcher=researcher, sandbox=ratchet.sandbox.text)
         yield Event(
             "start", researcher, data={"experiments": float(len(ratchet.run.state.experiments))}
         )
@@ -196,7 +196,11 @@ class Driver:
         if ratchet.hopeless:
             return (yield from ratchet.give_up(candidate))
         self._check()
-        trial = ratchet.runner.start(ratchet.prepare(candidate))
+        ratchet.sandbox.check(ratchet.runner)
+        try:
+            trial = ratchet.runner.start(ratchet.prepare(candidate))
+        finally:
+            ratchet.trials.started()
         try:
             ratchet.run.note("trial", n=candidate.number, identity=trial.identity)
             yield Event(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autoresearch.records import Direction, Metrics, Verdict
 
 
@@ -29,6 +31,25 @@ def strict(
         return Verdict("discard", "equal, and not simpler")
     loss = abs(metrics.value - incumbent)
     return Verdict("discard", f"worse by {_number(loss)}")
+
+
+# A step of a tenth in one experiment is more than most nights bring in all.
+_UNHEARD_SHARE, _UNHEARD_TIMES = 0.1, 3.0
+
+
+def unheard(value: float, incumbent: float, gains: Sequence[float]) -> str:
+    """Why a gain is too good to be believed unseen; "" where it is not.
+
+    It is where it is beyond anything that the run has seen: over a tenth of the incumbent's value,
+    and over three times the largest of its earlier gains.
+    """
+    gain = abs(value - incumbent)
+    largest = max(gains, default=0.0)
+    if gain <= max(_UNHEARD_SHARE * abs(incumbent), _UNHEARD_TIMES * largest):
+        return ""
+    before = f"the largest before was {_number(largest)}" if largest else "the first of this run"
+    share = f"{100 * gain / abs(incumbent):.0f} % at once" if incumbent else "from 0"
+    return f"too good to be true? {_number(gain)} better, {share}; {before}"
 
 
 def _number(value: float) -> str:

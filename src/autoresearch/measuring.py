@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from pathlib import Path
+from typing import Any
 
 from autoresearch import curve, metrics
+from autoresearch.config import TaskConfig
 from autoresearch.errors import InfrastructureError, Interrupted, LabError
+from autoresearch.examining import Examiner
 from autoresearch.fingerprint import Fingerprint
 from autoresearch.records import Candidate, Crash, Metrics, Outcome
 from autoresearch.run import Run
 
 _FULL_DISK_BYTES = 64 << 20
+_OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 
 
-def measure(run: Run, outcome: Outcome, fingerprint: Fingerprint) -> Metrics | Crash:
+def measure(
+    run: Run, outcome: Outcome, fingerprint: Fingerprint, examiner: Examiner | None = None
+) -> Metrics | Crash:
     """The metrics of a trial that ended, or its crash.
 
     Raises, with the candidate put off until the next call: InfrastructureError where the disk is
-    full, LabError where data or harness changed under the run, Interrupted.
+    full or the examiner died, LabError where data or harness changed under the run, Interrupted.
     """
     log, task = run.paths.running_log, run.config.task
-    measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
     try:
+        if examiner is None:
+            measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
+        else:
+            score = examiner.finish()
+            measured = _examined(outcome, log, task, score, on_cpu=examiner.device == "cpu")
         if isinstance(measured, Crash) and _disk_full(run):
             raise InfrastructureError(
                 f"{run.paths.state}: the disk is full; make room and call autoresearch run again: "
@@ -33,6 +44,35 @@ def measure(run: Run, outcome: Outcome, fingerprint: Fingerprint) -> Metrics | C
         with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
             run.note("pause", n=run.state.next_number)
         raise
+
+
+def _examined(
+    outcome: Outcome, log: Path, task: TaskConfig, score: dict[str, Any], on_cpu: bool
+) -> Metrics | Crash:
+    """The metrics of a trial that an examiner scored: what the log says beside it are claims."""
+    void = score["void"]
+    crash = metrics.crash_of(outcome, log, task.timeout_s)
+    if void and (crash is None or (crash.failure == "exit" and void["failure"] == "budget")):
+        return Crash(void["failure"], void["reason"])
+    if crash is not None:
+        return crash
+    told = metrics.read(metrics.lines(log), task.metric)
+    own = {key: score[key] for key in _OWN_FIGURES}
+    own |= {"val_bpb": score["bpb"], "total_tokens_M": score["tokens"] / 1e6}
+    return Metrics(
+        value=score["bpb"],
+        memory_mb=outcome.peak_rss_mb if on_cpu else told.memory_mb,
+        summary={**told.summary, **own},
+        fingerprint=score["fingerprint"],
+        device=told.device,
+        claimed=metrics.claimed(told, task.metric),
+        evidence="examined",
+        calibration={key: score[key] for key, value in score.items() if _is_number(value)},
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _disk_full(run: Run) -> bool:

@@ -11,6 +11,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.config import MetricConfig
@@ -56,8 +57,19 @@ def _cut(line: bytes) -> str:
     return text if len(line) <= _LINE_MAX else text + "\u2026"
 
 
-def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
-    """The metrics in a log's lines, or the crash that their absence is."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a log says of a trial. claims: the texts that stand where the metric would, two at most."""
+
+    claims: tuple[str, ...]
+    memory_mb: float | None
+    summary: dict[str, float]
+    fingerprint: str
+    device: str
+
+
+def read(log: Iterable[str], config: MetricConfig) -> Told:
+    """What a log's lines say."""
     shape = re.compile(config.pattern, re.ASCII) if config.pattern else None
     metric_key = f"{config.name}:"
     memory_key = f"{config.memory}:" if config.memory else None
@@ -68,10 +80,7 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
     for line in log:
         key, colon, rest = line.partition(":")
         if colon and key in texts:
-            texts[key] = [
-                *texts[key][:1],
-                rest,
-            ]  # a second one is enough to tell that it is not one
+            texts[key] = [*texts[key][:1], rest]
         elif (pair := _SUMMARY.fullmatch(line)) and (key in summary or len(summary) < _SUMMARY_MAX):
             summary[key] = None if key in summary else float(pair[2])
         if shape is not None:
@@ -80,12 +89,39 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
             claims.append(line[len(metric_key) :])
         if memory_key is not None and line.startswith(memory_key):
             memory.append(line[len(memory_key) :].strip(" \t"))
-        if len(claims) > 1:
-            return Crash("two_summaries", f"the log has more than one line with {config.name}")
+        del claims[2:], memory[2:]  # a second one is enough to tell that it is not one
+    known = {key: number for key, number in summary.items() if number is not None}
+    return Told(
+        tuple(claims),
+        _memory(memory),
+        {key: number for key, number in known.items() if math.isfinite(number)},
+        _text(texts["fingerprint"], _FINGERPRINT),
+        one_line(_text(texts["device"], _DEVICE), _DEVICE_MAX),
+    )
+
+
+def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
+    """The metrics in a log's lines, or the crash that their absence is."""
+    told = read(log, config)
+    value = _value(told.claims, config)
+    if isinstance(value, Crash):
+        return value
+    return Metrics(value, told.memory_mb, told.summary, told.fingerprint, told.device)
+
+
+def claimed(told: Told, config: MetricConfig) -> float | None:
+    """The value that a log claims; None where it claims none, or several."""
+    value = _value(told.claims, config)
+    return None if isinstance(value, Crash) else value
+
+
+def _value(claims: tuple[str, ...], config: MetricConfig) -> float | Crash:
+    if len(claims) > 1:
+        return Crash("two_summaries", f"the log has more than one line with {config.name}")
     if not claims:
         return Crash("no_summary", f"the log has no line with {config.name}")
     text = claims[0]
-    if shape is None and text[:1] not in (" ", "\t"):
+    if not config.pattern and text[:1] not in (" ", "\t"):
         return Crash("no_summary", f"the log's line with {config.name} is malformed")
     text = text.strip(" \t")
     if _NOT_FINITE.fullmatch(text):
@@ -99,11 +135,7 @@ def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
         return Crash("nan", f"{config.name} is too small for a number")
     if config.name == "val_bpb" and value <= 0.0:
         return Crash("no_summary", f"val_bpb is {text}, and bits per byte are above zero")
-    known = {key: number for key, number in summary.items() if number is not None}
-    finite = {key: number for key, number in known.items() if math.isfinite(number)}
-    fingerprint = _text(texts["fingerprint"], _FINGERPRINT)
-    device = one_line(_text(texts["device"], _DEVICE), _DEVICE_MAX)
-    return Metrics(value + 0.0, _memory(memory), finite, fingerprint, device)
+    return value + 0.0
 
 
 def _text(claims: list[str], shape: re.Pattern[str]) -> str:
@@ -121,7 +153,12 @@ def _memory(claims: list[str]) -> float | None:
 def judge_outcome(
     outcome: Outcome, log: Path, config: MetricConfig, timeout_s: float
 ) -> Metrics | Crash:
-    """The metrics of a trial that ended, or the kind of its crash; the worst fault names it."""
+    """The metrics of a trial that ended, or the kind of its crash."""
+    return crash_of(outcome, log, timeout_s) or parse(lines(log), config)
+
+
+def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
+    """How a trial failed, whatever it measured; the worst fault names it. None: it did not."""
     if outcome.tampered:
         return Crash("tampered", f"the trial changed {outcome.tampered}")
     if not log.is_file():
@@ -142,7 +179,7 @@ def judge_outcome(
         if outcome.setup_failed:
             return Crash("setup", f"setup {how}")
         return Crash("exit", how)
-    return parse(lines(log), config)
+    return None
 
 
 def _exit_text(code: int | None) -> str:

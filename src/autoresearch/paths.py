@@ -8,7 +8,9 @@
         results.tsv          the run's own copy, whatever lies in the checkout
         musings.md
         worktree/            where candidates are laid out and trials run
-        compiled/            what compilers made for earlier trials
+        compiled/            what compilers made for the trial that runs
+        compiled.baseline/   what they made for the baseline: where each trial starts from
+        exam/                the examiner's own: plan, answers, checkpoint, results
         scratch/             home and temporary folder of the trial that runs
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
 """
@@ -59,8 +61,18 @@ class RunPaths:
 
     @property
     def compiled(self) -> Path:
-        """Caches of compilers, which outlive a trial."""
+        """Caches of compilers, at one place for all trials, since they know their own path."""
         return self.state / "compiled"
+
+    @property
+    def compiled_baseline(self) -> Path:
+        """The caches as the baseline's trial left them."""
+        return self.state / "compiled.baseline"
+
+    @property
+    def exam(self) -> Path:
+        """The examiner's folder."""
+        return self.state / "exam"
 
     @property
     def moving(self) -> Path:

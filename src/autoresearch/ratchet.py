@@ -11,12 +11,11 @@ What follows the result is a projection of the journal: made again on every star
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from autoresearch import hook, judge
@@ -26,7 +25,6 @@ from autoresearch.errors import BadAnswer, LabError
 from autoresearch.fingerprint import Fingerprint
 from autoresearch.ledger.state import answer_fields, result_fields
 from autoresearch.measuring import failed_baseline, measure
-from autoresearch.paths import cache_dir
 from autoresearch.patience import sit_out
 from autoresearch.records import (
     Candidate,
@@ -43,9 +41,9 @@ from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
-from autoresearch.runners.environment import make_scratch, trial_environment
-from autoresearch.workspace.removal import remove
-from autoresearch.workspace.repository import Tree
+from autoresearch.sandbox import Sandbox
+from autoresearch.trials import Trials
+from autoresearch.verifying import verify
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
 
@@ -61,13 +59,13 @@ class Ratchet:
     run: Run
     runner: Runner
     environment: dict[str, str]
+    sandbox: Sandbox
     description: str = ""
     breaking: Callable[[], AbstractContextManager[None]] = nullcontext
     stopping: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        self._laid_out: Tree = {}
-        self._scratch: Path | None = None
+        self.trials = Trials(self.run, self.runner, self.environment, self.sandbox)
         self.fingerprint = Fingerprint(self.run, self.runner, self.environment, self.stopping)
 
     # -- ask ----------------------------------------------------------------------------------
@@ -160,19 +158,16 @@ class Ratchet:
     # -- the trial ----------------------------------------------------------------------------
 
     def prepare(self, candidate: Candidate) -> TrialSpec:
-        """Lay the candidate out in the worktree; what the runner is to run."""
-        task = self.run.config.task
-        self._laid_out = self.run.worktree.lay_out(candidate.commit)
-        self.run.paths.running_log.unlink(missing_ok=True)
-        self._scratch = make_scratch()
-        env = trial_environment(
-            self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            self.run.config.harness.environment(), self.run.paths.compiled,
-        )  # fmt: skip
-        commands = tuple(tuple(c) for c in (task.setup, task.command) if c)
-        return TrialSpec(
-            commands, self.run.paths.worktree, env, self.run.paths.running_log, task.timeout_s
-        )
+        """Lay the candidate out; what the runner is to run.
+
+        A model that could be kept is handed over with its score, for the verification.
+        """
+        threshold = None if self._is_baseline else self.run.incumbent.value
+        return self.trials.prepare(candidate, threshold=threshold)
+
+    @property
+    def _is_baseline(self) -> bool:
+        return self.run.state.open is not None and self.run.state.open.by == "baseline"
 
     # -- tell ---------------------------------------------------------------------------------
 
@@ -183,31 +178,49 @@ class Ratchet:
 
         Raises LabError for a baseline that fails, and what `measure` raises.
         """
-        outcome = replace(
-            outcome, tampered=self.run.worktree.tampered(candidate.commit, self._laid_out)
-        )
-        self._drop_scratch()
+        outcome = replace(outcome, tampered=self.trials.ended(candidate))
         self.run.files.write_log(candidate.number)
+        examiner = self.trials.take_examiner()
         if outcome.interrupted:
+            if examiner is not None:
+                examiner.abandon()
             self.run.note("pause", n=candidate.number)
             return None
-        measured = measure(self.run, outcome, self.fingerprint)
-        by_hand = self.run.state.open is not None and self.run.state.open.by == "baseline"
-        if isinstance(measured, Crash):
-            if by_hand:
+        measured = measure(self.run, outcome, self.fingerprint, examiner)
+        flag = ""
+        if self._is_baseline:
+            measured = self._verified(candidate, measured)
+            if isinstance(measured, Crash):
                 raise failed_baseline(self.run, candidate, measured)
-            verdict = Verdict("crash", measured.reason, measured.failure)
-        elif by_hand:
+            self.trials.keep_compiled()
             verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
-        else:
+        elif isinstance(measured, Metrics):
             verdict = self._judge(candidate, measured)
-        experiment = yield from self._record(candidate, verdict, measured, outcome.seconds)
+            if verdict.status == "keep":
+                flag = self._flag(measured)
+                if flag:
+                    yield Event("notice", flag, candidate.number)
+                measured = self._verified(candidate, measured, full=bool(flag))
+        if isinstance(measured, Crash):
+            verdict = Verdict("crash", measured.reason, measured.failure)
+        experiment = yield from self._record(candidate, verdict, measured, outcome.seconds, flag)
         return experiment
 
-    def _drop_scratch(self) -> None:
-        if self._scratch is not None:
-            with contextlib.suppress(OSError):
-                remove(self._scratch)
+    def _verified(
+        self, candidate: Candidate, measured: Metrics | Crash, full: bool = False
+    ) -> Metrics | Crash:
+        """What an examiner measured, once the probes hold; anything else as it is."""
+        if isinstance(measured, Crash) or measured.evidence == "claimed":
+            return measured
+        return verify(self.trials, candidate, measured, full, self.stopping)
+
+    def _flag(self, measured: Metrics) -> str:
+        """Why a person should look at a gain; "" where it is like others."""
+        kept = [e.value for e in self.run.state.experiments if e.status == "keep"]
+        values = [value for value in kept if value is not None]
+        gains = [abs(b - a) for a, b in itertools.pairwise(values)]
+        assert self.run.incumbent.value is not None
+        return judge.unheard(measured.value, self.run.incumbent.value, gains)
 
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = judge.strict(
@@ -227,7 +240,12 @@ class Ratchet:
         return verdict
 
     def _record(
-        self, candidate: Candidate, verdict: Verdict, measured: Metrics | Crash, seconds: float
+        self,
+        candidate: Candidate,
+        verdict: Verdict,
+        measured: Metrics | Crash,
+        seconds: float,
+        flag: str = "",
     ) -> Generator[Event, None, Experiment]:
         pending = self.run.state.open
         assert pending is not None
@@ -244,12 +262,18 @@ class Ratchet:
             seconds=seconds,
             usage=_sum([answer.usage for answer in pending.answers]),
             at=self.run.now(),
-            sandbox=self.runner.sandbox,
+            sandbox=self.trials.sandbox.text,
             summary=found.summary if found else {},
             fingerprint=found.fingerprint if found else "",
             device=found.device if found else "",
+            claimed=found.claimed if found else None,
+            evidence=found.evidence if found else "claimed",
+            flag=flag,
         )  # fmt: skip
-        extra = {"frozen": self.run.measured()} if pending.by == "baseline" else {}
+        extra: dict[str, Any] = {}
+        if pending.by == "baseline":
+            extra = {"frozen": {**self.run.measured(), "sandbox": self.trials.sandbox.text}}
+            extra["calibration"] = found.calibration if found else None
         self.run.note("result", n=candidate.number, **result_fields(experiment), **extra)
         experiment = self.run.state.experiments[-1]
         self.run.files.write_result(experiment)

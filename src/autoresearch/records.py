@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["keep", "discard", "crash"]
 Direction = Literal["minimize", "maximize"]
+
+# What a value rests on: the trial's own word; an examiner's questions; these, and the probes.
+Evidence = Literal["claimed", "examined", "verified"]
 
 # How a trial failed. One word each: it stands in record.json and in the report.
 Failure = Literal[
@@ -22,6 +25,9 @@ Failure = Literal[
     "exit",  # non-zero exit, or killed by a signal that was not ours
     "setup",  # the build before the trial failed
     "tampered",  # a tracked or read-only file, HEAD, or the fingerprint was changed by the trial
+    "budget",  # tokens or seconds over the budget, start-up or exam over their allowance
+    "exam",  # no examination that came to its end: no model handed over, answers that are none
+    "probe",  # before a keep: replay, rows, twin or vault showed that the score is no honest one
     "log",  # the log outgrew the limit
     "interrupted",  # the supervisor died during this candidate's trial again and again
 ]
@@ -106,7 +112,9 @@ class Metrics:
     """What a trial measured. memory_mb is None where the log does not say.
 
     summary holds every `key: number` line of the log whose key stands there once. fingerprint and
-    device are texts of the harness's own; "" where the log has no such line, or several.
+    device are texts of the harness's own; "" where the log has no such line, or several. claimed:
+    the value that the trial printed, where an examiner measured the one that counts; calibration:
+    what its examination showed, for those to come (verification.py).
     """
 
     value: float
@@ -114,6 +122,9 @@ class Metrics:
     summary: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     device: str = ""
+    claimed: float | None = None
+    evidence: Evidence = "claimed"
+    calibration: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +165,11 @@ class Experiment:
     at: float = 0.0  # Unix time of the verdict
     sandbox: str = "none"
     summary: dict[str, float] = field(default_factory=dict)
-    fingerprint: str = ""  # of data and harness, as the trial printed it
+    fingerprint: str = ""  # of data and harness: the examiner's, else as the trial printed it
     device: str = ""
+    claimed: float | None = None
+    evidence: Evidence = "claimed"
+    flag: str = ""  # what a person should look at before believing the value
 
 
 @dataclass(frozen=True, slots=True)

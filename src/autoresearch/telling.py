@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from autoresearch.errors import LabError, UsageError
 from autoresearch.lab import Lab, holder
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
-from autoresearch.records import Direction, Experiment
+from autoresearch.records import Direction, Evidence, Experiment
 from autoresearch.report import plot as plot_
 from autoresearch.report import summary as summary_
 from autoresearch.report import table
 from autoresearch.report.summary import Entry
 from autoresearch.text import one_line, printable
+
+_EVIDENCE: tuple[Evidence, ...] = ("verified", "examined", "claimed")
 
 
 def report(
@@ -35,6 +38,7 @@ def report(
 ) -> None:
     """`autoresearch report`."""
     usd = seconds = None
+    about: list[tuple[str, str]] = []
     direction: Direction = "maximize" if maximize else "minimize"
     if file is not None:
         if tag is not None:
@@ -51,16 +55,36 @@ def report(
         metric, direction = task.metric.name, task.metric.direction
         entries = [_entry(experiment) for experiment in state.experiments]
         usd, seconds = state.usd or None, state.seconds
+        about = _about(state)
     summary = summary_.summarise(entries, metric, direction, usd, seconds)
     shown = summary_.filtered(entries, kept_only, top, grep, direction)
     if as_json:
-        print(json.dumps(table.as_json(summary, shown), indent=2))
+        told = {label.replace(" ", "_"): text for label, text in about}
+        print(json.dumps({**table.as_json(summary, shown), **told}, indent=2))
     else:
-        table.render(summary, shown, Console(), metric)
+        table.render(summary, shown, Console(), metric, about)
     if plot is not None:
         plot_.progress(entries, metric, direction, plot)
         if not as_json:
             say(f"plot: {plot}")
+
+
+def _about(state: State) -> list[tuple[str, str]]:
+    """What a run's figures rest on, in words."""
+    kept = [e for e in state.experiments if e.status == "keep"]
+    if not kept:
+        return []
+    counts = Counter(e.evidence for e in kept)
+    shares = ", ".join(f"{counts[kind]} {kind}" for kind in _EVIDENCE if counts[kind])
+    about = [("evidence", f"keeps: {shares}"), ("sandbox", ", ".join(_levels(state)))]
+    flagged = [f"#{e.number} {e.flag}" for e in state.experiments if e.flag]
+    if flagged:
+        about.append(("look at", "; ".join(flagged)))
+    return about
+
+
+def _levels(state: State) -> list[str]:
+    return list(dict.fromkeys(e.sandbox for e in state.experiments))
 
 
 def _strangers(file: Path) -> tuple[str, list[Entry]]:
@@ -115,7 +139,8 @@ def status(tag: str | None) -> None:
     say(f"spent {state.seconds / 3600:.2f} h, ${state.usd:.2f}{tokens}")
     for reason in state.refusals[-3:]:
         say(f"refused: {one_line(reason)[:300]}")
-    say("sandbox: none (trials run as you, and may read and write what you may)")
+    if state.session is not None:
+        say(f"sandbox {state.session['sandbox']}")
     say(
         "next: autoresearch run"
         if rows or state.incumbent
@@ -154,8 +179,10 @@ def show(number: int, tag: str | None) -> None:
     if e.usage.usd is not None or e.usage.input_tokens is not None:
         usd = "?" if e.usage.usd is None else f"{e.usage.usd:.4f}"
         say(f"tokens {e.usage.input_tokens} in, {e.usage.output_tokens} out, ${usd}")
+    if e.flag:
+        say(f"look at it: {e.flag}")
     if e.value is not None:
-        say(f"{metric}: {results.number(e.value, metric)}")
+        say(f"{metric}: {results.number(e.value, metric)} ({e.evidence}{_claim(e, metric)})")
     for key, value in e.summary.items():
         if key != metric:
             say(f"{key}: {value:g}")
@@ -172,6 +199,16 @@ def show(number: int, tag: str | None) -> None:
     if log.exists():
         say(f"\n{log}, its end:")
         say(metrics.tail(curve.without(_lines(log)), 20))
+
+
+def _claim(e: Experiment, metric: str) -> str:
+    """What the trial itself printed, where that is not what counts."""
+    if e.evidence == "claimed":
+        return " by the trial"
+    if e.claimed is None:
+        return "; the trial printed none"
+    shown, claim = results.number(e.value or 0.0, metric), results.number(e.claimed, metric)
+    return "" if shown == claim else f"; the trial printed {claim}"
 
 
 def _lines(log: Path) -> Iterator[str]:

@@ -52,6 +52,7 @@ class State:
     experiments: list[Experiment] = field(default_factory=list)
     incumbent: Experiment | None = None
     fingerprint: str = ""  # of data and harness; the first baseline that printed one has set it
+    calibration: Record | None = None  # what the last baseline's examination showed
     open: Open | None = None
     refusals: list[str] = field(default_factory=list)  # since the last experiment
     refused: int = 0
@@ -153,6 +154,7 @@ class State:
         if "frozen" in record:  # a baseline
             self.frozen = record["frozen"]
             self.fingerprint = self.fingerprint or experiment.fingerprint
+            self.calibration = record.get("calibration")
 
     @property
     def next_number(self) -> int:

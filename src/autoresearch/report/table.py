@@ -16,8 +16,14 @@ _STYLES = {"keep": "green", "discard": "dim", "crash": "red"}
 _NARROWEST = 20  # a column of prose is never narrower, whatever the terminal
 
 
-def render(summary: Summary, entries: Iterable[Entry], console: Console, metric: str) -> None:
-    """The entries (of those summarised) as a table, then the run in a few lines."""
+def render(
+    summary: Summary,
+    entries: Iterable[Entry],
+    console: Console,
+    metric: str,
+    about: Iterable[tuple[str, str]] = (),
+) -> None:
+    """The entries (of those summarised) as a table, then the run in a few lines; about: more lines."""
     steps = {step.entry: step for step in summary.steps}
     shown = [steps[entry] for entry in entries]
     if shown:
@@ -25,7 +31,7 @@ def render(summary: Summary, entries: Iterable[Entry], console: Console, metric:
         console.print()
     elif summary.count:
         console.print("no row is left by the filters\n")
-    for label, text in _facts(summary, metric):
+    for label, text in [*_facts(summary, metric), *about]:
         hanging(console, f"{label:<13} ", text)
 
 

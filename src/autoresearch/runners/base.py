@@ -11,6 +11,18 @@ from autoresearch.records import Outcome
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What a jailed process may touch: absolute paths, each with all that is below it.
+
+    Where several name a place the longest path decides; what none names is hidden.
+    """
+
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]
+    hidden: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """What is run: commands one after the other, under one deadline.
 
@@ -23,6 +35,8 @@ class TrialSpec:
     log: Path
     timeout_s: float
     stdin: Path | None = None
+    access: Access | None = None  # None: not jailed, since it is our own code or the user's
+    descriptors: tuple[int, ...] = ()  # inherited by the commands, under the same numbers
 
 
 @dataclass(frozen=True, slots=True)

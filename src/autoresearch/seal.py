@@ -1,0 +1,71 @@
+"""Files that no trial may change: known by content at a session's start, looked at after each trial."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_Signature = tuple[int, int, int, int]
+_CHUNK = 1 << 20
+
+
+class Seal:
+    """Digests of files, and of every file below folders.
+
+    A file whose inode, mode, size and change time stand still is not read again: no program can set
+    the change time (root could, by the clock). One that was written with the bytes it had is sound.
+    """
+
+    def __init__(self, places: Iterable[Path]) -> None:
+        self._places = tuple(places)
+        self._seen = {path: (_signature(path), _digest(path)) for path in self._files()}
+
+    def broken(self) -> str:
+        """The first file that was changed, made or removed since; "" if none."""
+        now = set(self._files())
+        for path in sorted(self._seen.keys() ^ now):
+            return str(path)
+        for path, (signature, digest) in self._seen.items():
+            found = _signature(path)
+            if found == signature:
+                continue
+            if _digest(path) != digest:
+                return str(path)
+            self._seen[path] = (found, digest)
+        return ""
+
+    def _files(self) -> Iterator[Path]:
+        for place in self._places:
+            if place.is_dir():
+                for folder, names, files in os.walk(place):
+                    names[:] = [name for name in names if name != "__pycache__"]
+                    yield from (Path(folder, name) for name in files)
+            elif os.path.lexists(place):
+                yield place
+
+
+def _signature(path: Path) -> _Signature | None:
+    try:
+        info = path.lstat()
+    except OSError:
+        return None
+    return info.st_ino, info.st_mode, info.st_size, info.st_ctime_ns
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of where a link leads; "" of what can't be read."""
+    try:
+        if stat.S_ISLNK(path.lstat().st_mode):
+            return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
+        if not path.is_file():
+            return ""
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                digest.update(piece)
+        return digest.hexdigest()
+    except OSError:
+        return ""

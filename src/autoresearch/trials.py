@@ -1,0 +1,107 @@
+"""A candidate's trial, laid out: worktree, scratch, caches, environment, what it may touch, its examiner."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoresearch.examining import Examiner, Examiners, Role
+from autoresearch.paths import cache_dir
+from autoresearch.records import Candidate
+from autoresearch.run import Run
+from autoresearch.runners.base import Runner, TrialSpec
+from autoresearch.runners.environment import make_scratch, trial_environment
+from autoresearch.sandbox import Sandbox
+from autoresearch.workspace.removal import remove
+from autoresearch.workspace.repository import Tree
+
+
+@dataclass
+class Trials:
+    """Lays out the trials of a run, one at a time. environment: the supervisor's own."""
+
+    run: Run
+    runner: Runner
+    environment: dict[str, str]
+    sandbox: Sandbox
+    examiner: Examiner | None = None  # of the trial that is laid out
+    _laid_out: Tree = field(default_factory=dict)
+    _scratch: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._examiners = Examiners(self.run, self.environment)
+
+    def prepare(
+        self,
+        candidate: Candidate,
+        role: Role = "score",
+        threshold: float | None = None,
+        full: bool = False,
+    ) -> TrialSpec:
+        """Lay a candidate out; what the runner is to run. role, threshold, full: of its examiner."""
+        run, task = self.run, self.run.config.task
+        self._laid_out = run.worktree.lay_out(candidate.commit)
+        run.paths.running_log.unlink(missing_ok=True)
+        self._scratch = make_scratch()
+        self._lay_out_compiled()
+        if task.exam:
+            self.examiner = self._examiners.start(role, threshold, full=full)
+        descriptor = self.examiner.descriptor if self.examiner else None
+        env = trial_environment(
+            self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
+            run.config.harness.environment(), run.paths.compiled,
+        )  # fmt: skip
+        if descriptor is not None:
+            env["AUTORESEARCH_EXAMINER"] = str(descriptor)
+        return TrialSpec(
+            tuple(tuple(c) for c in (task.setup, task.command) if c),
+            run.paths.worktree,
+            env,
+            run.paths.running_log,
+            task.timeout_s,
+            access=self.sandbox.access(self._scratch),
+            descriptors=() if descriptor is None else (descriptor,),
+        )
+
+    def started(self) -> None:
+        """The trial has its end of the examiner's socket pair: ours would keep it open."""
+        if self.examiner is not None:
+            self.examiner.trials_end.close()
+
+    def ended(self, candidate: Candidate) -> str:
+        """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
+        tampered = self.run.worktree.tampered(candidate.commit, self._laid_out)
+        self.drop()
+        return tampered or self.sandbox.broken()
+
+    def drop(self) -> None:
+        """Remove what a trial was given."""
+        if self._scratch is not None:
+            with contextlib.suppress(OSError):
+                remove(self._scratch)
+            self._scratch = None
+
+    def take_examiner(self) -> Examiner | None:
+        """The examiner of the trial that ended, which is then no more the present one."""
+        examiner, self.examiner = self.examiner, None
+        return examiner
+
+    # -- compilers' caches --------------------------------------------------------------------
+
+    def _lay_out_compiled(self) -> None:
+        """Caches as the baseline's trial left them: those of other candidates could hold weights."""
+        paths = self.run.paths
+        if paths.compiled.exists():
+            remove(paths.compiled)
+        if paths.compiled_baseline.exists():
+            shutil.copytree(paths.compiled_baseline, paths.compiled, symlinks=True)
+
+    def keep_compiled(self) -> None:
+        """The caches of the trial that ended, a baseline's, are where later ones start from."""
+        paths = self.run.paths
+        if paths.compiled_baseline.exists():
+            remove(paths.compiled_baseline)
+        if paths.compiled.exists():
+            paths.compiled.rename(paths.compiled_baseline)

@@ -1,0 +1,51 @@
+"""What the probes before a keep found -> whether the score is an honest one. Pure.
+
+The examiner measures (harness/examiner.py); here it is compared with what the baseline showed on
+this machine, by the same measurement:
+    replay  a fresh process with the same weights gives the losses that were scored
+    rows    a row's losses do not hang on the rows beside it
+    twin    logits do not hang on tokens that come after them
+    vault   what was gained on the validation rows was gained on rows that nobody has seen, too
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Nats per token. On a CPU honest models move by exactly nothing; in bf16 kernels that add in no
+# fixed order move them by some 1e-4. A leak of this size gains no more than it in loss: 1e-3 nats
+# are 0.0005 bits per byte at 2.7 bytes per token.
+FLOOR_NATS = 1e-3
+FACTOR = 4.0  # over what the baseline showed
+WORST_NATS = 2e-2  # of a baseline: beyond it the measure itself would be worth nothing
+GAP_FLOOR_BPB, GAP_SHARE = 0.01, 0.25  # of a bit per byte, and of the gain over the baseline
+_PROBES = ("replay", "rows", "twin")
+
+BROKEN = {
+    "replay": "a fresh process with the same weights gave other losses than those that were scored: "
+    "they hang on something outside the model's state, or on what it was asked before",
+    "rows": "a row's losses changed with the rows beside it: rows mix",
+    "twin": "logits changed with tokens that come after them: the model looks ahead",
+    "vault": "what it gains on the validation rows it does not gain on rows that nobody has seen: it "
+    "has seen the validation rows",
+}
+
+Calibration = dict[str, Any]
+
+
+def fault(measured: dict[str, float], bpb: float, calibration: Calibration | None) -> str:
+    """The probe that failed, and why; "" where all hold. calibration: None of a baseline's own."""
+    for probe in _PROBES:
+        allowed = WORST_NATS
+        if calibration is not None:
+            allowed = max(FLOOR_NATS, FACTOR * calibration[probe])
+        if not measured[probe] <= allowed:
+            return (
+                f"probe {probe}: {BROKEN[probe]} ({measured[probe]:.2g} nats per token, "
+                f"tolerance {allowed:.2g})"
+            )
+    if calibration is not None:
+        gain = max(0.0, calibration["bpb"] - bpb)
+        if not measured["gap"] - calibration["gap"] <= GAP_FLOOR_BPB + GAP_SHARE * gain:
+            return f"probe vault: {BROKEN['vault']}"
+    return ""

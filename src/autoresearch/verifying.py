@@ -1,0 +1,82 @@
+"""The verification before a keep: two fresh trials of the same candidate, examined with its weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from autoresearch import metrics, verification
+from autoresearch.errors import InfrastructureError, Interrupted, LabError
+from autoresearch.examining import Role
+from autoresearch.records import Candidate, Crash, Metrics
+from autoresearch.runners.base import finish
+from autoresearch.trials import Trials
+
+_MEASURED = ("replay", "rows", "gap", "twin")
+_WORKERS: tuple[Role, Role] = ("true", "foreign")
+
+
+def verify(
+    trials: Trials,
+    candidate: Candidate,
+    measured: Metrics,
+    full: bool,
+    stopping: Callable[[], bool],
+) -> Metrics | Crash:
+    """The metrics as verified, with a calibration where it is a baseline; or the probe that failed.
+
+    Raises Interrupted, with the candidate put off, where the person stops the run meanwhile, and
+    what Examiner.finish raises.
+    """
+    run = trials.run
+    found: dict[str, float] = {}
+    try:
+        for role in _WORKERS:
+            result = _worker(trials, candidate, role, full, stopping)
+            if isinstance(result, Crash):
+                return result
+            found |= {key: result[key] for key in _MEASURED if key in result}
+    except (InfrastructureError, LabError, Interrupted):
+        with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
+            run.note("pause", n=candidate.number)
+        raise
+    by_baseline = run.state.open is not None and run.state.open.by == "baseline"
+    calibration = None if by_baseline else run.state.calibration
+    why = verification.fault(found, measured.value, calibration)
+    if why:
+        return Crash("probe", why)
+    calibration = {**(measured.calibration or {}), **found}
+    return replace(measured, evidence="verified", calibration=calibration)
+
+
+def _worker(
+    trials: Trials, candidate: Candidate, role: Role, full: bool, stopping: Callable[[], bool]
+) -> dict[str, Any] | Crash:
+    """What one of the two found."""
+    run = trials.run
+    spec = trials.prepare(candidate, role, full=full)
+    try:
+        trial = trials.runner.start(spec)
+    finally:
+        trials.started()
+    outcome = finish(trial, stopping)
+    outcome = replace(outcome, tampered=trials.ended(candidate))
+    examiner = trials.take_examiner()
+    assert examiner is not None
+    if outcome.interrupted:
+        examiner.abandon()
+        raise Interrupted
+    result = examiner.finish()
+    crash = metrics.crash_of(outcome, run.paths.running_log, run.config.task.timeout_s)
+    if crash is not None and crash.failure == "tampered":
+        return crash
+    if crash is None and not result["void"]:
+        return result
+    reason = result["void"]["reason"] if result["void"] else crash.reason if crash else ""
+    return Crash(
+        "probe",
+        "it could not be verified: a fresh process of the same script, given the trained weights, "
+        f"failed ({reason})",
+    )
