@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.judge import improves, strict
+from autoresearch.judge import improves, strict, unheard
 from autoresearch.records import Direction, Metrics
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -50,3 +50,24 @@ def test_of_two_different_values_one_wins_and_the_directions_mirror(
     assert improves(one, two, "minimize") is improves(-one, -two, "maximize")
     kept = strict(Metrics(one), two, "minimize", deletes_only).status == "keep"
     assert kept is (one < two or (one == two and deletes_only))
+
+
+@pytest.mark.parametrize(
+    ("value", "incumbent", "gains", "flagged"),
+    [
+        (1.55, 1.7, [], False),
+        (1.5, 1.7, [], True),
+        (1.5, 1.7, [0.08], False),
+        (1.5, 1.7, [0.05, 0.06], True),
+        (0.0, 1.0, [0.2], True),
+        (200.0, 100.0, [10.0], True),
+        (-1.0, 0.0, [], True),
+    ],
+)
+def test_a_gain_that_is_unheard_of(
+    value: float, incumbent: float, gains: list[float], flagged: bool
+) -> None:
+    why = unheard(value, incumbent, gains)
+    assert bool(why) is flagged
+    if flagged:
+        assert why.startswith("too good to be true?") and "nan" not in why

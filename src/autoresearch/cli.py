@@ -262,7 +262,7 @@ def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")
     base = lab.repo.resolve(rev)
     if base is None:
         raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
-    rules = Mutable.of(task.mutable, task.protected)
+    rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
     edits = Checkout(lab.repo).edits(base, rules.names)
     reasons = refused(lab.repo, rules, base, edits)
     for reason in reasons:

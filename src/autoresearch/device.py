@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 
 from autoresearch.profiles import Device
 
 _TIMEOUT_S = 20
+_IDLE_MB = 64  # by which the memory of idle cards moves
 _HIDDEN = ("", "-1", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that show no card
 
 
@@ -28,19 +31,27 @@ def find() -> Device:
 
 def _nvidia() -> list[tuple[int, str]]:
     """Memory in MB and name of every card; [] where there is none, or no driver that answers."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    return [  # a card that shares the machine's memory says [N/A]
+        (int(memory) if memory.isdecimal() else ram_mb(), name)
+        for name, memory in _asked("--query-gpu=name,memory.total") or []
+        if name
+    ]
+
+
+def _asked(question: str) -> list[tuple[str, str]] | None:
+    """nvidia-smi's rows as two columns, the last one alone where there is but one; None: no answer."""
+    command = ["nvidia-smi", question, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return []
-    cards = []
+        return None
+    rows = []
     for line in done.stdout.decode("utf-8", "replace").splitlines():
-        name, comma, memory = (part.strip() for part in line.rpartition(","))
-        if comma:  # a card that shares the machine's memory says [N/A]
-            cards.append((int(memory) if memory.isdecimal() else ram_mb(), name))
-    return cards
+        first, _, last = (part.strip() for part in line.rpartition(","))
+        rows.append((first, last))
+    return rows
 
 
 def cores() -> int:
@@ -53,3 +64,38 @@ def cores() -> int:
 def ram_mb() -> int:
     """The machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the NVIDIA cards hold: processes by pid with their names, and memory in MB of all cards."""
+
+    processes: dict[int, str]
+    used_mb: int
+
+
+def load() -> Load | None:
+    """What the cards hold now; None where there is none, or no driver that answers."""
+    apps = _asked("--query-compute-apps=process_name,pid")
+    used = _asked("--query-gpu=memory.used")
+    if apps is None or not used:
+        return None
+    processes = {int(pid): name for name, pid in apps if pid.isdecimal()}
+    return Load(processes, sum(int(mb) for _, mb in used if mb.isdecimal()))
+
+
+def wait_until_free(before: Load, within_s: float = 30.0) -> tuple[dict[int, str], int]:
+    """Wait until the cards are as they were: processes that are new, and MB that nobody gave back.
+
+    A driver takes some seconds to free what a killed process held.
+    """
+    end = time.monotonic() + within_s
+    while True:
+        now = load()
+        if now is None:
+            return {}, 0
+        new = {p: name for p, name in now.processes.items() if p not in before.processes}
+        held_mb = now.used_mb - before.used_mb
+        if (not new and held_mb <= _IDLE_MB) or time.monotonic() > end:
+            return new, max(0, held_mb)
+        time.sleep(0.2)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
+from autoresearch import legible
 from autoresearch.paths import CHARTER, CONFIG, MUSINGS
 from autoresearch.records import Edit
 
@@ -28,15 +29,19 @@ class Mutable:
     spec: GitIgnoreSpec
     symbols: Mapping[str, tuple[str, ...]]  # path -> symbols of which the body may change
     protected: Mapping[str, tuple[str, ...]]  # path -> symbols that stay byte for byte
+    code_only: bool = False  # Python sources may not carry data, such as weights
 
     @classmethod
-    def of(cls, mutable: Iterable[str], protected: Iterable[str] = ()) -> Mutable:
+    def of(
+        cls, mutable: Iterable[str], protected: Iterable[str] = (), code_only: bool = False
+    ) -> Mutable:
         """From the configuration's lists."""
         patterns = list(mutable)
         return cls(
             GitIgnoreSpec.from_lines(p for p in patterns if "::" not in p),
             _by_path(p for p in patterns if "::" in p),
             _by_path(protected),
+            code_only,
         )
 
     def names(self, path: str) -> bool:
@@ -148,8 +153,22 @@ def _refusal(
         if reason is not None:
             return reason
     if path in rules.protected and old_mode is not None:
-        return _protected(content(path), edit.content, rules.protected[path])
-    return None
+        reason = _protected(content(path), edit.content, rules.protected[path])
+        if reason is not None:
+            return reason
+    if edit.content is None:
+        return None
+    return _illegible(path, content(path) if old_mode else None, edit.content, rules.code_only)
+
+
+def _illegible(path: str, old: bytes | None, new: bytes, code_only: bool) -> str | None:
+    """Why a person could not read what a file says."""
+    python = path.endswith(".py")
+    reason = legible.hidden(old, new, code=python)
+    if python:
+        reason = reason or legible.disguised(old, new)
+        reason = reason or (legible.carried(old, new) if code_only else "")
+    return reason or None
 
 
 def _bodies_only(old: bytes, new: bytes, symbols: tuple[str, ...]) -> str | None:

@@ -186,6 +186,9 @@ class Ratchet:
                 examiner.abandon()
             self.run.note("pause", n=candidate.number)
             return None
+        left = self.trials.left_on_gpus()
+        if left:
+            yield Event("notice", left, candidate.number)
         measured = measure(self.run, outcome, self.fingerprint, examiner)
         flag = ""
         if self._is_baseline:

@@ -50,7 +50,7 @@ class Run:
             tuple(task.caches),
             tuple(task.fresh),
         )
-        self.rules = Mutable.of(task.mutable, task.protected)
+        self.rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
 
     def note(self, kind: str, **fields: Any) -> None:
         """Journal a record, durably, and fold it into the state."""

@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoresearch import device
+from autoresearch.errors import InfrastructureError
 from autoresearch.examining import Examiner, Examiners, Role
 from autoresearch.paths import cache_dir
 from autoresearch.records import Candidate
@@ -14,8 +16,11 @@ from autoresearch.run import Run
 from autoresearch.runners.base import Runner, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox import Sandbox
+from autoresearch.text import one_line
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
+
+_HELD_MB = 1024  # less may be a driver's own
 
 
 @dataclass
@@ -32,6 +37,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         self._examiners = Examiners(self.run, self.environment)
+        self._gpus: device.Load | None = None  # before the trial
 
     def prepare(
         self,
@@ -48,6 +54,8 @@ class Trials:
         self._lay_out_compiled()
         if task.exam:
             self.examiner = self._examiners.start(role, threshold, full=full)
+        if self._examiners.device == "cuda":
+            self._gpus = device.load()
         descriptor = self.examiner.descriptor if self.examiner else None
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
@@ -82,6 +90,27 @@ class Trials:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
             self._scratch = None
+
+    def left_on_gpus(self) -> str:
+        """Processes that work on the cards since the trial and are not its own; "" if none.
+
+        Raises InfrastructureError where memory is gone that no process holds: the next trial would
+        not find it either.
+        """
+        before, self._gpus = self._gpus, None
+        if before is None:
+            return ""
+        processes, held_mb = device.wait_until_free(before)
+        if processes:
+            named = ", ".join(f"{pid} ({one_line(name)})" for pid, name in processes.items())
+            return f"on the GPU there are processes that were not there before the trial: {named}"
+        if held_mb > _HELD_MB:
+            raise InfrastructureError(
+                f"the GPU has {held_mb} MB less than before the trial, and no process holds them: "
+                "look at nvidia-smi, reset the card (nvidia-smi --gpu-reset), and call autoresearch "
+                "run again"
+            )
+        return ""
 
     def take_examiner(self) -> Examiner | None:
         """The examiner of the trial that ended, which is then no more the present one."""
