@@ -83,6 +83,14 @@ def test_the_same_bytes_written_again_are_sound(place: Path) -> None:
     assert sealed.broken().endswith("config")
 
 
+def test_what_fits_a_pattern(place: Path) -> None:
+    sealed = Seal([], [(place / "site", "*.pth")])
+    (place / "site" / "b.txt").write_text("not looked at")
+    assert sealed.broken() == ""
+    (place / "site" / "b.pth").write_text("import os\n")
+    assert sealed.broken().endswith("b.pth")
+
+
 def test_bytecode_is_not_looked_at(place: Path) -> None:
     sealed = seal(place)
     (place / "site" / "__pycache__").mkdir()

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoresearch.config import Config
 from autoresearch.console import say, watch
 from autoresearch.drive import Driver, Limits, run_program
+from autoresearch.errors import LabError
 from autoresearch.interrupts import Interrupts
 from autoresearch.lab import Lab
 from autoresearch.ratchet import Ratchet
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.run import Run
 from autoresearch.runners.hygiene import harden
-from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Sandbox
 from autoresearch.text import one_line
 
-_NO_SANDBOX = (
-    "notice: no sandbox in this release: trials run as you, and may read and write what you may "
-    '(runner.sandbox = "none" or --allow-unsandboxed says that this is meant)'
-)
 _DESCRIPTION = 200
 
 
@@ -38,8 +35,11 @@ class Open:
 
 
 @contextlib.contextmanager
-def opened(tag: str | None, notices: bool = True) -> Iterator[Open]:
-    """Open a run for driving: locked, with our signal handlers, our environment hidden from trials."""
+def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> Iterator[Open]:
+    """Open a run for driving: locked, with our signal handlers, our environment hidden from trials.
+
+    unwatched: nobody looks on, and nobody said that a sandbox is not needed.
+    """
     lab = Lab.here()
     tag = lab.tag(tag)
     config = lab.config(tag)
@@ -47,14 +47,21 @@ def opened(tag: str | None, notices: bool = True) -> Iterator[Open]:
     with Interrupts() as interrupts, lab.locked(tag):
         harden(*([config.researcher.key_env] if config.researcher.key_env else []))
         lab.remember(tag)
-        if notices and config.runner.sandbox == "auto":
-            say(_NO_SANDBOX)
         run = Run(lab, tag, config)
+        sandbox = Sandbox(run, environment)
+        if notices:
+            say(sandbox.proof.line)
+        if unwatched and sandbox.proof.level <= 1:
+            raise LabError(
+                f"sandbox {sandbox.text}: a model's code would run as you, with nobody watching. "
+                f"{sandbox.remedy or 'See autoresearch doctor'}; or say that it is meant: autoresearch "
+                "run --allow-unsandboxed"
+            )
         ratchet = Ratchet(
             run,
-            LocalRunner(),
+            sandbox.runner(),
             environment,
-            Sandbox(run),
+            sandbox,
             breaking=interrupts.breaking,
             stopping=lambda: interrupts.requested,
         )
@@ -72,7 +79,7 @@ def run(
     unsandboxed: bool,
 ) -> None:
     """`autoresearch run`."""
-    with opened(tag, notices=not unsandboxed) as run:
+    with opened(tag, unwatched=not (unsandboxed or sys.stdout.isatty())) as run:
         settings = run.config.researcher
         kind = kind if kind not in (None, "auto") else kind_of(settings, run.environment)
         limits = Limits(most, hours, max_usd, run.config.budget)

@@ -91,6 +91,7 @@ class Driver:
             "start", researcher, data={"experiments": float(len(ratchet.run.state.experiments))}
         )
         try:
+            ratchet.sandbox.check()
             ratchet.fingerprint.check()
             reason = yield from steps
         except NothingToPropose as end:
@@ -99,7 +100,7 @@ class Driver:
             ratchet.run.note("stop", reason="interrupted")
             yield Event("stop", "interrupted; autoresearch run goes on from here")
             raise
-        except AutoresearchError as fault:
+        except (AutoresearchError, OSError) as fault:
             ratchet.run.note("stop", reason=str(fault))
             raise
         ratchet.run.note("stop", reason=reason)
@@ -196,7 +197,7 @@ class Driver:
         if ratchet.hopeless:
             return (yield from ratchet.give_up(candidate))
         self._check()
-        ratchet.sandbox.check(ratchet.runner)
+        ratchet.sandbox.check()
         try:
             trial = ratchet.runner.start(ratchet.prepare(candidate))
         finally:

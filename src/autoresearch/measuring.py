@@ -79,15 +79,20 @@ def _disk_full(run: Run) -> bool:
     return shutil.disk_usage(run.paths.state).free < _FULL_DISK_BYTES
 
 
-def failed_baseline(run: Run, candidate: Candidate, crash: Crash) -> LabError:
+def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) -> LabError:
     """A baseline that fails makes no row: what to say, in a first line and the log's end."""
     run.note("failed", n=candidate.number, reason=crash.reason)
     log = run.paths.experiment(candidate.number) / "trial.log"
     tail = metrics.tail(curve.without(metrics.lines(log)), 10, 1000) if log.exists() else ""
     last = "".join(f": {line}" for line in tail.splitlines()[-1:])
     branch = f"autoresearch/{run.tag}"
+    reads = (
+        " In the sandbox a trial reads the system, its Python and runner.readable."
+        if jailed
+        else ""
+    )
     return LabError(
-        f"the baseline failed ({crash.failure}), {crash.reason}{last}. Mend the machine, or the "
+        f"the baseline failed ({crash.failure}), {crash.reason}{last}.{reads} Mend the machine, or the "
         f"code (git checkout {branch}, edit, git commit), and call: autoresearch run. The log, of "
         f"which the end follows: {log}\n{tail}"
     )

@@ -194,7 +194,7 @@ class Ratchet:
         if self._is_baseline:
             measured = self._verified(candidate, measured)
             if isinstance(measured, Crash):
-                raise failed_baseline(self.run, candidate, measured)
+                raise self._failed_baseline(candidate, measured)
             self.trials.keep_compiled()
             verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
         elif isinstance(measured, Metrics):
@@ -208,6 +208,9 @@ class Ratchet:
             verdict = Verdict("crash", measured.reason, measured.failure)
         experiment = yield from self._record(candidate, verdict, measured, outcome.seconds, flag)
         return experiment
+
+    def _failed_baseline(self, candidate: Candidate, crash: Crash) -> LabError:
+        return failed_baseline(self.run, candidate, crash, jailed=self.sandbox.proof.level > 1)
 
     def _verified(
         self, candidate: Candidate, measured: Metrics | Crash, full: bool = False
@@ -275,7 +278,7 @@ class Ratchet:
         )  # fmt: skip
         extra: dict[str, Any] = {}
         if pending.by == "baseline":
-            extra = {"frozen": {**self.run.measured(), "sandbox": self.trials.sandbox.text}}
+            extra = {"frozen": {**self.run.measured(), "sandbox": self.trials.sandbox.mark}}
             extra["calibration"] = found.calibration if found else None
         self.run.note("result", n=candidate.number, **result_fields(experiment), **extra)
         experiment = self.run.state.experiments[-1]
@@ -288,7 +291,7 @@ class Ratchet:
         """The verdict on a candidate that brought the supervisor down again and again."""
         crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
         if self.run.state.open is not None and self.run.state.open.by == "baseline":
-            raise failed_baseline(self.run, candidate, crash)
+            raise self._failed_baseline(candidate, crash)
         return (yield from self._record(
             candidate, Verdict("crash", crash.reason, crash.failure), crash, 0.0
         ))  # fmt: skip

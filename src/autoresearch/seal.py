@@ -13,14 +13,14 @@ _CHUNK = 1 << 20
 
 
 class Seal:
-    """Digests of files, and of every file below folders.
+    """Digests of files, of every file below folders, and of those in folders that fit a pattern.
 
     A file whose inode, mode, size and change time stand still is not read again: no program can set
     the change time (root could, by the clock). One that was written with the bytes it had is sound.
     """
 
-    def __init__(self, places: Iterable[Path]) -> None:
-        self._places = tuple(places)
+    def __init__(self, places: Iterable[Path], patterns: Iterable[tuple[Path, str]] = ()) -> None:
+        self._places, self._patterns = tuple(places), tuple(patterns)
         self._seen = {path: (_signature(path), _digest(path)) for path in self._files()}
 
     def broken(self) -> str:
@@ -45,6 +45,8 @@ class Seal:
                     yield from (Path(folder, name) for name in files)
             elif os.path.lexists(place):
                 yield place
+        for parent, pattern in self._patterns:
+            yield from parent.glob(pattern)
 
 
 def _signature(path: Path) -> _Signature | None:

@@ -59,10 +59,8 @@ class Trials:
         descriptor = self.examiner.descriptor if self.examiner else None
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            run.config.harness.environment(), run.paths.compiled,
+            run.config.harness.environment(), run.paths.compiled, examiner=descriptor,
         )  # fmt: skip
-        if descriptor is not None:
-            env["AUTORESEARCH_EXAMINER"] = str(descriptor)
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
             run.paths.worktree,

@@ -12,13 +12,14 @@ from autoresearch.records import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a jailed process may touch: absolute paths, each with all that is below it.
+    """Which files a jailed trial may reach: absolute paths, each with all below it.
 
-    Where several name a place the longest path decides; what none names is hidden.
+    Where several name a place, the longest path decides; of one path named twice, hidden before
+    writable before readable. What is not named is hidden.
     """
 
-    readable: tuple[Path, ...]
-    writable: tuple[Path, ...]
+    readable: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
 
 
@@ -26,7 +27,10 @@ class Access:
 class TrialSpec:
     """What is run: commands one after the other, under one deadline.
 
-    env is the whole environment. stdin is a file; None is /dev/null. log is appended to.
+    env is the whole environment. stdin is a file; None is /dev/null. log is appended to. access:
+    what the commands may reach, in the runner's jail; None for what is not a model's code and runs
+    as the user. descriptors: open files that the commands inherit, under the same numbers; the
+    caller closes its own.
     """
 
     commands: tuple[tuple[str, ...], ...]

@@ -65,12 +65,14 @@ def trial_environment(
     budget: Mapping[str, str] | None = None,
     compiled: Path | None = None,
     repeat: int = 0,
+    examiner: int | None = None,
 ) -> dict[str, str]:
     """What a trial sees.
 
     outer: the supervisor's environment; budget: what [harness] tells the trial's clock, which goes
     before what env_pass lets in; compiled: where compilers keep what they made for the trials
-    before; repeat: 0 for an experiment's first trial.
+    before; repeat: 0 for an experiment's first trial; examiner: the descriptor on which the trial
+    reaches who examines it. What XDG_* names lies below HOME where they are not set.
     """
     passed = {*_SAFE, *_DEVICES, *env_pass}
     env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}
@@ -84,6 +86,7 @@ def trial_environment(
         "AUTORESEARCH_SEED": str(SEED + repeat),
         "AUTORESEARCH_EXPERIMENT": str(number),
         "AUTORESEARCH_CACHE": str(cache),
+        **({} if examiner is None else {"AUTORESEARCH_EXAMINER": str(examiner)}),
     }
 
 

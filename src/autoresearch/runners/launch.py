@@ -9,6 +9,10 @@ however it died) is an order to kill. It holds no secret: its environment is the
                              (end of file)   KILL at once
     launcher -> supervisor   "ready", then one line of JSON when no process of the trial is left
 
+SPEC is JSON: commands, log, stdin; prefix: the jail's words before each command, "{status}" standing
+for a descriptor on which the jail tells that it holds; monitor: whether the first of these words is
+a process of the jail's own that stays above the trial (bwrap); descriptors: inherited by the commands.
+
 What it does not promise: a trial that runs as the same user can kill the launcher itself; the
 supervisor then sweeps what it inherits, and the trial is void.
 """
@@ -25,9 +29,11 @@ import signal
 import sys
 import time
 from collections.abc import Collection, Iterable
+from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 10.0
+FILE_SIZE_MAX = 64 << 30  # bytes: more than any checkpoint, less than a disk
 
 
 def become_subreaper() -> None:
@@ -94,8 +100,8 @@ def sweep(group: int) -> int:
     return 0
 
 
-def spawn(command: list[str], log: int, stdin: int) -> int:
-    """Fork and exec one command in a session of its own; its pid."""
+def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> int:
+    """Fork and exec one command in a session of its own, with these descriptors; its pid."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid:
@@ -105,11 +111,17 @@ def spawn(command: list[str], log: int, stdin: int) -> int:
     os.dup2(stdin, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.closerange(3, 256)
+    after = 3
+    for descriptor in sorted(kept):
+        os.closerange(after, descriptor)
+        os.set_inheritable(descriptor, True)
+        after = descriptor + 1
+    os.closerange(after, after + 256)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a TERM that came too early counts now
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, FILE_SIZE_MAX)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(
@@ -124,34 +136,64 @@ def spawn(command: list[str], log: int, stdin: int) -> int:
     os._exit(127)
 
 
-def watch(
-    command: list[str], log: int, stdin: int, wakeup: int
-) -> tuple[int | None, float | None, int]:
-    """Run one command: its exit code, the seconds of grace if it is to be stopped, its pid."""
-    pid = spawn(command, log, stdin)
+def _limit(which: int, most: int) -> None:
+    _, hard = resource.getrlimit(which)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def watch(pid: int, wakeup: int) -> tuple[int | None, float | None]:
+    """Wait for a command: its exit code, or the seconds of grace if it is to be stopped."""
     while True:
         ended = reap() or {}
         if pid in ended:
-            return os.waitstatus_to_exitcode(ended[pid]), None, pid
+            return os.waitstatus_to_exitcode(ended[pid]), None
         ready, _, _ = select.select([0, wakeup], [], [], 1.0)
         if wakeup in ready:
             os.read(wakeup, 512)
         if 0 in ready:
             order = os.read(0, 512).split()
-            return None, float(order[1]) if len(order) > 1 else 0.0, pid
+            return None, float(order[1]) if len(order) > 1 else 0.0
 
 
-def stop(grace_s: float, group: int) -> None:
-    """TERM to all, and time to end; a trial that is through sooner is not waited for."""
+def stop(grace_s: float, group: int, monitor: bool) -> None:
+    """TERM to all, and time to end; a trial that is through sooner is not waited for.
+
+    A monitor is spared: it would die of it at once, and take the trial along.
+    """
     if grace_s <= 0:
         return
     end = time.monotonic() + grace_s
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGTERM)
-    send(descendants(os.getpid()), signal.SIGTERM)
+    if not monitor:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGTERM)
+    send([p for p in descendants(os.getpid()) if not monitor or p != group], signal.SIGTERM)
     while time.monotonic() < end and reap() is not None:
         if select.select([0], [], [], 0.01)[0] and not os.read(0, 512):
             return  # the supervisor is gone: no more grace
+
+
+def run(
+    command: list[str], spec: dict[str, Any], log: int, stdin: int, wakeup: int
+) -> tuple[int | None, bool, int]:
+    """Run one command to its end, and end what it left: exit code, whether the jail held, survivors."""
+    told, status = os.pipe()
+    os.set_blocking(told, False)
+    prefix = [str(status) if word == "{status}" else word for word in spec["prefix"]]
+    kept = [*spec["descriptors"], *([status] if prefix else [])]
+    group = spawn([*prefix, *command], log, stdin, kept)
+    os.close(status)
+    code, grace_s = watch(group, wakeup)
+    if grace_s is not None:
+        stop(grace_s, group, spec["monitor"])
+    survivors = sweep(group)
+    held = not prefix
+    with contextlib.suppress(BlockingIOError):
+        held = held or os.read(told, 1) == b"1"
+    os.close(told)
+    if spec["monitor"] and code is not None and code > 128:
+        code = 128 - code  # as shells do, bwrap turns signal n into 128 + n
+    return code, held, survivors
 
 
 def main() -> None:
@@ -170,20 +212,22 @@ def main() -> None:
     stdin = os.open(spec["stdin"], os.O_RDONLY)
     began = time.monotonic()
     code: int | None = 0
-    setup_failed, survivors = False, 0
+    held, setup_failed, survivors = True, False, 0
     for index, command in enumerate(spec["commands"]):
-        code, grace_s, group = watch(command, log, stdin, read_end)
-        if grace_s is not None:
-            stop(grace_s, group)
-        survivors += sweep(group)
+        code, held, left = run(command, spec, log, stdin, read_end)
+        survivors += left
         if code != 0:
             setup_failed = index < len(spec["commands"]) - 1
             break
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = {
         "exit_code": code,
         "seconds": time.monotonic() - began,
         "setup_failed": setup_failed,
         "survivors": survivors,
+        "held": held,
+        "peak_rss_mb": used.ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
+        "cpu_s": used.ru_utime + used.ru_stime,
     }
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(report).encode() + b"\n")

@@ -2,8 +2,9 @@
 
 Promised: a trial has its own session; its environment is what it is given and nothing else; it is
 killed at its deadline by our monotonic clock, TERM first, KILL after five seconds, with everything
-it started, also what left its session; it dies when the supervisor dies.
-Not promised without a sandbox: a trial runs as the user, and may read and write what the user may.
+it started, also what left its session; it dies when the supervisor dies. With a jail, commands whose
+specification says what they may access reach nothing else.
+Not promised without one: a trial runs as the user, and may read and write what the user may.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from typing import Any
 
 from autoresearch.errors import InfrastructureError
 from autoresearch.records import Outcome
-from autoresearch.runners import launch
+from autoresearch.runners import launch, shared_memory
 from autoresearch.runners.base import Progress, TrialSpec
+from autoresearch.runners.jail import Jail
+from autoresearch.text import one_line
 
 _GRACE_S = 5.0
 _INTERRUPT_GRACE_S = 3.0  # Ctrl-C promises that the trial is gone in five seconds, KILL included
@@ -35,12 +38,14 @@ _STEP = re.compile(rb"step[ \t]+\d[^\r\n]{0,200}?(\d{1,3}(?:\.\d+)?)[ \t]*%")
 
 
 class LocalRunner:
-    """Runs trials as processes of this machine, without a sandbox."""
+    """Runs trials as processes of this machine; those that have an `access`, in the jail."""
 
-    sandbox = "none"
+    def __init__(self, jail: Jail | None = None) -> None:
+        self._jail = jail
+        self.sandbox: str = jail.kind if jail else "none"
 
     def start(self, spec: TrialSpec) -> LocalTrial:
-        return LocalTrial(spec)
+        return LocalTrial(spec, self._jail)
 
     def clean_up(self, identity: dict[str, str | int]) -> None:
         """Kill a launcher that outlived its supervisor, and processes with its scratch folder's name."""
@@ -68,18 +73,26 @@ class LocalRunner:
 class LocalTrial:
     """One trial and its launcher."""
 
-    def __init__(self, spec: TrialSpec) -> None:
+    def __init__(self, spec: TrialSpec, jail: Jail | None = None) -> None:
         self._spec = spec
+        jail = jail if spec.access is not None else None
+        monitor = jail is not None and jail.kind == "bwrap"
+        # Only bwrap's trials have a /dev/shm of their own.
+        self._shared = None if spec.access is None or monitor else shared_memory.names()
         self._others = set(launch.descendants(os.getpid()))  # our own children, not the trial's
         plan = {
             "commands": [list(command) for command in spec.commands],
             "log": str(spec.log),
             "stdin": str(spec.stdin or os.devnull),
+            "prefix": jail.prefix(spec.access, spec.cwd) if jail and spec.access else [],
+            "monitor": monitor,
+            "descriptors": list(spec.descriptors),
         }
         self._launcher = subprocess.Popen(
             [sys.executable, "-I", "-S", launch.__file__, json.dumps(plan)],
             cwd=spec.cwd,
             env=spec.env,
+            pass_fds=spec.descriptors,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -120,6 +133,11 @@ class LocalTrial:
                 yield Progress(seconds, follower.fraction() or min(1.0, seconds / spec.timeout_s))
         finally:
             self.abandon()
+        if not (report["held"] or timed_out or interrupted):
+            raise InfrastructureError(
+                f"the sandbox could not be made for a trial ({follower.last_line()}); see what is the "
+                "matter with: autoresearch doctor"
+            )
         return Outcome(
             seconds=report["seconds"],
             exit_code=report["exit_code"],
@@ -128,6 +146,8 @@ class LocalTrial:
             setup_failed=report["setup_failed"],
             log_overflow=overflow or follower.size() > _LOG_MAX,
             survivors=report["survivors"],
+            peak_rss_mb=report["peak_rss_mb"],
+            cpu_s=report["cpu_s"],
         )
 
     def abandon(self) -> None:
@@ -139,6 +159,8 @@ class LocalTrial:
         except subprocess.TimeoutExpired:
             self._sweep()
         self._launcher.stdout.close()
+        if self._shared is not None:
+            shared_memory.drop_since(self._shared)
 
     def _order(self, order: bytes) -> None:
         assert self._launcher.stdin is not None
@@ -203,6 +225,11 @@ class _Follower:
             return self._log.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def last_line(self) -> str:
+        lines = self._log.read_bytes()[-2000:].split(b"\n") if self.size() else []
+        said = [line.decode("utf-8", "replace") for line in lines if line.strip()]
+        return one_line(said[-1]) if said else "nothing was said"
 
     def fraction(self) -> float | None:
         """The share done by the trial's own last line `step … %`; None before one was seen."""

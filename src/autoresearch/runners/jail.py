@@ -1,0 +1,179 @@
+"""A jail as words before a trial's command: what `Access` allows, told to bwrap or to Landlock.
+
+    bwrap     BWRAP... -- PYTHON -I -S confine.py STATUS PLAN -- COMMAND
+    landlock             PYTHON -I -S confine.py STATUS PLAN -- COMMAND
+
+STATUS stands there as `{status}`: the launcher puts a descriptor's number in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from autoresearch.runners import confine
+from autoresearch.runners.base import Access
+
+Kind = Literal["bwrap", "landlock"]
+
+# Seen in every jail, as the kernel makes them; reading another process is ptrace's right, not theirs.
+_KERNEL = ("/proc", "/sys")
+_NODES = ("null", "zero", "full", "random", "urandom")
+_GPUS = ("nvidia*", "kfd", "dri", "dxg")  # NVIDIA with uvm and caps, AMD, WSL
+_LINKS_MAX = 40  # as the kernel's own
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """One way to confine a trial. program and flags: of bwrap, as it is installed here."""
+
+    kind: Kind
+    program: str = ""
+    flags: tuple[str, ...] = ()
+
+    def prefix(self, access: Access, cwd: Path) -> list[str]:
+        """The words before a command that is to run in `cwd` with this access and no more."""
+        access = replace(access, readable=(*access.readable, *_own_python()))
+        if self.kind == "landlock":
+            return _confined(_landlock(_named(access)))
+        mounts = _mounts(_named(access), _links((*access.readable, *access.writable)))
+        folder = os.path.realpath(cwd)
+        words = [self.program, *self.flags, *mounts, "--chdir", folder, "--"]
+        return words + _confined(None)
+
+
+def find_bwrap() -> Jail | None:
+    """The jail that bwrap makes, as far as it is installed; whether it works is for a proof to say."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return None
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, timeout=10, check=True)
+        setuid = bool(os.stat(program).st_mode & stat.S_ISUID)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    flags = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    found = re.search(rb"(\d+)\.(\d+)", said.stdout)
+    if found and (int(found[1]), int(found[2])) >= (0, 8) and not setuid:
+        flags += ["--unshare-user", "--disable-userns"]
+    return Jail("bwrap", program, tuple(flags))
+
+
+def find_landlock() -> Jail | None:
+    """The jail that Landlock makes; None where the kernel has none."""
+    return Jail("landlock") if confine.landlock_abi() else None
+
+
+def gpu_devices() -> list[str]:
+    """The device files of GPUs, some of them folders."""
+    return sorted(str(path) for pattern in _GPUS for path in Path("/dev").glob(pattern))
+
+
+# -- which path is what -------------------------------------------------------------------------
+
+
+def _named(access: Access) -> dict[str, str]:
+    """Real path -> hidden, writable or readable, for what exists; what follows from above left out."""
+    named: dict[str, str] = {}
+    for kind in ("readable", "writable", "hidden"):
+        for path in getattr(access, kind):
+            if os.path.exists(path):
+                named[os.path.realpath(path)] = kind
+    for path in sorted(named, key=len, reverse=True):
+        if named[path] == (_above(path, named) or "hidden"):
+            del named[path]
+    return named
+
+
+def _above(path: str, named: dict[str, str]) -> str | None:
+    """What the nearest named folder above a path is."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if path in named:
+            return named[path]
+    return None
+
+
+def _links(paths: Iterable[Path]) -> dict[str, str]:
+    """Every symbolic link that is followed on the way to the paths, with its target."""
+    found: dict[str, str] = {}
+    for path in paths:
+        here, followed = "/", 0
+        waiting = str(path).split("/")[::-1]
+        while waiting and followed < _LINKS_MAX:
+            step = os.path.normpath(os.path.join(here, waiting.pop()))
+            if os.path.islink(step):
+                found[step] = os.readlink(step)
+                waiting += found[step].split("/")[::-1]
+                here = "/" if found[step].startswith("/") else here
+                followed += 1
+            else:
+                here = step
+    return found
+
+
+def _own_python() -> Iterator[Path]:
+    """What this Python needs to start and confine itself: its program, library and our script."""
+    yield Path(sys.executable).resolve()
+    yield Path(os.__file__).resolve().parent
+    yield from Path(sys.base_prefix, "lib").glob("libpython*")
+    yield Path(confine.__file__)
+    yield from (Path(place) for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"))
+
+
+# -- as words -------------------------------------------------------------------------------------
+
+
+def _confined(landlock: dict[str, list[str]] | None) -> list[str]:
+    python = os.path.realpath(sys.executable)
+    plan = json.dumps({"landlock": landlock})
+    return [python, "-I", "-S", confine.__file__, "{status}", plan, "--"]
+
+
+def _landlock(named: dict[str, str]) -> dict[str, list[str]]:
+    def of(kind: str) -> list[str]:
+        return [path for path, what in named.items() if what == kind]
+
+    devices = [f"/dev/{name}" for name in _NODES] + gpu_devices()
+    return {
+        "read": [*of("readable"), *_KERNEL],
+        "write": [*of("writable"), "/dev/shm"],  # semaphores of multiprocessing lie there
+        "hidden": of("hidden"),
+        "devices": devices,
+    }
+
+
+def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
+    """bwrap's own options: its root is empty, and each path is laid over what is above it."""
+    words: dict[str, list[str]] = {
+        "/proc": ["--proc", "/proc"], "/dev": ["--dev", "/dev"], "/sys": ["--ro-bind", "/sys", "/sys"],
+        "/tmp": ["--tmpfs", "/tmp"], "/dev/shm": ["--tmpfs", "/dev/shm"],
+    }  # fmt: skip
+    closed = ["/", "/dev"]
+    for device in gpu_devices():
+        words[device] = ["--dev-bind-try", device, device]
+    for path, kind in named.items():
+        if kind == "writable":
+            words[path] = ["--bind", path, path]
+        elif kind == "readable":
+            words[path] = ["--ro-bind", path, path]
+        elif os.path.isdir(path):
+            words[path] = ["--tmpfs", path]
+            closed.append(path)
+        else:
+            words[path] = ["--ro-bind", "/dev/null", path]  # a device on a mount without devices
+    for link, target in links.items():
+        if _above(link, named) in (None, "hidden") and not link.startswith(("/proc/", "/dev/")):
+            words[link] = ["--symlink", target, link]
+    ordered = sorted(words, key=lambda path: (path.count("/"), path))
+    sealed = [word for path in sorted(closed) for word in ("--remount-ro", path)]
+    return [word for path in ordered for word in words[path]] + sealed

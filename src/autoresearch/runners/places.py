@@ -1,0 +1,171 @@
+"""What a trial may read and write: the system's programs, its Python, its own folders, and no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.runners.base import Access
+from autoresearch.runners.environment import python_of, which
+
+_SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store",
+    "/gnu/store", "/run/current-system", "/run/opengl-driver",
+)  # fmt: skip
+# Of /etc what programs need to start, find their libraries and name their user; no secret is in it.
+_ETC = (
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ld.so.preload", "alternatives", "passwd", "group",
+    "nsswitch.conf", "hosts", "host.conf", "localtime", "timezone", "os-release", "machine-id",
+    "ssl", "pki", "ca-certificates", "mime.types", "OpenCL", "vulkan", "nvidia", "profile",
+    "bash.bashrc", "inputrc", "terminfo", "fonts", "static", "crypto-policies",
+)  # fmt: skip
+
+# Asked of a Python itself, after its site module has run: editable installs may lie anywhere.
+_PROBE = """\
+import json, sys, sysconfig
+found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, sys.executable}
+found |= {*sys.path, *sysconfig.get_paths().values()}
+found |= {getattr(sys, "_base_executable", "") or ""}
+for name, module in [*sys.modules.items()]:
+    if name.startswith("__editable__"):
+        found |= {str(place) for place in getattr(module, "MAPPING", {}).values()}
+print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"]]))
+"""
+_PROBE_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """A Python that trials use: its program, every place that it reads, where packages lie.
+
+    asked: how the trial calls it, which may be a script that looks for the program (a shim).
+    """
+
+    asked: str
+    program: str
+    places: tuple[Path, ...]
+    packages: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a run's trials happen, the same for each of them.
+
+    root: the lab; git: its common git folder; inputs: read-only names in the worktree; readable:
+    what `readable_of` found; hidden: where held-out text could be read besides the cache.
+    """
+
+    root: Path
+    git: Path
+    worktree: Path
+    compiled: Path
+    cache: Path
+    home: Path
+    readable: tuple[Path, ...]
+    hidden: tuple[Path, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+    def access(self, scratch: Path) -> Access:
+        """What the trial with this scratch folder may reach. Makes the folder of compilers."""
+        self.compiled.mkdir(parents=True, exist_ok=True)
+        fixed = (".git", *self.inputs)
+        return Access(
+            readable=(*self.readable, *(self.worktree / name for name in fixed)),
+            writable=(self.worktree, scratch, self.compiled),
+            hidden=(
+                self.root, self.git, self.cache, self.home, *_users_home(), scratch.parent,
+                *self.hidden,
+            ),
+        )  # fmt: skip
+
+
+def readable_of(
+    command: Sequence[str], env: Mapping[str, str], root: Path, more: Iterable[str] = ()
+) -> tuple[Path, ...]:
+    """What a trial with this command and environment may read outside its own folders.
+
+    more: runner.readable. Below the user's home that is its Pythons, its program and `more` alone.
+    """
+    return tuple(_readable_of(command, env, root, more))
+
+
+def _readable_of(
+    command: Sequence[str], env: Mapping[str, str], root: Path, more: Iterable[str]
+) -> Iterator[Path]:
+    yield from map(Path, _SYSTEM)
+    yield from (Path("/etc", name) for name in _ETC)
+    private = [Path(os.path.realpath(place)) for place in (root, Path.home(), *_users_home())]
+    for folder in _search_path(env):
+        if not any(_within(folder, place) for place in private):
+            yield folder
+    for python in pythons(command, env, root):
+        yield Path(python.asked)
+        yield from _shims(Path(python.asked))
+        yield from python.places
+    program = which(command[0], root)
+    if program is not None:
+        yield Path(program)
+        for folder in (Path(program).parent, Path(program).resolve().parent):
+            if not any(_within(place, folder) for place in private):
+                yield folder
+    for name in more:
+        yield root / Path(name).expanduser()
+
+
+def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[Python]:
+    """The Pythons of a trial, its command's own first: also those that PATH offers to a script.
+
+    Those of one folder are taken for one.
+    """
+    given = (python_of(command, root), *(which(name, root) for name in ("python", "python3")))
+    programs: dict[str, str] = {}
+    for program in given:
+        if program is not None:
+            programs.setdefault(os.path.dirname(program), program)
+    asked = (_ask(program, env) for program in programs.values())
+    return [python for python in asked if python is not None]
+
+
+def _ask(asked: str, env: Mapping[str, str]) -> Python | None:
+    """What a Python says of itself; None where it can't be run (the trial will say why)."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [asked, "-c", _PROBE], cwd=folder, env={**env, "HOME": folder, "TMPDIR": folder},
+                capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_TIMEOUT_S, check=True,
+            )  # fmt: skip
+        program, places, packages = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+    absolute = tuple(Path(place) for place in places if place.startswith("/") and place != "/")
+    return Python(asked, program, absolute, Path(packages))
+
+
+def _shims(program: Path) -> Iterator[Path]:
+    """pyenv, asdf and the like: a script that looks for the real program in the folder above."""
+    if program.parent.name == "shims":
+        yield program.parent.parent
+
+
+def _search_path(env: Mapping[str, str]) -> list[Path]:
+    folders = env.get("PATH", "").split(os.pathsep)
+    return [Path(folder) for folder in folders if folder.startswith("/") and folder != "/"]
+
+
+def _within(path: Path, folder: Path) -> bool:
+    """Whether a path is in a folder, or the folder itself, links followed."""
+    return Path(os.path.realpath(path)).is_relative_to(folder)
+
+
+def _users_home() -> tuple[Path, ...]:
+    """The home that the system has for the user, whatever HOME says."""
+    try:
+        return (Path(pwd.getpwuid(os.getuid()).pw_dir),)
+    except KeyError:
+        return ()
