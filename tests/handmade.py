@@ -56,6 +56,7 @@ def write_cache(cache: Path, train: npt.ArrayLike, val: npt.ArrayLike, vocab_siz
         vault_rows=1,
         val_bytes=int(lengths[rows[store.VAL][:, 1:]].sum()),
         vault_bytes=1,
+        hidden=[],
         digests=digests,
         harness=store.harness_digest(),
         fingerprint=store.fingerprint(digests, store.harness_digest()),

@@ -1,6 +1,7 @@
 """One trial under a supervisor of its own: a specification on standard input, its outcome printed.
 
-With "stop_after_s" it is stopped as by Ctrl-C.
+With "stop_after_s" it is stopped as by Ctrl-C. "jail" is bwrap or landlock; "readable" is then what
+it may read besides its folder.
 """
 
 from __future__ import annotations
@@ -11,22 +12,28 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from autoresearch.runners.base import TrialSpec
+from autoresearch.runners.base import Access, TrialSpec
 from autoresearch.runners.hygiene import harden
+from autoresearch.runners.jail import find_bwrap, find_landlock
 from autoresearch.runners.local import LocalRunner
 
 
 def main() -> None:
     given = json.loads(sys.stdin.readline())
     harden()
+    jail = {"bwrap": find_bwrap, "landlock": find_landlock}.get(given.get("jail"), lambda: None)()
+    access = None
+    if jail:
+        access = Access(tuple(map(Path, given["readable"])), (Path(given["cwd"]),))
     spec = TrialSpec(
         tuple(tuple(command) for command in given["commands"]),
         Path(given["cwd"]),
         given["env"],
         Path(given["log"]),
         given["timeout_s"],
+        access=access,
     )
-    trial = LocalRunner().start(spec)
+    trial = LocalRunner(jail).start(spec)
     began = time.monotonic()
     stop_after_s = given.get("stop_after_s", 1e9)
     watching = trial.run(lambda: time.monotonic() - began > stop_after_s)

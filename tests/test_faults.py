@@ -1,8 +1,18 @@
-"""Every call that changes the disk, and every start of git, hit once by SIGKILL and once by a full disk.
+"""Every call that changes the disk, and every start of git, hit by every fault; and runs with several.
 
 A four-experiment run (keep, discard, a refused proposal, crash, keep with a new file), its branch
-checked out, is cut off at call N and resumed; the rows, refs, branch, checkout and files must be those
-of a run that nothing happened to. All N, in two processes for each fault; FAULTS=N takes every Nth.
+checked out, is cut off at call N and taken up again; rows, refs, branch, checkout, files and what the
+journal comes to must be those of a run that nothing happened to.
+
+cuts    what a SIGKILL, a power cut and a torn write leave on the disk at call N, for every N: taken
+        down call by call from one run, put back, gone on from. The same bytes are tried once.
+kill    a real SIGKILL of the living processes, launcher and trial among them, at every eighth call: the
+        bytes that it leaves are those of `cuts`
+full    the disk is full from call N on; enospc, edquot: for four calls
+eio     call N fails with EIO; eio4: it and the next three
+mixed   2 to 7 of them in one run, and results.tsv deleted
+
+FAULTS=all takes every call in every mode, and goes on to the run's end behind each.
 """
 
 from __future__ import annotations
@@ -15,14 +25,26 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults import FULL, KILL, SIZE
+from tests.faults import HERE, preloaded
 
-HERE = Path(__file__).parent / "faults"
-STEP = int(os.environ.get("FAULTS", "1"))
-PROCESSES = 2
+ALL = os.environ.get("FAULTS") == "all"
+SHARES = 2  # processes for each sweep
+# Of each sweep, the first point and every how manieth; those of a kind fill each other's gaps.
+SWEEPS = {
+    "cuts": (0, 1),
+    "kill": (0, 8),
+    "full": (0, 6),
+    "enospc": (3, 6),
+    "edquot": (1, 24),
+    "eio": (0, 6),
+    "eio4": (3, 6),
+    "mixed": (0, 1),
+}
+RUNS = 500 if ALL else 50  # of `mixed`
 
 
 @pytest.fixture
@@ -33,41 +55,36 @@ def work() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+needs_a_compiler = pytest.mark.skipif(
     shutil.which("cc") is None, reason="no C compiler (cc) to build the fault injector"
 )
-@pytest.mark.parametrize("share", range(PROCESSES))
-@pytest.mark.parametrize("mode", [KILL, FULL], ids=["kill", "disk-full"])
-def test_a_run_survives_a_fault_at_every_call(work: Path, mode: int, share: int) -> None:
-    library = work / "shim.so"
-    subprocess.run(
-        ["cc", "-O1", "-shared", "-fPIC", "-o", library, HERE / "shim.c", "-ldl"], check=True
-    )
-    (work / "state").write_bytes(bytes(SIZE))
-    env = {
-        **os.environ,
-        "LD_PRELOAD": str(library),
-        "FAULT_STATE": str(work / "state"),
-        "TMPDIR": str(work),
-    }
+
+
+def sweep(work: Path, mode: str, *arguments: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many points a sweep has, and the reports of those that were tried."""
     done = subprocess.run(
-        [
-            sys.executable,
-            HERE / "driver.py",
-            work / "labs",
-            str(mode),
-            str(share * STEP),
-            str(PROCESSES * STEP),
-        ],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
+        [sys.executable, HERE / "driver.py", work, mode, *map(str, arguments)],
+        env=preloaded(work), capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    first, *hit = [json.loads(line) for line in done.stdout.splitlines()]
-    assert first["rows"].count("\n") == 6
-    assert len(hit) == len(range(share * STEP, first["points"], PROCESSES * STEP)) > 0
-    bad = [report for report in hit if report["bad"]]
-    assert not bad, json.dumps(bad[:3], indent=2)
+    told, *tried = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told["rows"] == 5
+    bad = [report for report in tried if report["bad"]]
+    assert not bad, f"{len(bad)} of {len(tried)}: {json.dumps(bad[:3], indent=2)}"
+    return told["points"], tried
+
+
+@pytest.mark.slow
+@needs_a_compiler
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("mode", SWEEPS)
+def test_a_run_survives(work: Path, mode: str, share: int) -> None:
+    offset, step = (0, 1) if ALL else SWEEPS[mode]
+    first, stride = offset + share * step, SHARES * step
+    points, tried = sweep(work, mode, first, stride, RUNS)
+    assert len(tried) == len(range(first, points, stride)) > 0
+
+
+@needs_a_compiler
+def test_a_disk_that_is_full_three_times_is_not_the_candidates_crash(work: Path) -> None:
+    sweep(work, "thrice", 0, 1)

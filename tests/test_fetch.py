@@ -505,7 +505,7 @@ def test_a_source_of_one_file_is_divided_by_documents(tmp_path: Path, hub: Hub) 
     with hub:
         folder, said = make(tmp_path, "tinystories")
         assert {name for name, _ in hub.asked} == {"single.parquet"}
-    assert manifest(folder).val_rows == 64
+    assert manifest(folder).val_rows == 64 and manifest(folder).hidden == []
     assert any("documents" in line for line in said)
 
 

@@ -24,8 +24,9 @@ from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness import tokenizer as tokenizer_module  # noqa: E402
 from autoresearch.harness.__main__ import main  # noqa: E402
 from autoresearch.harness.cache import HarnessError, UsageError  # noqa: E402
-from autoresearch.harness.data import TRAIN, VAL, VAULT, Files, local, stdlib  # noqa: E402
+from autoresearch.harness.data import TRAIN, VAL, VAULT, Files, local  # noqa: E402
 from autoresearch.harness.formats import PIECE_CHARS, documents  # noqa: E402
+from autoresearch.harness.library import stdlib  # noqa: E402
 from autoresearch.harness.prepare import prepare  # noqa: E402
 from autoresearch.harness.sources import KNOWN  # noqa: E402
 from autoresearch.harness.tokenizer import Tokenizer  # noqa: E402

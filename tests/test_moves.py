@@ -15,7 +15,7 @@ from tests.conftest import run_cli
 
 pytest.importorskip("torch")
 
-REACHED = 1.80  # by 600 steps on the embedded corpus; 1.72 to 1.74 over seeds with Python 3.11's
+REACHED = 1.85  # by 600 steps on the embedded corpus; 1.74 to 1.79 over seeds with Python 3.11's
 ANSWERS = """\
 description: no warm-down
 hypothesis: a loss that is known
@@ -68,8 +68,8 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
     assert [row["status"] for row in (baseline, worse, better)] == ["keep", "discard", "keep"]
     start = float(baseline["val_bpb"])
     assert start < REACHED
-    assert float(worse["val_bpb"]) > start + 0.02  # seeds alone differ by about 0.01
-    assert float(better["val_bpb"]) < start - 0.02
+    assert float(worse["val_bpb"]) > start + 0.04  # seeds alone differ by about 0.02
+    assert float(better["val_bpb"]) < start - 0.04
     (folder,) = (lab / ".git" / "autoresearch").glob("known/experiments/0002")
     record = json.loads((folder / "record.json").read_text())
     assert len(record["fingerprint"]) == 16

@@ -160,6 +160,7 @@ class Driver:
             moved = incumbent is not None and ratchet.run.moved_by_hand()
             if moved:
                 ratchet.run.clean_up(ratchet.runner)
+                ratchet.run.set_aside()
             else:
                 yield from ratchet.run.recover(ratchet.runner)
             if incumbent is not None and not moved:

@@ -12,6 +12,7 @@ What follows the result is a projection of the journal: made again on every star
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -162,7 +163,9 @@ class Ratchet:
 
         A model that could be kept is handed over with its score, for the verification.
         """
-        threshold = None if self._is_baseline else self.run.incumbent.value
+        best = None if self._is_baseline else self.run.incumbent.value
+        # An equal one may be kept too, where it only deletes lines.
+        threshold = None if best is None else math.nextafter(best, math.inf)
         return self.trials.prepare(candidate, threshold=threshold)
 
     @property

@@ -94,7 +94,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended. exit_code is negative for a signal, None where it never ended by itself."""
+    """How a trial ended. exit_code is negative for a signal, None where it never ended by itself.
+
+    peak_rss_mb: the largest resident memory of one of its processes; cpu_s: processor time of all.
+    """
 
     seconds: float
     exit_code: int | None
@@ -105,6 +108,8 @@ class Outcome:
     launcher_killed: bool = False
     survivors: int = 0  # processes left after the kill; anything but 0 is a fault of ours
     tampered: str = ""  # what the trial changed and must not; "" if nothing
+    peak_rss_mb: float | None = None
+    cpu_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

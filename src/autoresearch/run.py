@@ -133,6 +133,14 @@ class Run:
                 yield Event("notice", text)
         self.paths.moving.unlink(missing_ok=True)
 
+    def set_aside(self) -> None:
+        """Keep the commit of a candidate under way whose number goes to a new baseline."""
+        pending = self.state.open
+        if pending is not None and pending.candidate is not None and pending.by != "baseline":
+            commit = pending.candidate.commit
+            ref = f"{candidate_ref(self.tag, pending.number)}-{commit[:7]}"
+            self.repo.set_ref(ref, commit, self.repo.resolve(ref))
+
     def moved_by_hand(self) -> bool:
         """Whether a person has committed on the run's branch since the last keep."""
         tip = self.repo.resolve(self.ref)

@@ -1,255 +1,223 @@
-"""Runs a lab again and again in forked children, each hit by one fault; see shim.c.
+"""Sweeps of faults over a whole run. Started by test_faults.py with the shim preloaded:
 
-Started by test_faults.py with the library preloaded: python driver.py WORKDIR MODE FIRST STEP. Every
-child is a whole `autoresearch run`; the parent has imported all of it once, so that hundreds of runs
-take minutes. Prints one JSON line per fault, and one with the count of points.
+python driver.py WORKDIR cuts FIRST STEP          what a kill, a power cut and a torn write leave
+python driver.py WORKDIR FAULT FIRST STEP         kill, full, enospc, edquot, eio, eio4
+python driver.py WORKDIR mixed FIRST STEP RUNS    2 to 7 faults in a run
+python driver.py WORKDIR thrice 0 1               one candidate, and three times no room for its log
+
+Every point is a run that is hit, taken up again, and compared with a run that nothing happened to.
+Prints one JSON line with the counts, and one per point that was tried.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
-import mmap
 import os
-import shutil
-import struct
+import random
 import sys
-import time
-import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-# The clock stands still: commits made again after a fault have the same dates, and so the same names.
-time.time = lambda: 1_700_000_000.0
-
-from autoresearch import cli  # noqa: E402
-from autoresearch.compose import run as _preload  # noqa: E402, F401
-from autoresearch.researchers.scripted import ScriptedResearcher as _preload2  # noqa: E402, F401
 from autoresearch.workspace.git import git  # noqa: E402
-from tests.faults import FULL, KILL, SIZE  # noqa: E402
+from tests.faults import disk  # noqa: E402
+from tests.faults.disk import Disk, Synced  # noqa: E402
+from tests.faults.inject import Call, Ended, Shim, fault  # noqa: E402
+from tests.faults.scene import (  # noqa: E402
+    ONE,
+    RUN,
+    cut_off,
+    leftovers,
+    make_lab,
+    picture,
+    rows,
+)
 
-ANSWERS = """\
-description: better
-hypothesis: a smaller number
+CAUSES = (
+    "No space left", "Disk quota", "Input/output error", "No usable temporary", "couldn't write",
+    "unable to write", "unable to create directory",
+)  # fmt: skip
+MIXED = ("kill", "kill", "power", "torn", "enospc", "edquot", "eio", "eio4", "tsv")
+ROOM = ("full", "enospc", "edquot")  # hit only calls that need room
 
-value.txt
-<<<<<<< SEARCH
-1.5
-=======
-1.4
->>>>>>> REPLACE
---- answer ---
-description: worse
-lesson: smaller is better
-
-value.txt
-<<<<<<< SEARCH
-1.4
-=======
-1.6
->>>>>>> REPLACE
---- answer ---
-description: nonsense that is refused
-
-other.txt
-<<<<<<< SEARCH
-x
-=======
-y
->>>>>>> REPLACE
---- answer ---
-description: a crash
-
-value.txt
-<<<<<<< SEARCH
-1.4
-=======
-broken
->>>>>>> REPLACE
---- answer ---
-description: better still, with a new file
-
-value.txt
-<<<<<<< SEARCH
-1.4
-=======
-1.3
->>>>>>> REPLACE
-
-notes/new.txt
-<<<<<<< SEARCH
-=======
-a note
->>>>>>> REPLACE
-"""
-
-CONFIG = """\
-[task]
-command = ["sh", "trial.sh"]
-mutable = ["value.txt", "notes/"]
-timeout_s = 20
-[budget]
-experiments = 4
-[researcher]
-kind = "scripted"
-model = "answers.txt"
-[runner]
-sandbox = "none"
-"""
+# What follows a fault: one experiment, or all that are left. One is enough where the picture says
+# all that the next one hangs on; the long sweeps run to the end nevertheless.
+AFTER = RUN if os.environ.get("FAULTS") == "all" else ONE
 
 
-def make_lab(folder: Path) -> None:
-    """A lab whose trial takes no time, with its run's branch checked out."""
-    folder.mkdir(parents=True)
-    (folder / "value.txt").write_text("1.5\n")
-    (folder / "other.txt").write_text("x\n")
-    (folder / "trial.sh").write_text('printf "val_bpb: %s\\n" "$(cat value.txt)"\n')
-    (folder / "autoresearch.toml").write_text(CONFIG)
-    (folder / "answers.txt").write_text(ANSWERS)
-    (folder / ".gitignore").write_text("answers.txt\n")
-    git(folder, "init", "-q", "-b", "main")
-    git(folder, "config", "user.name", "a")
-    git(folder, "config", "user.email", "a@b")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "lab")
+class Bench:
+    """A lab, the run that nothing happens to, and runs that are compared with it.
 
+    after: (disk, picture) as they are after that many experiments (rows), each a session of its own;
+    calls: of each of these sessions; cuts: (name, disk), what a fault leaves of one session over all.
+    """
 
-class Faults:
-    """The state that the preloaded library shares with us."""
+    def __init__(self, work: Path) -> None:
+        self.shim, self.lab = Shim(), work / "lab"
+        make_lab(self.lab)
+        assert self.shim.command(self.lab, "init", "t").code == 0
+        git(self.lab, "checkout", "-q", "autoresearch/t")
+        self.after = {0: (disk.take(self.lab), picture(self.lab))}
+        self.calls: dict[int, list[Call]] = {}
+        while (count := len(rows(self.lab))) < 5:
+            self.calls[count] = []
+            plan = _listen(self.calls[count])
+            ended = self.shim.command(self.lab, *ONE, plan=plan, first=1)
+            assert ended.code == 0, ended.output
+            self.after[len(rows(self.lab))] = disk.take(self.lab), picture(self.lab)
+        self.rows = rows(self.lab)
+        self.points: list[tuple[int, Call]] = [(n, c) for n in self.calls for c in self.calls[n]]
 
-    def __init__(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDWR)
-        self._map = mmap.mmap(descriptor, SIZE)
+    def cuts(self) -> list[tuple[str, Disk]]:
+        """A run in one session; at each of its calls, what would be left were it the last, each once."""
+        disk.put(self.after[0][0], self.lab)
+        synced, seen, contents = Synced(self.lab), set(), {}
+        found: list[tuple[str, Disk]] = []
 
-    def set(self, armed: int, at: int, mode: int, group: int) -> None:
-        self._map[:20] = struct.pack("5i", armed, 0, at, mode, group)
+        def keep(number: int) -> None:
+            whole = {
+                path: each._replace(content=contents.setdefault(each.content, each.content))
+                for path, each in disk.take(self.lab).items()
+            }
+            for how, left in (
+                ("kill", whole),
+                ("power", synced.after_a_cut(whole)),
+                ("torn", synced.after_a_cut(whole, torn=True)),
+            ):
+                if disk.identity(left) not in seen:
+                    seen.add(disk.identity(left))
+                    found.append((f"{how} {number}", left))
 
-    def group(self, pid: int) -> None:
-        self._map[16:20] = struct.pack("i", pid)
+        def plan(call: Call) -> int:
+            keep(call.count)
+            return 0
 
-    def count(self) -> int:
-        return int(struct.unpack("i", self._map[4:8])[0])
+        ended = self.shim.command(self.lab, *RUN, plan=plan, first=1, synced=synced)
+        assert ended.code == 0, ended.output
+        keep(ended.calls + 1)
+        synced.close()
+        return found
 
-    def needs_room(self, call: int) -> bool:
-        return bool(self._map[20 + call])
+    def resume(self, **report: Any) -> dict[str, Any]:
+        """Take the run up again, and compare."""
+        before = rows(self.lab)
+        ended = self.shim.command(self.lab, *AFTER)
+        now = rows(self.lab)
+        expected, got = self.after[len(now)][1], picture(self.lab)
+        different = {
+            key: [expected.get(key), got.get(key)]
+            for key in expected.keys() | got.keys()
+            if expected.get(key) != got.get(key)
+        }
+        at_least = 5 if AFTER == RUN else min(5, len(before) + 1)
+        right = before == self.rows[: len(before)] and now == self.rows[: len(now)]
+        found = {"rows": [before, now], "different": different, "left": leftovers(self.lab)}
+        fine = right and len(now) >= at_least and not different and not found["left"]
+        if ended.code != 0 or not fine or report.get("bad"):
+            return report | found | {"bad": True, "resumed": ended.code, "said": ended.output[-1500:]}
+        return report | {"bad": False}
 
-    def disarm(self) -> None:
-        self._map[:4] = struct.pack("i", 0)
+    # -- the sweeps ---------------------------------------------------------------------------
 
+    def cut(self, name: str, left: Disk) -> dict[str, Any]:
+        """Go on from what a fault left."""
+        disk.put(left, self.lab)
+        return self.resume(at=name)
 
-def run(
-    lab: Path, faults: Faults, arguments: list[str], at: int = 0, mode: int = KILL
-) -> tuple[int, str]:
-    """One command in a child of its own process group; its exit code (negative: signal), its output."""
-    output = lab.parent / "output.txt"
-    faults.set(0, at, mode, 0)
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        os.chdir(lab)
-        sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(sink, 1)
-        os.dup2(sink, 2)
-        sys.argv = ["autoresearch", *arguments]
-        faults.group(os.getpid())
-        faults._map[:4] = struct.pack("i", 1)
-        try:
-            cli.main()
-        except SystemExit as end:
-            sys.stdout.flush()
-            os._exit(end.code if isinstance(end.code, int) else 1)
-        finally:
-            if sys.exc_info()[0] not in (None, SystemExit):
-                traceback.print_exc()
-            sys.stdout.flush()
-            os._exit(99)
-    _, status = os.waitpid(pid, 0)
-    faults.disarm()
-    return os.waitstatus_to_exitcode(status), output.read_text()
+    def hit(self, kind: str, count: int, at: int) -> dict[str, Any]:
+        """A session after `count` experiments with a fault from its call `at` on, in living processes."""
+        disk.put(self.after[count][0], self.lab)
+        ended = self.shim.command(self.lab, *ONE, plan=fault(kind, at), first=at)
+        report = {"at": f"{kind} {at} after {count}", "code": ended.code, "bad": False}
+        if bug(ended):
+            report |= {"bad": True, "output": ended.output[-1500:]}
+        return self.resume(**report)
 
+    def mixed(self, seed: int) -> dict[str, Any]:
+        """2 to 7 faults, one after the other, and then none.
 
-def picture(lab: Path) -> dict[str, str]:
-    """All that a run leaves, as text: refs, checkout, tables and the experiments' files."""
-    seen = {
-        "refs": git(lab, "for-each-ref", "--format=%(refname) %(objectname)").decode(),
-        "head": (lab / ".git" / "HEAD").read_text(),
-        "status": git(lab, "status", "--porcelain", "--ignored").decode(),
-        "fsck": git(lab, "fsck", "--no-dangling", "--no-progress").decode(),
-    }
-    for file in sorted(lab.rglob("*")):
-        name = file.relative_to(lab).as_posix()
-        if name.startswith(".git/"):
-            inside = name.removeprefix(".git/autoresearch/")
-            if inside == name or "/experiments/" not in inside:
-                if name.endswith(".lock") and "/autoresearch/" not in name:
-                    seen[name] = "a lock was left"
+        A candidate whose trial was cut off three times is a crash by rule: none is cut off thrice.
+        """
+        dice = random.Random(seed)
+        disk.put(self.after[0][0], self.lab)
+        synced, told = Synced(self.lab), []
+        for _ in range(dice.randint(2, 7)):
+            kind, at = dice.choice(MIXED), dice.randint(1, 300)
+            told.append(f"{kind} {at}")
+            if kind == "tsv":
+                (self.lab / "results.tsv").unlink(missing_ok=True)
                 continue
-        if file.is_file():
-            text = file.read_text()
-            if file.name == "record.json":
-                text = json.dumps({k: v for k, v in json.loads(text).items() if k != "seconds"})
-            seen[name] = text
-    return seen
+            if cut_off(self.lab) >= 2:
+                told.append("spared")
+                break
+            plan = fault(kind, at)
+            ended = self.shim.command(self.lab, *RUN, plan=plan, first=at, synced=synced)
+            if bug(ended):
+                return {"at": f"{seed}: {told}", "bad": True, "output": ended.output[-1500:]}
+            if kind in ("power", "torn") and ended.killed:
+                disk.put(synced.after_a_cut(disk.take(self.lab), kind == "torn"), self.lab)
+                synced.all_of(self.lab)
+        synced.close()
+        return self.resume(at=f"{seed}: {told}")
 
 
-def fresh(pristine: Path, lab: Path) -> None:
-    """The lab as it was before the run."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(lab)
-    shutil.copytree(pristine, lab, symlinks=True)
+    def thrice(self) -> dict[str, Any]:
+        """The machine fails one candidate as often as a candidate may bring the supervisor down."""
+        disk.put(self.after[2][0], self.lab)
+
+        def plan(call: Call) -> int:
+            return errno.ENOSPC if call.kind == "w" and call.path.endswith("/trial.log.tmp") else 0
+
+        ended = [self.shim.command(self.lab, *ONE, plan=plan, first=1) for _ in range(3)]
+        hit = all(end.code == 1 and "No space left" in end.output for end in ended)
+        return self.resume(at="thrice", bad=not hit)
 
 
-def leftovers(lab: Path) -> list[str]:
-    """Processes that still work in the lab."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(folder / "cwd").startswith(str(lab)) and int(folder.name) != os.getpid():
-                found.append((folder / "cmdline").read_bytes().decode())
-    return found
+def _listen(calls: list[Call]) -> Any:
+    def plan(call: Call) -> int:
+        calls.append(call)
+        return 0
+
+    return plan
+
+
+def bug(ended: Ended) -> bool:
+    """Whether a fault came out as a bug of ours, or without its cause."""
+    if ended.killed:
+        return False
+    named = any(cause in ended.output for cause in CAUSES)
+    return ended.code not in (0, 1) or "Traceback" in ended.output or (ended.code == 1 and not named)
+
+
+def sweep(bench: Bench, mode: str, first: int, step: int, runs: int) -> Iterator[dict[str, Any]]:
+    """The counts, and then the reports of one sweep."""
+    if mode == "mixed":
+        yield {"points": runs, "rows": len(bench.rows)}
+        for seed in range(first, runs, step):
+            yield bench.mixed(seed)
+        return
+    if mode == "thrice":
+        yield {"points": 1, "rows": len(bench.rows)}
+        yield bench.thrice()
+        return
+    if mode == "cuts":
+        cuts = bench.cuts()
+        yield {"points": len(cuts), "rows": len(bench.rows)}
+        for name, left in cuts[first::step]:
+            yield bench.cut(name, left)
+        return
+    points = [(n, call.count) for n, call in bench.points if call.fills or mode not in ROOM]
+    yield {"points": len(points), "rows": len(bench.rows)}
+    for count, at in points[first::step]:
+        yield bench.hit(mode, count, at)
 
 
 def main() -> None:
-    work, mode, first, step = (
-        Path(sys.argv[1]),
-        int(sys.argv[2]),
-        int(sys.argv[3]),
-        int(sys.argv[4]),
-    )
-    faults = Faults(os.environ["FAULT_STATE"])
-    pristine, lab = work / "pristine", work / "lab"
-    make_lab(pristine)
-    command = ["run"]
-    fresh(pristine, lab)
-    assert run(lab, faults, ["init", "t"])[0] == 0
-    git(lab, "checkout", "-q", "autoresearch/t")
-    shutil.rmtree(pristine)
-    shutil.copytree(lab, pristine, symlinks=True)
-    code, output = run(lab, faults, command)
-    assert code == 0, output
-    points, expected = range(1, faults.count() + 1), picture(lab)
-    if mode == FULL:
-        points = [at for at in points if faults.needs_room(at)]
-    print(json.dumps({"points": len(points), "rows": expected["results.tsv"]}), flush=True)
-    for at in points[first::step]:
-        fresh(pristine, lab)
-        code, output = run(lab, faults, command, at, mode)
-        again, said = run(lab, faults, command)
-        got = picture(lab)
-        different = {
-            k: [expected.get(k), got.get(k)]
-            for k in expected.keys() | got.keys()
-            if expected.get(k) != got.get(k)
-        }
-        report = {"at": at, "code": code, "resumed": again, "different": different}
-        bad = bool(different) or again != 0
-        if mode == FULL and (code not in (0, 1) or "Traceback" in output):
-            bad = True
-        if bad:
-            report["output"], report["said"] = output[-1500:], said[-1500:]
-        report["left"] = leftovers(lab)
-        report["bad"] = bad or bool(report["left"])
+    first, step, *runs = (int(word) for word in sys.argv[3:])
+    for report in sweep(Bench(Path(sys.argv[1])), sys.argv[2], first, step, *(runs or [0])):
         print(json.dumps(report), flush=True)
 
 

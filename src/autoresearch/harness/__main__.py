@@ -1,7 +1,7 @@
-"""`python -m autoresearch.harness prepare ...` and `... fingerprint`: what the tool calls.
+"""`python -m autoresearch.harness prepare ...`, `fingerprint` and `examine`: what the tool calls.
 
 Exit codes: 0 done, 1 something the user can mend, 2 a request out of range, 130 interrupted. Only
-`prepare` loads numpy and the tokenizer; nothing here loads torch.
+`prepare` loads the tokenizer, it and `examine` load numpy; nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ def main(arguments: list[str] | None = None) -> int:
     make.add_argument("--seq-len", type=int, help="T, tokens of a row")
     make.add_argument("--val-tokens", type=int, help="targets of the frozen validation rows")
     tell = verbs.add_parser("fingerprint", help="of the current data and the harness that runs")
+    look = verbs.add_parser("examine", help="one trial, as a plan of the tool says")
+    look.add_argument("plan", type=Path, help="PLAN.json")
     for verb in (make, tell):
         verb.add_argument("--cache", type=Path, help="default: AUTORESEARCH_CACHE")
     options = vars(parser.parse_args(arguments))
-    verb_name, cache = options.pop("verb"), options.pop("cache") or store.cache_folder()
+    verb_name = options.pop("verb")
     try:
+        if verb_name == "examine":
+            _examine(options["plan"])
+            return 0
+        cache = options.pop("cache") or store.cache_folder()
         if verb_name == "prepare":
             _prepare(cache, {name: value for name, value in options.items() if value is not None})
         else:
@@ -49,6 +55,12 @@ def _prepare(cache: Path, options: dict[str, Any]) -> None:
     from .prepare import prepare
 
     prepare(cache=cache, say=lambda line: print(line, flush=True), **options)
+
+
+def _examine(plan: Path) -> None:
+    from .examiner import examine
+
+    examine(plan)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,17 +26,10 @@ import torch
 from .clock import Clock
 from .device import device_line, mfu_percent, peak_memory_mb
 from .loader import Data
-from .probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, Tokens, probe
+from .modelling import CPU_SLICE, GPU_SLICE, Model, asked, filled, halved, usual_rows
+from .probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, probe
 
 __all__ = ["EvaluationError", "Score", "evaluate", "print_summary"]
-
-Model = Callable[[torch.Tensor], torch.Tensor]  # int64 [B, T] -> logits [B, T, V]
-# Tokens per evaluation batch, where the script does not say: fp32 logits of 2048 x 1024 are 8 MiB,
-# of 65536 x 8192 2 GiB.
-CPU_TOKENS, GPU_TOKENS = 2048, 65_536
-# Bytes of one slice of fp32 logits; the softmax takes a few times that. On a CPU 8 MiB are twice as
-# fast as 32 MiB, since larger blocks are mapped anew each time.
-CPU_SLICE, GPU_SLICE = 8 << 20, 256 << 20
 
 
 @dataclass(frozen=True)
@@ -57,22 +49,28 @@ def evaluate(
 ) -> Score:
     """Score a model on every validation row, then probe it on the first batch.
 
+    Under an examiner the model, a module, is handed over instead: the examiner asks for logits,
+    scores them, and what it says is returned. That ends the training, and may be done once.
+
     Every batch has `batch_rows` rows (the last one is filled up with rows that do not count), so
     that a compiled model sees one shape; the number is halved when memory runs out. Raises
     EvaluationError where logits have another shape than [B, T, V] or are not finite, and where a
     probe fails.
     """
     began = time.perf_counter()
-    tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
-    size = batch_rows or min(len(data.val), max(1, tokens // data.seq_len))
-    ask = functools.partial(_ask, model, data, device)
+    if data.exam is not None:
+        size = batch_rows or usual_rows(device, data.exam.val_rows, data.seq_len)
+        bpb, found, counted, row = data.exam.examine(model, device, size)
+        return Score(bpb, found, counted, row, time.perf_counter() - began)
+    size = batch_rows or usual_rows(device, len(data.val), data.seq_len)
+    ask = functools.partial(asked, model, vocab_size=data.vocab_size, device=device)
     nats, counted, row = 0.0, 0, 0
     while row < len(data.val):
         rows = data.val[row : row + size].astype(np.int64)  # [n, T+1], n rows of `size`
         try:
-            nats += _nats(ask(_filled(rows, size)), rows[:, 1:], data.bos)
+            nats += _nats(ask(filled(rows[:, :-1], size)), rows[:, 1:], data.bos)
         except torch.OutOfMemoryError:
-            size = _halved(size)
+            size = halved(size)
             continue
         counted += int(data.token_bytes[rows[:, 1:]].sum())  # BOS has length 0
         row += len(rows)
@@ -81,42 +79,20 @@ def evaluate(
             f"scored {row} rows and {counted} bytes, not {len(data.val)} and {data.val_bytes}"
         )
     while True:
-        first = _filled(data.val[:size].astype(np.int64), size)
+        first = filled(data.val[:size, :-1].astype(np.int64), size)
         try:
             probe(ask, first, data.vocab_size, _tolerance(device))
             break
         except torch.OutOfMemoryError:  # two batches of logits are held at once
-            size = _halved(size)
+            size = halved(size)
     seconds = time.perf_counter() - began
     return Score(nats / (math.log(2) * counted), nats, counted, row, seconds)
-
-
-def _filled(rows: npt.NDArray[np.int64], size: int) -> Tokens:
-    """Inputs [size, T] of rows [n, T+1]: the missing ones are copies of the first."""
-    short = size - len(rows)
-    return np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])[:, :-1]
-
-
-def _halved(size: int) -> int:
-    if size == 1:
-        raise torch.OutOfMemoryError("the evaluation of a single row does not fit in memory")
-    return size // 2
 
 
 def _tolerance(device: torch.device) -> float:
     """Of the probes: fp32 is promised on a CPU alone, and there without autocast."""
     exact = device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return FP32_TOLERANCE if exact else BF16_TOLERANCE
-
-
-def _ask(model: Model, data: Data, device: torch.device, tokens: Tokens) -> torch.Tensor:
-    """The model's logits [B, T, V], of the right shape; the model gets a copy and no targets."""
-    logits = model(torch.tensor(tokens, device=device))
-    shape = (*tokens.shape, data.vocab_size)
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != shape:
-        found = tuple(getattr(logits, "shape", ())) or type(logits).__name__
-        raise EvaluationError(f"the model must return logits of shape {shape}, not {found}")
-    return logits
 
 
 def _nats(logits: torch.Tensor, targets: npt.NDArray[np.int64], bos: int) -> float:

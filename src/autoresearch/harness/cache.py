@@ -42,6 +42,7 @@ class Manifest:
     vault_rows: int
     val_bytes: int  # UTF-8 bytes of the targets that count
     vault_bytes: int
+    hidden: list[str]  # absolute paths outside the cache where held-out text could be read
     digests: dict[str, str]
     harness: str
     fingerprint: str

@@ -3,74 +3,28 @@
 On a GPU the budget is training time. On a CPU it is a number of steps and a cap on floating-point
 operations: wall clock varies several fold on a shared machine, while so many steps with the same
 seed give the same score to the last bit, and the cap bounds what a larger model or batch may cost.
-Whichever limit is reached first ends training.
+Whichever limit is reached first ends training. Under an examiner this clock is for the script's own
+use: the examiner has one of its own, and counts the tokens that it grants.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from .budget import CPU_TFLOP, Budget, limits_of_trial, token_limit
 from .cache import HarnessError
 from .device import synchronise
 from .warmup import OperationCount, Snapshot
 
-GPU_BUDGET = "300s"
-CPU_BUDGET = "600steps"
-CPU_TFLOP = 1.7  # the cap that goes with CPU_BUDGET, in 10^12; train.py as shipped takes 0.74
-
-
-@dataclass(frozen=True)
-class Budget:
-    """So much training: an amount of seconds, steps or tokens."""
-
-    amount: int
-    unit: str
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """`300s`, `600steps` or `614400tokens`; anything else is a HarnessError that says so."""
-        match = re.fullmatch(r"(\d{1,15})(s|steps|tokens)", text.strip(), re.ASCII)
-        if match is None or int(match[1]) == 0:
-            raise HarnessError(
-                f"AUTORESEARCH_BUDGET is {text!r}: give whole seconds, steps or tokens, such as "
-                "300s, 600steps or 614400tokens"
-            )
-        return cls(int(match[1]), match[2])
-
-
-def limits_of_trial(device_type: str) -> tuple[Budget, float | None]:
-    """The budget and the cap in 10^12 operations: from the environment, else the device's own."""
-    budget = os.environ.get("AUTORESEARCH_BUDGET")
-    cap = os.environ.get("AUTORESEARCH_MAX_TFLOP")
-    on_cpu = device_type == "cpu"
-    default = CPU_TFLOP if on_cpu and not budget else None
-    return (
-        Budget.parse(budget or (CPU_BUDGET if on_cpu else GPU_BUDGET)),
-        _tflop(cap) if cap else default,
-    )
-
-
-def _tflop(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise HarnessError(
-            f"AUTORESEARCH_MAX_TFLOP is {text!r}: give a number above 0, in 10^12 floating-point "
-            "operations, such as 1.3; without a cap leave it out"
-        )
-    return amount
+__all__ = ["CPU_TFLOP", "Budget", "Clock", "limits_of_trial"]
 
 
 def process_started() -> float:
@@ -102,8 +56,9 @@ class Clock:
         self.steps = 0
         self.tokens = 0
         self.warming_up = False
+        self.replaying = False  # the model is not to be trained: one step, then done
+        self.flops_per_token: float | None = None  # None where there is no cap
         self._operations = OperationCount()
-        self._flops_per_token: float | None = None  # None where there is no cap
         self._first_grant: float | None = None
         self._last_step: float | None = None
         self._tokens_before = 0  # the step that is under way
@@ -158,7 +113,7 @@ class Clock:
             )
         if self._first_grant is None:
             if self.max_tflop is not None:
-                self._flops_per_token = self._operations.per_token()
+                self.flops_per_token = self._operations.per_token()
             self._first_grant = time.perf_counter()
         self.tokens += tokens
 
@@ -176,23 +131,26 @@ class Clock:
             self._step_end.record(torch.cuda.current_stream(self.device))
         self._last_step = time.perf_counter()
         step_tokens, self._tokens_before = self.tokens - self._tokens_before, self.tokens
-        if self._share_of_cap(self.tokens + step_tokens) > 1 + 1e-9:
-            self._stop()  # one more like this one would pass the cap
+        if not self.has_room(step_tokens):
+            self._stop()  # for one more like this one
         self.done()
+
+    def has_room(self, tokens: int) -> bool:
+        """Whether so many tokens more stay within the cap and a budget of tokens."""
+        limit = token_limit(self.budget, self.max_tflop, self.flops_per_token)
+        return self.tokens + tokens <= limit
 
     def progress(self) -> float:
         """Share of the budget that is used, 0 to 1; of two limits the larger."""
         if self._first_grant is None:
             return 0.0
+        if self.replaying:
+            return 1.0 if self.steps else 0.0
         spent = {"s": self.training_seconds, "steps": self.steps, "tokens": self.tokens}
         share = spent[self.budget.unit] / self.budget.amount
-        return min(1.0, max(share, self._share_of_cap(self.tokens)))
-
-    def _share_of_cap(self, tokens: int) -> float:
-        """Share of the cap on operations that so many tokens take; 0 without a cap."""
-        if self.max_tflop is None or self._flops_per_token is None:
-            return 0.0
-        return self._flops_per_token * tokens / (self.max_tflop * 1e12)
+        if self.max_tflop is not None and self.flops_per_token is not None:
+            share = max(share, self.flops_per_token * self.tokens / (self.max_tflop * 1e12))
+        return min(1.0, share)
 
     def done(self) -> bool:
         """Whether the budget is used up; once it is, no batch is granted any more."""

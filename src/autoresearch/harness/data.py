@@ -1,15 +1,13 @@
 """Text on this machine: documents of files, and which of them are held out.
 
-`stdlib` is the library of the Python that runs: real text on every machine, without a download.
-Other sources are files and folders of text, JSONL and parquet; what is downloaded as a single file
-is read by the same code.
+Files and folders of text, JSONL and parquet; what is downloaded as a single file, and the library of
+the Python that runs (library.py), are read by the same code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sysconfig
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -53,13 +51,25 @@ class Files:
     text, or a batch of a parquet file, and some bytes for each document.
     """
 
-    def __init__(self, source: str, paths: Iterable[tuple[str, Path]], whole: bool = False) -> None:
-        """paths: names and files. whole: a file of text is one document, however long.
+    def __init__(
+        self,
+        source: str,
+        paths: Iterable[tuple[str, Path]],
+        hidden: list[str],
+        whole: bool = False,
+        training: Iterable[tuple[str, Path]] = (),
+    ) -> None:
+        """paths: names and files. hidden: absolute paths that hold all of them, for the manifest.
 
-        Raises HarnessError for a file that cannot be read, and where there is no text.
+        whole: a file of text is one document, however long. training: more files, of which none is
+        held out. Raises HarnessError for a file that cannot be read, and where there is no text.
         """
         self._source = source
-        self._paths = sorted(paths)
+        self.hidden = hidden
+        # Those for training first: of two copies the first is kept, so none of them is held out.
+        self._paths = sorted(training)
+        self._open_files = len(self._paths)
+        self._paths += sorted(paths)
         self._whole = whole
         self._ends: list[int] = []  # of each file's documents, by number
         self.left_out = 0  # files that are empty, not UTF-8 or not readable
@@ -108,10 +118,11 @@ class Files:
                 else:
                     split[first:end] = True
         sizes = np.bincount(unit_of, self._sizes, len(unit_of)).astype(np.int64)
+        closed = unit_of >= ([0, *self._ends][self._open_files])
         # A single document shall not be all that is held out, unless there is too little else.
-        fits = split | (sizes <= most)
+        fits = closed & (split | (sizes <= most))
         if sizes[fits].sum() < 2 * most:
-            fits = split | (sizes <= share)
+            fits = closed & (split | (sizes <= share))
         most = min(most, int(sizes[fits].sum()) // 2)
         if not most:
             raise HarnessError(
@@ -162,18 +173,6 @@ class Files:
         return self.texts(TRAIN)
 
 
-def stdlib() -> Files:
-    """The .py files of the Python that runs."""
-    root = Path(sysconfig.get_paths()["stdlib"])
-    paths = [
-        (path.relative_to(root).as_posix(), path)
-        for path in _files(root, (".py",))
-        # _sysconfigdata records how this one interpreter was built.
-        if not path.name.startswith("_sysconfigdata")
-    ]
-    return Files("stdlib", paths, whole=True)
-
-
 def local(source: str, known: tuple[str, ...]) -> Files:
     """A file, or a folder and what is below it; known: sources by name, for the error."""
     try:
@@ -186,8 +185,11 @@ def local(source: str, known: tuple[str, ...]) -> Files:
             "folder"
         )
     if os.path.isfile(root):
-        return Files(source, [(root.name, root)])
-    return Files(source, [(p.relative_to(root).as_posix(), p) for p in _files(root, SUFFIXES)])
+        return Files(source, [(root.name, root)], [str(root.resolve())])
+    paths = list(files_below(root, SUFFIXES))
+    linked = {str(path.resolve()) for path in paths if path.is_symlink()}
+    hidden = sorted({str(root.resolve())} | linked)
+    return Files(source, [(path.relative_to(root).as_posix(), path) for path in paths], hidden)
 
 
 def _utf8(text: str, path: Path) -> bytes:
@@ -206,7 +208,7 @@ def _name(name: str) -> bytes:
     return os.fsencode(name) + b"\0"
 
 
-def _files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Regular files below `root` by suffix; no hidden, skipped or symlinked folder is entered."""
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n not in SKIPPED_FOLDERS and not n.startswith(".")]

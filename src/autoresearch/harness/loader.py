@@ -1,8 +1,10 @@
-"""What a trial reads: the prepared rows, checked, and batches of them in a fixed order for a seed."""
+"""What a trial reads: the prepared rows, checked, and batches of them in a fixed order for a seed.
+
+Under an examiner (`AUTORESEARCH_EXAMINER`) no file is read: rows come from it one batch at a time.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import weakref
@@ -14,9 +16,11 @@ import numpy.typing as npt
 import torch
 
 from . import cache as store
-from .cache import HarnessError, Manifest
+from .answering import Examination, GrantedRows, connected
+from .cache import HarnessError
 from .clock import Clock
-from .staging import Pair, Rows, Sending, make_ring
+from .rows import Order, Rows, checked_folder, mapped, token_lengths
+from .staging import CudaCopy, HostBatch, Pair, Ring, Sending, make_ring
 
 DEFAULT_SEED = 42
 DUMMY_SEED = 0  # of the tokens of a warm-up
@@ -25,7 +29,10 @@ READ_AHEAD = 4  # batches whose rows the kernel is told to read before they are 
 
 @dataclass(frozen=True)
 class Data:
-    """The current data of the cache; T is `seq_len`, V is `vocab_size`."""
+    """The current data of the cache; T is `seq_len`, V is `vocab_size`.
+
+    Under an examiner `train` and `val` are empty, [0, T+1], and `val_bytes` is 0.
+    """
 
     folder: Path
     vocab_size: int
@@ -36,57 +43,43 @@ class Data:
     val: Rows  # [M, T+1], a memory map
     val_bytes: int  # UTF-8 bytes of the targets that count
     token_bytes: npt.NDArray[np.int64]  # [V], 0 for BOS
+    exam: Examination | None = None
 
 
 def open_data(cache: Path | None = None) -> Data:
     """Open the current data read-only. Raises HarnessError where a file is absent or damaged.
 
     Every file but the vault is read whole and compared with its digest at every start. The vault
-    is for examinations: it must be in the manifest, and is not opened here.
+    is for examinations: it must be in the manifest, and is not opened here. Under an examiner no
+    file is opened at all: what there is to know comes from it.
     """
-    # Digests cost 0.7 s per GB on a server core with SHA instructions (measured), about 2.5 s on
-    # one without, and the disk's time where rows are not in memory yet; then they are.
-    folder = store.current_folder(cache or store.cache_folder())
-    manifest = store.read_manifest(folder)
-    names = (store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES)
-    if manifest is None or not {*names, store.VAULT} <= manifest.digests.keys():
-        raise _unusable(folder / store.MANIFEST, "is missing, damaged or of another version")
-    for name in names:
-        _check(folder / name, manifest)
-    token_bytes = np.load(folder / store.TOKEN_BYTES, allow_pickle=False)
-    if token_bytes.shape != (manifest.vocab_size,):
-        raise _unusable(folder / store.TOKEN_BYTES, "is of another version")
+    exam = connected()
+    if exam is not None:
+        none = np.empty((0, exam.seq_len + 1), np.uint16)
+        return Data(
+            folder=exam.folder,
+            vocab_size=exam.vocab_size,
+            seq_len=exam.seq_len,
+            bos=exam.bos,
+            fingerprint=exam.fingerprint,
+            train=none,
+            val=none,
+            val_bytes=0,
+            token_bytes=exam.token_bytes,
+            exam=exam,
+        )
+    folder, manifest = checked_folder(cache or store.cache_folder())
     return Data(
         folder=folder,
         vocab_size=manifest.vocab_size,
         seq_len=manifest.seq_len,
         bos=manifest.bos,
         fingerprint=store.fingerprint(manifest.digests, store.harness_digest()),
-        train=_mapped(folder / store.TRAIN, manifest.train_rows, manifest.seq_len),
-        val=_mapped(folder / store.VAL, manifest.val_rows, manifest.seq_len),
+        train=mapped(folder, store.TRAIN, manifest),
+        val=mapped(folder, store.VAL, manifest),
         val_bytes=manifest.val_bytes,
-        token_bytes=token_bytes,
+        token_bytes=token_lengths(folder, manifest),
     )
-
-
-def _check(path: Path, manifest: Manifest) -> None:
-    rows = {store.TRAIN: manifest.train_rows, store.VAL: manifest.val_rows}.get(path.name)
-    try:
-        size = path.stat().st_size
-        if rows is not None and size != (wanted := rows * (manifest.seq_len + 1) * 2):
-            raise _unusable(path, f"has {size} bytes, not {wanted}")
-        if store.file_digest(path) != manifest.digests[path.name]:
-            raise _unusable(path, "is damaged: its SHA-256 is not the one in the manifest")
-    except OSError as error:
-        raise _unusable(path, f"cannot be read ({error.strerror})") from error
-
-
-def _unusable(path: Path, fault: str) -> HarnessError:
-    return HarnessError(f"{path} {fault}; run: autoresearch prepare")
-
-
-def _mapped(path: Path, rows: int, seq_len: int) -> Rows:
-    return np.memmap(path, dtype="<u2", mode="r", shape=(rows, seq_len + 1))
 
 
 def trial_seed() -> int:
@@ -97,16 +90,12 @@ def trial_seed() -> int:
     return int(text)
 
 
-def permutation(seed: int, rows: int, epoch: int) -> npt.NDArray[np.int64]:
-    """The order of all rows in an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(rows)
-
-
 class Batches:
     """Training batches in turn; each epoch is a new permutation of the rows, given by the seed.
 
     `rows` is the number of rows B of one forward pass. Batch n is rows nB to nB + B - 1 of the
-    permutations one after another, so another B gives the same rows in the same order.
+    permutations one after another, so another B gives the same rows in the same order. Under an
+    examiner the seed is the examiner's, whatever is given here.
     """
 
     def __init__(
@@ -121,19 +110,18 @@ class Batches:
         self._clock = clock
         self._granted = 0  # batches
         self._ring = make_ring(rows, data.seq_len + 1, device)
-        self._staged: Sending | None = None  # the batch to be granted next
-        self._train = np.asarray(data.train)  # a map's own class makes each access slower
+        self._staged: Sending | Arriving | None = None  # the batch to be granted next
         self._dummies = np.random.default_rng(DUMMY_SEED)
-        # Two, since a batch and those read ahead may lie on both sides of an epoch's end.
-        self._order = functools.lru_cache(maxsize=2)(
-            functools.partial(permutation, seed, len(self._train))
-        )
         self._advised = 0  # batches that the kernel was told of
         self._file: int | None = None
+        if data.exam is not None:
+            data.exam.attend(clock)
+            return
+        self._train = np.asarray(data.train)  # a map's own class makes each access slower
+        self._order = Order(seed, len(self._train))
         if isinstance(data.train, np.memmap) and hasattr(os, "posix_fadvise"):
             self._file = os.open(str(data.train.filename), os.O_RDONLY)
             weakref.finalize(self, os.close, self._file)
-        self._order(0)  # now and not when the clock runs
 
     def next(self) -> Pair:
         """(x, y), each int64 [B, T] on the device; y is x one token later.
@@ -141,13 +129,16 @@ class Batches:
         Inside `clock.warm_up` uniform random tokens, which count for nothing. Else the next batch:
         the first one starts the clock, and its tokens are counted by it.
         """
-        self._clock.grant(self.rows * self.data.seq_len)
+        tokens = self.rows * self.data.seq_len
+        self._clock.grant(tokens)
         if self._clock.warming_up:
             return self._ring.start(self._fill_dummy).pair()
         batch = self._staged or self._stage()
         pair = batch.pair()
         self._granted += 1
-        self._staged = self._stage()
+        # An examiner takes what it is asked for as spent, so that no batch is asked for in vain.
+        ahead = self.data.exam is None or self._clock.has_room(tokens)
+        self._staged = self._stage() if ahead else None
         return pair
 
     @property
@@ -156,17 +147,14 @@ class Batches:
         return self._granted * self.rows
 
     def rows_of(self, index: int) -> npt.NDArray[np.int64]:
-        """The rows of the training file, [B], that are batch `index`."""
-        place, stop = index * self.rows, (index + 1) * self.rows
-        parts = []
-        while place < stop:
-            epoch, first = divmod(place, len(self._train))
-            parts.append(self._order(epoch)[first : first + stop - place])
-            place += len(parts[-1])
-        return np.concatenate(parts)
+        """The rows of the training file, [B], that are batch `index`; an examiner keeps them secret."""
+        return self._order.rows_at(index * self.rows, self.rows)
 
-    def _stage(self) -> Sending:
-        """Gather the next batch and send it on its way."""
+    def _stage(self) -> Sending | Arriving:
+        """Gather the next batch and send it on its way, or ask the examiner for it."""
+        if self.data.exam is not None:
+            asked = self.data.exam.ask_rows(self.position, self.rows, self._clock.flops_per_token)
+            return Arriving(self._ring, asked)
         self._read_ahead()
         picks = self.rows_of(self._granted)
         # mode: the default checks first in a buffer of its own.
@@ -182,3 +170,14 @@ class Batches:
 
     def _fill_dummy(self, out: Rows) -> None:
         out[:] = self._dummies.integers(self.data.vocab_size, size=out.shape, dtype=np.uint16)
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A batch that the examiner was asked for; read from the socket when it is wanted."""
+
+    ring: Ring[CudaCopy] | Ring[HostBatch]
+    rows: GrantedRows
+
+    def pair(self) -> Pair:
+        return self.ring.start(self.rows.read_into).pair()

@@ -37,7 +37,7 @@ MIN_VAL_ROWS = 16
 HELD_OUT_BYTES = 16
 BATCH_CHARS = 1 << 22  # text that is tokenised at once
 # Part of the recipe: when one of these changes, the data is made anew.
-MAKERS = ("data.py", "formats.py", "packing.py", "prepare.py", "tokenizer.py")
+MAKERS = ("data.py", "formats.py", "library.py", "packing.py", "prepare.py", "tokenizer.py")
 
 
 def prepare(
@@ -68,7 +68,7 @@ def prepare(
             settings = (vocab_size, seq_len, val_tokens)
             recipe = _digest(opened.digest, *settings, store.harness_digest(MAKERS))
             folder = cache / f"{_short_name(source)}-{recipe[:12]}"
-            if not _renew(folder, recipe, say):
+            if not _renew(folder, recipe, opened.hidden, say):
                 with store.writing(cache):
                     beside = tempfile.TemporaryDirectory(
                         prefix=".partial-", dir=cache, ignore_cleanup_errors=True
@@ -125,8 +125,8 @@ def _short_name(source: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", Path(source).name).lstrip(".")[:64] or "text"
 
 
-def _renew(folder: Path, recipe: str, say: Say) -> bool:
-    """Whether the folder holds this recipe whole; its fingerprint is brought up to date."""
+def _renew(folder: Path, recipe: str, hidden: list[str], say: Say) -> bool:
+    """Whether the folder holds this recipe whole; its manifest is brought up to date."""
     if not folder.exists():
         return False
     manifest = store.read_manifest(folder)
@@ -140,9 +140,10 @@ def _renew(folder: Path, recipe: str, say: Say) -> bool:
             return False
     harness = store.harness_digest()
     mark = store.fingerprint(manifest.digests, harness)
-    if manifest.fingerprint != mark:
-        renewed = dataclasses.replace(manifest, harness=harness, fingerprint=mark)
+    renewed = dataclasses.replace(manifest, hidden=hidden, harness=harness, fingerprint=mark)
+    if renewed != manifest:
         store.write_manifest(folder, renewed)
+    if manifest.fingerprint != mark:
         say(f"the harness has changed since: fingerprint {manifest.fingerprint} is now {mark}")
     say(f"already prepared: {folder} (fingerprint {mark})")
     return True
@@ -212,6 +213,7 @@ def _make(
         vault_rows=count,
         val_bytes=counted[VAL],
         vault_bytes=counted[VAULT],
+        hidden=opened.hidden,
         digests=digests,
         harness=harness,
         fingerprint=store.fingerprint(digests, harness),

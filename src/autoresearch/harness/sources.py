@@ -6,7 +6,8 @@ climbmix, fineweb-edu  parquet shards of documents in random order, as the refer
 tinystories            karpathy/tinystories-gpt4-clean, one parquet file: the data set that the
                        reference names for small machines. roneneldan/TinyStories, which it is a
                        cleaned subset of, holds copies and broken characters.
-stdlib, or a path      see data.py
+stdlib                 the library of the Python that runs, see library.py
+a path                 see data.py
 
 The first use of a source pins it: the commit that its repository is at, and of each file the size
 and SHA-256 that the repository lists. Every download is held against that, now and later; so more
@@ -26,9 +27,10 @@ from typing import Protocol
 
 from . import cache as store
 from .cache import HarnessError, UsageError
-from .data import TRAIN, VAL, VAULT, Corpus, Files, local, stdlib
+from .data import TRAIN, VAL, VAULT, Corpus, Files, local
 from .fetch import PINS, Pin, fetch
 from .formats import check_parquet, parquet_texts
+from .library import stdlib
 from .progress import Say
 from .web import Patience, get_json
 
@@ -61,6 +63,7 @@ class Source(Protocol):
     """A source whose text is determined, though not all of it may be on this machine yet."""
 
     digest: str  # SHA-256 of what its text is made of
+    hidden: list[str]  # absolute paths outside the cache where held-out text could be read
 
     def corpus(self, held_bytes: int, say: Say) -> Corpus:
         """The text, whole and checked; about `held_bytes` of it are held out twice."""
@@ -107,6 +110,7 @@ class Hub:
         self._base = f"{_endpoint()}/datasets/{repository.name}/resolve/{self._revision}"
         parts = [f"{pin.name}:{pin.sha256}" for pin in self._pins]
         self.digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        self.hidden: list[str] = []  # what is downloaded lies in the cache
 
     def corpus(self, held_bytes: int, say: Say) -> Corpus:
         """Download what is missing or damaged."""
@@ -114,7 +118,7 @@ class Hub:
         if self._sharded:
             return Shards(self._folder, self._pins, held_bytes, say)
         paths = [(pin.name, self._folder / pin.name) for pin in self._pins]
-        return Files(self._source, paths).corpus(held_bytes, say)
+        return Files(self._source, paths, self.hidden).corpus(held_bytes, say)
 
 
 class Shards:

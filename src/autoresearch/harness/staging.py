@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-Rows = npt.NDArray[np.uint16]  # [B, T+1]
+from .rows import Rows
+
 Pair = tuple[torch.Tensor, torch.Tensor]  # x and y, int64 [B, T] each; y is x one token later
 Fill = Callable[[Rows], object]  # writes a batch of rows in place
 BUFFERS = 2  # one whose copy is under way, one to fill

@@ -36,7 +36,8 @@ class Open:
     by: str = "run"
     answers: list[Answer] = field(default_factory=list)
     candidate: Candidate | None = None
-    trials: int = 0  # starts that ended without a verdict and without a pause
+    trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
+    running: bool = False  # the last start has not ended yet
     trial: Record | None = None  # the last start, to clean up after
     checkout: Record | None = None
 
@@ -88,9 +89,12 @@ class State:
 
     def _session(self, record: Record) -> None:
         self.session, self.stop = record, None
+        if self.open is not None:
+            self.open.running = False
 
     def _stop(self, record: Record) -> None:
         self.stop = record
+        self._pause(record)  # a full disk, say: the supervisor lived, and the candidate is not to blame
 
     def _ask(self, record: Record) -> None:
         self.open = Open(
@@ -127,10 +131,12 @@ class State:
         assert self.open is not None
         self.open.trial = record
         self.open.trials += 1
+        self.open.running = True
 
     def _pause(self, record: Record) -> None:
-        if self.open is not None:
+        if self.open is not None and self.open.running:
             self.open.trials -= 1
+            self.open.running = False
 
     def _failed(self, record: Record) -> None:
         self.open = None

@@ -27,6 +27,7 @@ Kind = Literal["bwrap", "landlock"]
 
 # Seen in every jail, as the kernel makes them; reading another process is ptrace's right, not theirs.
 _KERNEL = ("/proc", "/sys")
+_FRESH = ("/tmp", "/dev/shm")  # in bwrap's jail: empty, writable, the trial's own
 _NODES = ("null", "zero", "full", "random", "urandom")
 _GPUS = ("nvidia*", "kfd", "dri", "dxg")  # NVIDIA with uvm and caps, AMD, WSL
 _LINKS_MAX = 40  # as the kernel's own
@@ -45,7 +46,8 @@ class Jail:
         access = replace(access, readable=(*access.readable, *_own_python()))
         if self.kind == "landlock":
             return _confined(_landlock(_named(access)))
-        mounts = _mounts(_named(access), _links((*access.readable, *access.writable)))
+        named = _named(access, _FRESH)
+        mounts = _mounts(named, _links((*access.readable, *access.writable)))
         folder = os.path.realpath(cwd)
         words = [self.program, *self.flags, *mounts, "--chdir", folder, "--"]
         return words + _confined(None)
@@ -81,9 +83,12 @@ def gpu_devices() -> list[str]:
 # -- which path is what -------------------------------------------------------------------------
 
 
-def _named(access: Access) -> dict[str, str]:
-    """Real path -> hidden, writable or readable, for what exists; what follows from above left out."""
-    named: dict[str, str] = {}
+def _named(access: Access, empty: Iterable[str] = ()) -> dict[str, str]:
+    """Real path -> hidden, writable or readable, for what exists; what follows from above left out.
+
+    empty: folders in which there is nothing but what is named.
+    """
+    named = dict.fromkeys(empty, "hidden")
     for kind in ("readable", "writable", "hidden"):
         for path in getattr(access, kind):
             if os.path.exists(path):
@@ -156,12 +161,14 @@ def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
     """bwrap's own options: its root is empty, and each path is laid over what is above it."""
     words: dict[str, list[str]] = {
         "/proc": ["--proc", "/proc"], "/dev": ["--dev", "/dev"], "/sys": ["--ro-bind", "/sys", "/sys"],
-        "/tmp": ["--tmpfs", "/tmp"], "/dev/shm": ["--tmpfs", "/dev/shm"],
+        **{path: ["--tmpfs", path] for path in _FRESH},
     }  # fmt: skip
     closed = ["/", "/dev"]
     for device in gpu_devices():
         words[device] = ["--dev-bind-try", device, device]
     for path, kind in named.items():
+        if kind == "hidden" and path in _FRESH:
+            continue
         if kind == "writable":
             words[path] = ["--bind", path, path]
         elif kind == "readable":

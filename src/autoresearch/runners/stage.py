@@ -99,9 +99,9 @@ class Stage(contextlib.ExitStack):
         self.callback(victim.wait)
         self.callback(victim.kill)
         pid = victim.pid
-        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)
         self._add("see other processes", "see", [pid, _SLEEPER], 4)
         self._add("read another process's environment", "environ", pid, 2)
+        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)
 
     def _refused_by_files(self) -> None:
         ground = self._ground
@@ -199,7 +199,8 @@ class Stage(contextlib.ExitStack):
         if path is None:
             self.skipped.append(name)
         else:
-            self._add(name, verb, str(path), level, self._changed(path) if level else None)
+            look = None if verb == "read" else self._changed(path)  # a read leaves nothing to see
+            self._add(name, verb, str(path), level, look)
 
     def _decoy(self, folder: Path, name: str) -> Path | None:
         """A file of ours in a folder, which is made where it is missing; None where that can't be."""

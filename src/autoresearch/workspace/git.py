@@ -33,6 +33,11 @@ _SETTINGS = {
     "core.safecrlf": "false",
     "color.ui": "false",
 }
+# What git says where the disk fails it; of some failed writes it does not tell the cause.
+_MACHINE_FAULTS = (
+    "no space left", "disk quota", "input/output error", "couldn't write", "unable to write",
+    "unable to create directory",
+)  # fmt: skip
 # The hooks' path stands first: it alone is left out where the user's hooks are to run.
 _OPTIONS = [option for key, value in _SETTINGS.items() for option in ("-c", f"{key}={value}")]
 
@@ -89,9 +94,7 @@ def git(
     if done.returncode in ok:
         return done.stdout
     output = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode < 0 or any(
-        words in output for words in ("No space left", "Disk quota", "Input/output error")
-    ):
+    if done.returncode < 0 or any(words in output.lower() for words in _MACHINE_FAULTS):
         how = f"killed by signal {-done.returncode}" if done.returncode < 0 else output
         raise InfrastructureError(
             f"git {arguments[0]}: {' '.join(how.split())[:300]}. Nothing recorded is lost; "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.paths import make_folder, write_synced
+from autoresearch.paths import make_folder, write_durably, write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, environment, git, text
 from autoresearch.workspace.inputs import Inputs
@@ -68,7 +68,8 @@ class Worktree:
             self._make(commit)
         for lock in ("index.lock", "HEAD.lock"):
             (self.admin / lock).unlink(missing_ok=True)  # the run's lock is ours: nobody works here
-        (self.admin / "HEAD").write_text(f"{commit}\n")
+        # Whole or not at all: an empty one, of a kill or a power cut, breaks the user's `git fsck`.
+        write_durably(self.admin / "HEAD", f"{commit}\n".encode())
         try:
             git(self.path, "read-tree", "--reset", commit)
         except GitError:
@@ -250,7 +251,7 @@ class Worktree:
         if not os.access(hook, os.X_OK):
             return None
         tree = self.lay_out(commit)
-        (self.admin / "HEAD").write_text(f"{parent}\n")
+        write_durably(self.admin / "HEAD", f"{parent}\n".encode())
         git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
         # By its place in the checkout: a relative hooks' path would name the candidate's own files.
         setting = f"core.hooksPath={hook.parent}"
