@@ -277,6 +277,7 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     ("no source", section("harness", 'source = ""'), ("harness.source", "non-empty")),
     ("variable with =", task('env_pass = ["A=1"]'), ("task.env_pass.0", "environment variable")),
     ("exam", task('exam = "vibes"'), ("task.exam", '"bpb"')),
+    ("exam with caches", task('exam = "bpb"\ncaches = ["kept"]'), ("caches", "outlive")),
     (
         "exam of another metric",
         task('exam = "bpb"') + '[task.metric]\nname = "loss"\n',

@@ -87,6 +87,11 @@ class TaskConfig(_Section):
             raise ValueError(f'exam: {self.exam!r} must be "" or "bpb"')
         if self.exam and (self.metric.name, self.metric.direction) != ("val_bpb", "minimize"):
             raise ValueError('exam: "bpb" measures val_bpb, and lower is better: see metric')
+        if self.exam and self.caches:
+            raise ValueError(
+                'caches: with exam = "bpb" nothing may outlive a trial, which has seen the validation '
+                "rows when it ends; leave it empty"
+            )
         if self.exam and self.metric.pattern:
             raise ValueError('exam: "bpb" reads no log; leave metric.pattern out')
         if self.evaluate:

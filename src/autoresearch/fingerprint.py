@@ -56,7 +56,7 @@ class Fingerprint:
         if not was:
             return measured
         if isinstance(measured, Crash):
-            if measured.failure in ("exit", "no_summary"):
+            if measured.failure in ("exit", "no_summary", "exam"):
                 self.check()
             return measured
         if measured.fingerprint == was:
