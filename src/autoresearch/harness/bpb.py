@@ -7,8 +7,9 @@ bytes makes scores comparable across vocabularies.
 
 What this guarantees for an honest script: the targets never reach the model, any logits are
 normalised here, and the rows are the same whatever batch size the script trains with. The probes
-at the end find a model that looks ahead or mixes rows by mistake. What it does not stop, because
-script and measure share a process: a forged summary, a replaced function, a hidden look-ahead.
+at the end find a model that looks ahead or mixes rows by mistake. What it does not stop, where
+script and measure share a process: a forged summary, a replaced function, a hidden look-ahead. Under
+an examiner (examiner.py) the measure is in another process, and what is printed here is a claim.
 """
 
 from __future__ import annotations

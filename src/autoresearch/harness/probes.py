@@ -6,7 +6,8 @@ Each asks the model about a batch of one shape and compares two answers:
     causality      the same batch with other tokens after a cut, another cut in each row; logits
                    before the cut must stay
 They find honest mistakes: a mask that is off by one, batch statistics, a cache or a counter that
-outlives the call, dropout left on. Script and harness share a process, so they find no cheat.
+outlives the call, dropout left on. Script and harness share a process, so they find no cheat; for
+that there are an examiner's workers (checking.py).
 """
 
 from __future__ import annotations
