@@ -18,7 +18,10 @@ from typing import Any
 FLOOR_NATS = 1e-3
 FACTOR = 4.0  # over what the baseline showed
 WORST_NATS = 2e-2  # of a baseline: beyond it the measure itself would be worth nothing
-GAP_FLOOR_BPB, GAP_SHARE = 0.01, 0.25  # of a bit per byte, and of the gain over the baseline
+# Between honest variants of the template the gap grew by at most 0.009 bpb and a quarter of what was
+# gained; training on the validation rows in 2 % of the batches opened it by 0.006 more than this
+# allows, three passes over them by 0.27 (docs/performance.md).
+GAP_FLOOR_BPB, GAP_SHARE = 0.015, 0.25  # of a bit per byte, and of the gain over the baseline
 _PROBES = ("replay", "rows", "twin")
 
 BROKEN = {
