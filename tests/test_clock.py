@@ -83,6 +83,17 @@ def test_a_larger_batch_gets_no_more_tokens(limits: Callable[..., None]) -> None
     assert steps == [8, 4]
 
 
+def test_no_step_begins_that_would_pass_a_budget_of_tokens(limits: Callable[..., None]) -> None:
+    for budget, steps in (("100tokens", 3), ("96tokens", 3), ("5tokens", 1)):  # the first may
+        limits(budget)
+        clock = Clock(CPU)
+        batches = Batches(DATA, B, CPU, 1, clock)
+        while not clock.done():
+            batches.next()
+            clock.step()
+        assert (clock.steps, clock.tokens) == (steps, steps * B * T)
+
+
 def test_a_budget_of_seconds_ends(limits: Callable[..., None]) -> None:
     limits("1s")
     clock = Clock(CPU)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autoresearch.config import HarnessConfig
+from autoresearch.config import HarnessConfig, RunnerConfig
 from autoresearch.doctor import Check, checks, machine, render, training
 from autoresearch.lab import Lab
 from autoresearch.workspace.repository import Repository
@@ -35,6 +35,14 @@ def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
     program(tmp_path / "quick" / "python", "exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'quick'}:{os.environ['PATH']}")
+
+
+@pytest.fixture(autouse=True)
+def _sandbox_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof of a sandbox takes a good part of a second: only for the tests that are about it."""
+    if "sandbox" not in request.node.name and "every_check" not in request.node.name:
+        quick = Check("sandbox", "ok", "not looked at in this test")
+        monkeypatch.setattr(machine, "sandbox", lambda *_: quick)
 
 
 @pytest.fixture
@@ -400,3 +408,33 @@ def test_in_a_pipe_a_finding_is_a_line() -> None:
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
         "python", "training", "GPU",
     ]  # fmt: skip
+
+
+# -- the sandbox ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="jails are Linux's")
+def test_the_sandbox_is_tried_and_leaves_nothing(lab: Lab) -> None:
+    before = sorted(lab.repo.root.rglob("*"))
+    check = found("sandbox", lab)
+    if check.state == "ok":
+        assert check.what.startswith("level 4 (bwrap, seccomp); not covered: ")
+    else:
+        assert check.what.startswith(("level 3", "level 2", "none holds here"))
+    assert sorted(lab.repo.root.rglob("*")) == before
+    assert found("sandbox", None).state == check.state
+
+
+def test_a_sandbox_that_does_not_hold_says_why(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = "echo 'bwrap: setting up uid map: Permission denied' >&2\nexit 1"
+    program(tmp_path / "broken" / "bwrap", f'[ "$1" = --version ] && echo 0.9.0 && exit\n{failing}')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'broken'}:{os.environ['PATH']}")
+    check = machine.sandbox(RunnerConfig(), ["python"], lab.repo.root)
+    assert check.state in ("degraded", "missing") and check.mend
+    check = machine.sandbox(RunnerConfig(sandbox="bwrap"), ["python"], lab.repo.root)
+    assert check.state == "missing" and "setting up uid map: Permission denied" in check.what
+    assert check.mend == 'set runner.sandbox = "auto" in autoresearch.toml'
+    check = machine.sandbox(RunnerConfig(sandbox="none"), ["python"], lab.repo.root)
+    assert check.state == "degraded" and "trials run as you" in check.what

@@ -42,7 +42,8 @@ def checks(lab: Lab | None) -> list[Check]:
     found += [_keys(researcher), _researcher(researcher, root)]
     runner = config.runner if config else RunnerConfig()
     told = config.harness if config and "harness" in config.model_fields_set else None
-    return [*found, training.data(told), machine.sandbox(runner.sandbox), machine.slurm()]
+    sandbox = machine.sandbox(runner, task.command, root)
+    return [*found, training.data(told), sandbox, machine.slurm()]
 
 
 def render(found: Iterable[Check], console: Console) -> None:

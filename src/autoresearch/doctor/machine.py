@@ -7,14 +7,23 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch.config import RunnerConfig
 from autoresearch.device import ram_mb
 from autoresearch.doctor.check import Check, State, output, why
-from autoresearch.paths import cache_dir
+from autoresearch.errors import AutoresearchError
+from autoresearch.paths import CONFIG, cache_dir
+from autoresearch.runners.places import Ground, pythons, readable_of
+from autoresearch.runners.proof import choose, remedy
+from autoresearch.text import one_line
 
 _GIT = (2, 36)
 _DISK_GB, _RAM_GB = 2.0, 2.0
+_AUTO = f'set runner.sandbox = "auto" in {CONFIG}'
+_OTHERWISE = "run it as a user of its own, in a container or a virtual machine"
 
 
 def python() -> Check:
@@ -77,14 +86,33 @@ def disks(root: Path) -> list[Check]:
     return found
 
 
-def sandbox(setting: str) -> Check:
-    text = "none in this release: trials run as you, and may read and write what you may"
-    if setting == "none":
-        return Check(
-            "sandbox", "degraded", f'{text}; runner.sandbox = "none" says that this is meant'
-        )
-    mend = "run it as a user of its own, or in a container"
-    return Check("sandbox", "missing", text, mend)
+def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Check:
+    """The level that is proved here and now, as at the start of a run."""
+    if settings.sandbox == "none":
+        text = "switched off: trials run as you, and may read and write what you may"
+        return Check("sandbox", "degraded", text, _AUTO)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            state, home = Path(folder), Path.home()
+            readable = readable_of(command, os.environ, root, settings.readable)
+            git = root / ".git" if (root / ".git").is_dir() else state / "git"
+            ground = Ground(
+                root, git, state / "worktree", state / "compiled", cache_dir(), home, readable
+            )
+            asked = pythons(command, os.environ, root)
+            _, proof = choose(settings.sandbox, ground, asked[0] if asked else None)
+    except AutoresearchError as fault:
+        return Check("sandbox", "missing", one_line(str(fault)), _AUTO)
+    except OSError as fault:
+        return Check("sandbox", "missing", f"can't be tried: {why(fault)}", _OTHERWISE)
+    mend = remedy(proof.said) if settings.sandbox == "auto" else _AUTO
+    if proof.level < 2:
+        text = f"none holds here, and trials would run as you ({'; '.join(proof.said)})"
+        return Check("sandbox", "missing", one_line(text), mend or _OTHERWISE)
+    text = f"level {proof.text}; not covered: {proof.uncovered}"
+    if proof.level == 4:
+        return Check("sandbox", "ok", text)
+    return Check("sandbox", "degraded", text, mend)
 
 
 def slurm() -> Check:

@@ -9,8 +9,8 @@ Two ways, by the size of all logits:
             positions of each row, drawn after the commitment, and their logits, normalised here,
             must give the losses that were committed. None may be below 0, so that a lie gains no
             more than the loss that it hides. Of 10,240 rows, a lie about one token in a hundred
-            escapes with a probability below 1e-44; about one in 10,000, with one of some per cent,
-            and hides some 0.0005 of the score if they are the tokens of the highest losses.
+            escapes with a probability below 1e-44; one about the worst token in 10,000, at late
+            positions, which are picked least, in one attempt of three, for 0.0005 of the score.
 
 What an audit does not find: the targets of all but the last position are in the row itself, so a
 model that looks ahead can commit to small losses and open logits that agree with them. Logits alone

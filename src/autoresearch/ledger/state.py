@@ -94,7 +94,7 @@ class State:
 
     def _stop(self, record: Record) -> None:
         self.stop = record
-        self._pause(record)  # a full disk, say: the supervisor lived, and the candidate is not to blame
+        self._pause(record)  # a full disk, say: the supervisor lived, the candidate is not to blame
 
     def _ask(self, record: Record) -> None:
         self.open = Open(

@@ -1,12 +1,10 @@
 """Gives up what a trial must not do, and becomes the trial. Stand-alone, for a process of one thread:
 
-    python -I -S confine.py STATUS PLAN -- COMMAND...
+    python -I -S confine.py STATUS [landlock KIND=PATH...] -- COMMAND...
 
 STATUS is a descriptor that is told "1" when all of it holds, just before COMMAND begins; a jail that
-could not be made is so never taken for a trial that failed. PLAN is JSON:
-
-    {"landlock": null}                       system calls and privileges alone (inside bwrap)
-    {"landlock": {"read": [...], "write": [...], "hidden": [...], "devices": [...]}}
+could not be made is so never taken for a trial that failed. KIND is read, write, hidden or device.
+Without `landlock`, inside bwrap, it is system calls and privileges alone.
 
 Landlock (man 7 landlock) allows by folder and can't take back below: a folder with something hidden
 in it is opened entry by entry. The names of what is hidden show there, its bytes don't. Rights are
@@ -16,15 +14,12 @@ seccomp) refuses fails with EPERM, so that programs do without; it is written fo
 
 from __future__ import annotations
 
-import contextlib
+# Nothing that is slow to load: every trial waits for it.
 import ctypes
-import json
 import os
-import platform
 import stat
 import struct
 import sys
-from collections.abc import Iterator, Mapping
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -77,33 +72,36 @@ def landlock_abi() -> int:
         return 0
 
 
-def rules(read: list[str], write: list[str], hidden: list[str]) -> Iterator[tuple[str, str]]:
+def rules(named: dict[str, str]) -> list[tuple[str, str]]:
     """(path, kind of rights) that together allow what is named, and nothing of what is hidden.
 
-    Paths are absolute and without links. The longest path decides, but a read-only place inside a
-    writable one stays writable: Landlock can't express it.
+    named: path -> read, write or hidden; absolute, without links. The longest path decides, but a
+    read-only place inside a writable one stays writable: Landlock can't express it.
     """
-    named = {**dict.fromkeys(read, "read"), **dict.fromkeys(write, "write")}
-    named.update(dict.fromkeys(hidden, "hidden"))
+    found: list[tuple[str, str]] = []
 
-    def grant(path: str, kind: str) -> Iterator[tuple[str, str]]:
+    def grant(path: str, kind: str) -> None:
         inside = path.rstrip("/") + "/"
         if not any(other.startswith(inside) and named[other] == "hidden" for other in named):
-            yield path, kind
+            found.append((path, kind))
             return
-        yield path, "list"
-        with contextlib.suppress(OSError), os.scandir(path) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                # A link's target has to be named itself, or a link could uncover what is hidden.
-                if entry.path not in named and not entry.is_symlink():
-                    yield from grant(entry.path, kind)
+        found.append((path, "list"))
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError:
+            return  # closed to us, and so to the trial
+        for entry in entries:
+            # A link's target has to be named itself, or a link could uncover what is hidden.
+            if entry.path not in named and not entry.is_symlink():
+                grant(entry.path, kind)
 
     for path, kind in named.items():
         if kind != "hidden":
-            yield from grant(path, kind)
+            grant(path, kind)
+    return found
 
 
-def _restrict_files(plan: Mapping[str, list[str]]) -> None:
+def _restrict_files(given: list[tuple[str, str]]) -> None:
     abi = min(7, landlock_abi())
     if not abi:
         raise OSError(38, "this kernel has no Landlock, or it is switched off")
@@ -111,12 +109,16 @@ def _restrict_files(plan: Mapping[str, list[str]]) -> None:
     attributes = struct.pack("=QQQ", handled, _TCP, _SCOPES)
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     ruleset = _syscall(_CREATE_RULESET, attributes, size, 0)
-    given = [*rules(plan["read"], plan["write"], plan["hidden"])]
-    given += [(path, "device") for path in plan["devices"]]
-    given += [(f"/proc/self/fd/{fd}", "device") for fd in (1, 2)]  # as /dev/stdout: open already
-    given += _own_threads(plan)
-    for path, kind in given:
-        with contextlib.suppress(OSError):  # gone, closed to us anyway, or a pipe
+    devices = [path for kind, path in given if kind == "device"]
+    allowed = rules({path: kind for kind, path in given if kind != "device"})
+    allowed += [(path, "device") for path in devices]
+    allowed += [(f"/proc/self/fd/{fd}", "device") for fd in (1, 2)]  # as /dev/stdout: open already
+    if any(path.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri")) for path in devices):
+        # CUDA names its threads in /proc, and does not start where it can't. Root could write to
+        # all of /proc/sys as well, so as root it is this process's threads alone.
+        allowed.append(("/proc/self/task" if os.geteuid() == 0 else "/proc", "device"))
+    for path, kind in allowed:
+        try:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
             rights = _RIGHTS[kind] & handled
             if not stat.S_ISDIR(os.fstat(place).st_mode):
@@ -124,17 +126,10 @@ def _restrict_files(plan: Mapping[str, list[str]]) -> None:
             if rights:
                 _syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, place), 0)
             os.close(place)
+        except OSError:
+            continue  # gone, closed to us anyway, or a pipe: nothing is allowed by it
     _syscall(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
-
-
-def _own_threads(plan: Mapping[str, list[str]]) -> list[tuple[str, str]]:
-    """CUDA names its threads in /proc, and does not start where it can't.
-
-    Root could write to all of /proc/sys as well, so as root it is this process's threads alone.
-    """
-    gpu = any(path.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri")) for path in plan["devices"])
-    return [("/proc/self/task" if os.geteuid() == 0 else "/proc", "device")] if gpu else []
 
 
 # -- system calls: linux/seccomp.h, linux/filter.h ---------------------------------------------
@@ -178,7 +173,7 @@ _CLONE3 = 435  # its flags lie behind a pointer; without it the C library takes 
 
 def can_filter() -> bool:
     """Whether the filter is written for this machine's processor."""
-    return sys.platform == "linux" and platform.machine() in _CLOSER and sys.maxsize > 2**32
+    return sys.platform == "linux" and os.uname().machine in _CLOSER and sys.maxsize > 2**32
 
 
 def program(machine: str) -> bytes:
@@ -220,7 +215,7 @@ def program(machine: str) -> bytes:
 
 
 def _filter_calls() -> None:
-    code = program(platform.machine())
+    code = program(os.uname().machine)
     buffer = ctypes.create_string_buffer(code, len(code))
     fields = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))  # struct sock_fprog
     header = ctypes.create_string_buffer(fields, len(fields))
@@ -232,20 +227,25 @@ def _filter_calls() -> None:
 
 def _drop_privileges() -> None:
     """No capability now, none by a later exec; without effect for a plain user."""
-    with contextlib.suppress(OSError):  # refused to a plain user; at the end, past the last one
+    try:
         for capability in range(64):
             _prctl(24, capability)  # PR_CAPBSET_DROP
+    except OSError:
+        pass  # refused to a plain user; at the end, past the last one
     _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
     nothing = struct.pack("=6I", 0, 0, 0, 0, 0, 0)
     _checked(_libc.capset(struct.pack("=Ii", 0x20080522, 0), nothing))
 
 
 def main() -> None:
-    status, plan, command = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[4:]
+    status, end = int(sys.argv[1]), sys.argv.index("--")
+    words, command = sys.argv[2:end], sys.argv[end + 1 :]
     try:
         _drop_privileges()
-        if plan["landlock"] is not None:
-            _restrict_files(plan["landlock"])
+        if words:
+            _restrict_files(
+                [(kind, path) for kind, _, path in (w.partition("=") for w in words[1:])]
+            )
         if can_filter():
             _filter_calls()
     except OSError as fault:

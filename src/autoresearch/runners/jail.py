@@ -1,14 +1,13 @@
 """A jail as words before a trial's command: what `Access` allows, told to bwrap or to Landlock.
 
-    bwrap     BWRAP... -- PYTHON -I -S confine.py STATUS PLAN -- COMMAND
-    landlock             PYTHON -I -S confine.py STATUS PLAN -- COMMAND
+    bwrap     BWRAP... -- PYTHON -I -S confine.py STATUS -- COMMAND
+    landlock  PYTHON -I -S confine.py STATUS landlock KIND=PATH... -- COMMAND
 
 STATUS stands there as `{status}`: the launcher puts a descriptor's number in its place.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -28,6 +27,8 @@ Kind = Literal["bwrap", "landlock"]
 # Seen in every jail, as the kernel makes them; reading another process is ptrace's right, not theirs.
 _KERNEL = ("/proc", "/sys")
 _FRESH = ("/tmp", "/dev/shm")  # in bwrap's jail: empty, writable, the trial's own
+# Root, whose files these are, could write to them without any privilege; bwrap covers only some.
+_SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 _NODES = ("null", "zero", "full", "random", "urandom")
 _GPUS = ("nvidia*", "kfd", "dri", "dxg")  # NVIDIA with uvm and caps, AMD, WSL
 _LINKS_MAX = 40  # as the kernel's own
@@ -50,7 +51,7 @@ class Jail:
         mounts = _mounts(named, _links((*access.readable, *access.writable)))
         folder = os.path.realpath(cwd)
         words = [self.program, *self.flags, *mounts, "--chdir", folder, "--"]
-        return words + _confined(None)
+        return words + _confined([])
 
 
 def find_bwrap() -> Jail | None:
@@ -78,6 +79,12 @@ def find_landlock() -> Jail | None:
 def gpu_devices() -> list[str]:
     """The device files of GPUs, some of them folders."""
     return sorted(str(path) for pattern in _GPUS for path in Path("/dev").glob(pattern))
+
+
+def reach(access: Access, path: Path) -> str:
+    """What an access says of a place: readable, writable or hidden."""
+    named, real = _named(access), os.path.realpath(path)
+    return named.get(real) or _above(real, named) or "hidden"
 
 
 # -- which path is what -------------------------------------------------------------------------
@@ -138,23 +145,19 @@ def _own_python() -> Iterator[Path]:
 # -- as words -------------------------------------------------------------------------------------
 
 
-def _confined(landlock: dict[str, list[str]] | None) -> list[str]:
+def _confined(words: list[str]) -> list[str]:
     python = os.path.realpath(sys.executable)
-    plan = json.dumps({"landlock": landlock})
-    return [python, "-I", "-S", confine.__file__, "{status}", plan, "--"]
+    return [python, "-I", "-S", confine.__file__, "{status}", *words, "--"]
 
 
-def _landlock(named: dict[str, str]) -> dict[str, list[str]]:
-    def of(kind: str) -> list[str]:
-        return [path for path, what in named.items() if what == kind]
-
-    devices = [f"/dev/{name}" for name in _NODES] + gpu_devices()
-    return {
-        "read": [*of("readable"), *_KERNEL],
-        "write": [*of("writable"), "/dev/shm"],  # semaphores of multiprocessing lie there
-        "hidden": of("hidden"),
-        "devices": devices,
-    }
+def _landlock(named: dict[str, str]) -> list[str]:
+    kinds = {"readable": "read", "writable": "write", "hidden": "hidden"}
+    words = [f"{kinds[what]}={path}" for path, what in named.items()]
+    words += [f"read={path}" for path in _KERNEL]
+    words.append("write=/dev/shm")  # semaphores of multiprocessing lie there
+    words += [f"device=/dev/{name}" for name in _NODES]
+    words += [f"device={path}" for path in gpu_devices()]
+    return ["landlock", *words]
 
 
 def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
@@ -162,6 +165,7 @@ def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
     words: dict[str, list[str]] = {
         "/proc": ["--proc", "/proc"], "/dev": ["--dev", "/dev"], "/sys": ["--ro-bind", "/sys", "/sys"],
         **{path: ["--tmpfs", path] for path in _FRESH},
+        **{path: ["--ro-bind-try", path, path] for path in _SETTINGS},
     }  # fmt: skip
     closed = ["/", "/dev"]
     for device in gpu_devices():

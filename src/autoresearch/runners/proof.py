@@ -35,7 +35,10 @@ _TIMEOUT_S = 30.0
 # Of a level and all above it.
 _UNCOVERED = {
     4: ("unix sockets with a path in readable folders", "flock"),
-    3: ("chmod and times", "inputs in the worktree", "names of files and processes", "/dev/shm"),
+    3: (
+        "chmod and times", "inputs in the worktree", "names of files and processes", "/dev/shm",
+        "System V memory", "priorities of processes",
+    ),
     2: ("signals", "abstract unix sockets"),
     1: ("files", "the network", "other processes"),
     0: ("what a trial leaves running",),
@@ -66,6 +69,9 @@ class Proof:
 
 def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Proof:
     """Try the jail as a trial would meet it, with the trial's own Python (None: with ours)."""
+    if sys.platform != "linux":
+        said = (f"on {sys.platform} there is no jail, and kills are not verified",)
+        return _proof(0, None, (), (), (), said)
     most = _most(jail)
     packages = python.packages if python else Path(sysconfig.get_paths()["purelib"])
     program = python.program if python else os.path.realpath(sys.executable)
@@ -171,9 +177,13 @@ def _proof(
     said: tuple[str, ...],
 ) -> Proof:
     kind = jail.kind if jail else "none"
-    parts = "no jail" if jail is None or level < 2 else "bwrap, seccomp"
-    if jail is not None and jail.kind == "landlock" and level > 1:
-        parts = f"landlock abi {confine.landlock_abi()}, seccomp"
+    parts = {
+        "none": "no jail",
+        "bwrap": "bwrap, seccomp",
+        "landlock": f"landlock abi {confine.landlock_abi()}, seccomp",
+    }[kind]
+    if jail is not None and level < 2:
+        parts = f"{kind}, which does not hold"
     uncovered = ", ".join(gap for at, gaps in _UNCOVERED.items() if at >= level for gap in gaps)
     return Proof(level, kind, f"{level} ({parts})", uncovered, refused, failed, skipped, said)
 

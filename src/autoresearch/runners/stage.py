@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from autoresearch.runners import witness
 from autoresearch.runners.base import Access
 from autoresearch.runners.environment import make_scratch
-from autoresearch.runners.jail import gpu_devices
+from autoresearch.runners.jail import gpu_devices, reach
 from autoresearch.runners.launch import FILE_SIZE_MAX
 from autoresearch.runners.places import Ground
 
@@ -95,7 +96,10 @@ class Stage(contextlib.ExitStack):
 
     def _refused_by_processes(self) -> None:
         """First, while the jail holds no more processes than it must: numbers could coincide."""
-        victim = subprocess.Popen(["sleep", _SLEEPER], stdin=subprocess.DEVNULL)
+        asleep = f"import time; time.sleep({_SLEEPER})"
+        victim = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", asleep], stdin=subprocess.DEVNULL
+        )
         self.callback(victim.wait)
         self.callback(victim.kill)
         pid = victim.pid
@@ -120,7 +124,9 @@ class Stage(contextlib.ExitStack):
             self._on_decoy(name, "read", folder, 2)
         for pattern in ("val*", "vault*"):
             for path in sorted(ground.cache.glob(f"*/{pattern}"))[:_HELD_MAX]:
-                self._add(f"read {path.name} of {path.parent.name}", "read", str(path), 2)
+                # Where no examiner asks, a trial scores itself, and reads what it is scored on.
+                if reach(self.access, path) == "hidden":
+                    self._add(f"read {path.name} of {path.parent.name}", "read", str(path), 2)
         self._add("read beside what is open", "read", str(self.mixed / "held" / "text"), 2)
         for path in ground.hidden[:_HELD_MAX]:
             self._add(f"read {path}", "read", str(path), 2)
@@ -142,6 +148,7 @@ class Stage(contextlib.ExitStack):
         self._add("trace a process", "ptrace", None, 2)
         self._add("make a namespace", "namespace", None, 2)
         self._add("raise a limit", "raise_limit", None, 2)
+        self._add("change the kernel's settings", "device", "/proc/sys/kernel/core_pattern", 2)
 
     def _always(self) -> None:
         big = self.scratch / "big"

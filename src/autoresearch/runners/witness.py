@@ -137,7 +137,7 @@ def daemon(_: None) -> None:
     os.setsid()
     if not os.fork():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(600)
+        time.sleep(60)
     os._exit(0)
 
 
@@ -146,7 +146,7 @@ def speak(descriptor: int) -> None:
 
 
 def start(_: None) -> None:
-    code = subprocess.run(["sh", "-c", "exit 7"], check=False).returncode
+    code = subprocess.run(["/bin/sh", "-c", "exit 7"], check=False).returncode
     if code != 7:
         raise OSError(f"exit code {code}")
 
@@ -160,6 +160,7 @@ def semaphore(_: None) -> None:
 
 
 def device(path: str) -> None:
+    """Open for reading and writing, and neither read nor write."""
     os.close(os.open(path, os.O_RDWR))
 
 

@@ -36,7 +36,7 @@ _SETTINGS = {
 # What git says where the disk fails it; of some failed writes it does not tell the cause.
 _MACHINE_FAULTS = (
     "no space left", "disk quota", "input/output error", "couldn't write", "unable to write",
-    "unable to create directory",
+    "unable to create directory", "couldn't set",
 )  # fmt: skip
 # The hooks' path stands first: it alone is left out where the user's hooks are to run.
 _OPTIONS = [option for key, value in _SETTINGS.items() for option in ("-c", f"{key}={value}")]
@@ -91,10 +91,11 @@ def git(
         if not folder.is_dir():
             raise LabError(f"{folder} does not exist") from None
         raise LabError("git was not found; install git 2.36 or newer") from None
-    if done.returncode in ok:
-        return done.stdout
     output = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode < 0 or any(words in output.lower() for words in _MACHINE_FAULTS):
+    broken = any(words in output.lower() for words in _MACHINE_FAULTS)  # also where git only warns
+    if done.returncode in ok and not broken:
+        return done.stdout
+    if done.returncode < 0 or broken:
         how = f"killed by signal {-done.returncode}" if done.returncode < 0 else output
         raise InfrastructureError(
             f"git {arguments[0]}: {' '.join(how.split())[:300]}. Nothing recorded is lost; "
