@@ -1,6 +1,7 @@
-# The two commands of this repository; CI calls the same.
-#   make demo   a lab from the template in demo-lab/, and six experiments on this machine
-#   make test   lint, types, import rules, tests
+# The commands of this repository; CI calls the same.
+#   make demo      a lab from the template in demo-lab/, and six experiments on this machine
+#   make test      lint, types, import rules, tests
+#   make nightly   every fault at every call, 500 runs with several, 500 careless nights (an hour)
 
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 # A trial has the machine for itself; the demo's data lie beside its lab, and not in the home folder.
 export AUTORESEARCH_CACHE ?= $(abspath $(LAB))-cache
 
-.PHONY: demo test lint types imports tests clean
+.PHONY: demo test lint types imports tests nightly clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,9 @@ imports: $(VENV)/installed
 
 tests: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
+
+nightly: $(VENV)/installed
+	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py
 
 clean:
 	rm -rf $(VENV) $(LAB) $(LAB)-cache dist

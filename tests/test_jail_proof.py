@@ -18,7 +18,7 @@ from autoresearch.runners.jail import Jail
 from autoresearch.runners.places import Ground, Python, pythons
 from autoresearch.runners.proof import Proof, choose, prove
 from tests.jailed import KINDS, jail_of, python_places
-from tests.labs import running
+from tests.labs import eventually, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bwrap and Landlock are Linux's")
 
@@ -253,7 +253,8 @@ def test_a_jail_whose_files_are_open(ground: Ground, python: Python, kind: str) 
     found = prove(jail_of(kind), leaky, python)
     written = {"write the repository", "write .git", "write the environment", "change the journal"}
     assert set(found.failed) >= written - refused_anyway(python)
-    assert not list(python.packages.glob(".autoresearch-witness*"))
+    # Another proof may be at it: what it puts there goes as soon as what we put there.
+    assert eventually(lambda: not list(python.packages.glob(".autoresearch-witness*")))
 
 
 def test_a_jail_in_which_nothing_can_be_written_is_no_jail_to_use(

@@ -213,7 +213,7 @@ class Ratchet:
         return experiment
 
     def _failed_baseline(self, candidate: Candidate, crash: Crash) -> LabError:
-        return failed_baseline(self.run, candidate, crash, jailed=self.sandbox.proof.level > 1)
+        return failed_baseline(self.run, candidate, crash, jailed=self.sandbox.jailed)
 
     def _verified(
         self, candidate: Candidate, measured: Metrics | Crash, full: bool = False

@@ -57,6 +57,11 @@ class Sandbox:
         """The runner whose trials this sandbox holds."""
         return LocalRunner(self._jail)
 
+    @property
+    def jailed(self) -> bool:
+        """Whether a jail holds."""
+        return self.proof.level > 1
+
     def access(self, scratch: Path) -> Access | None:
         """What a trial with this scratch folder may touch; None where there is no jail."""
         return self._ground.access(scratch) if self._jail else None
@@ -81,7 +86,7 @@ class Sandbox:
         In a jail that is proved it was no trial: LabError.
         """
         found = self._seal.broken()
-        if found and self.proof.level > 1:
+        if found and self.jailed:
             raise LabError(
                 f"{found} was changed while a trial ran, and not by it: the sandbox holds. Do not "
                 "install or upgrade packages under a run; call autoresearch run again, and the "

@@ -61,6 +61,8 @@ class Trials:
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
             run.config.harness.environment(), run.paths.compiled, examiner=descriptor,
         )  # fmt: skip
+        if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
+            env["PYTHONPYCACHEPREFIX"] = str(self._scratch / "bytecode")
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
             run.paths.worktree,

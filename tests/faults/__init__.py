@@ -5,7 +5,8 @@ inject.py  answers: runs one command of autoresearch under the shim
 disk.py    a folder as bytes: taken, put back, put back as after a power cut
 scene.py   the lab that is run, and the picture of all that a run leaves
 driver.py  the sweeps over every call, and runs with several faults
-server.py  commands under faults for the state machine
+server.py  commands under faults, for the state machine
+model.py   the state machine's lab, and what a run must make of it
 """
 
 from __future__ import annotations

@@ -22,11 +22,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from autoresearch.workspace.git import git  # noqa: E402
-from tests.faults import disk  # noqa: E402
-from tests.faults.disk import Disk, Synced  # noqa: E402
-from tests.faults.inject import Call, Ended, Shim, fault  # noqa: E402
-from tests.faults.scene import (  # noqa: E402
+from autoresearch.errors import JournalError
+from autoresearch.workspace.git import GitError, git
+from tests.faults import disk
+from tests.faults.disk import Disk, Synced
+from tests.faults.inject import Call, Ended, Shim, fault
+from tests.faults.scene import (
     ONE,
     RUN,
     cut_off,
@@ -37,8 +38,8 @@ from tests.faults.scene import (  # noqa: E402
 )
 
 CAUSES = (
-    "No space left", "Disk quota", "Input/output error", "No usable temporary", "couldn't write",
-    "unable to write", "unable to create directory",
+    "no space left", "disk quota", "input/output error", "no usable temporary", "couldn't write",
+    "unable to write", "unable to create directory", "couldn't set",
 )  # fmt: skip
 MIXED = ("kill", "kill", "power", "torn", "enospc", "edquot", "eio", "eio4", "tsv")
 ROOM = ("full", "enospc", "edquot")  # hit only calls that need room
@@ -103,10 +104,16 @@ class Bench:
 
     def resume(self, **report: Any) -> dict[str, Any]:
         """Take the run up again, and compare."""
+        try:
+            return self._resume(report)
+        except (JournalError, GitError) as broken:
+            return report | {"bad": True, "broken": str(broken)}
+
+    def _resume(self, report: dict[str, Any]) -> dict[str, Any]:
         before = rows(self.lab)
         ended = self.shim.command(self.lab, *AFTER)
         now = rows(self.lab)
-        expected, got = self.after[len(now)][1], picture(self.lab)
+        expected, got = self.after.get(len(now), ({}, {}))[1], picture(self.lab)
         different = {
             key: [expected.get(key), got.get(key)]
             for key in expected.keys() | got.keys()
@@ -117,7 +124,9 @@ class Bench:
         found = {"rows": [before, now], "different": different, "left": leftovers(self.lab)}
         fine = right and len(now) >= at_least and not different and not found["left"]
         if ended.code != 0 or not fine or report.get("bad"):
-            return report | found | {"bad": True, "resumed": ended.code, "said": ended.output[-1500:]}
+            return (
+                report | found | {"bad": True, "resumed": ended.code, "said": ended.output[-1500:]}
+            )
         return report | {"bad": False}
 
     # -- the sweeps ---------------------------------------------------------------------------
@@ -163,7 +172,6 @@ class Bench:
         synced.close()
         return self.resume(at=f"{seed}: {told}")
 
-
     def thrice(self) -> dict[str, Any]:
         """The machine fails one candidate as often as a candidate may bring the supervisor down."""
         disk.put(self.after[2][0], self.lab)
@@ -185,11 +193,12 @@ def _listen(calls: list[Call]) -> Any:
 
 
 def bug(ended: Ended) -> bool:
-    """Whether a fault came out as a bug of ours, or without its cause."""
-    if ended.killed:
+    """Whether a fault came out as a bug of ours, or without its cause and what to do next."""
+    if ended.killed or ended.code == 0:
         return False
-    named = any(cause in ended.output for cause in CAUSES)
-    return ended.code not in (0, 1) or "Traceback" in ended.output or (ended.code == 1 and not named)
+    last = ended.output.rstrip().rpartition("\n")[2]
+    told = last.startswith("error: ") and last.endswith(" again")
+    return ended.code != 1 or not told or not any(cause in last.lower() for cause in CAUSES)
 
 
 def sweep(bench: Bench, mode: str, first: int, step: int, runs: int) -> Iterator[dict[str, Any]]:

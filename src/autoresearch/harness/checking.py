@@ -100,7 +100,7 @@ class Checks:
             few = -(-SAMPLE_ROWS // self._size)
             firsts = self._rng.permutation(firsts)[:few]
         sample = np.concatenate([np.arange(f, min(f + self._size, len(val))) for f in firsts])
-        batches = [Batch.of(val[f : f + self._size], self._size, self._rng) for f in firsts]
+        batches = [Batch.of(val[f : f + self._size], self._size) for f in firsts]
         again = np.concatenate(list(self._replayed(batches)))
         counts = val[sample, 1:] != bos
         replay = np.abs(again - self._scored[sample])[counts].mean(dtype=np.float64)
@@ -156,7 +156,7 @@ class Checks:
         rows = np.concatenate([self._data.val[sample], held])
         order = self._rng.permutation(len(rows))
         batches = (
-            Batch.of(rows[order[first : first + self._size]], self._size, self._rng)
+            Batch.of(rows[order[first : first + self._size]], self._size)
             for first in range(0, len(rows), self._size)
         )
         found = np.empty((len(rows), rows.shape[1] - 1), np.float32)
@@ -191,7 +191,7 @@ class Checks:
         return {"twin": float(twin), "positions": int(every.size)}
 
 
-def scored_batches(rows: Rows, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+def scored_batches(rows: Rows, size: int) -> Iterator[Batch]:
     """The validation rows in the file's order."""
     for first in range(0, len(rows), size):
-        yield Batch.of(rows[first : first + size], size, rng)
+        yield Batch.of(rows[first : first + size], size)

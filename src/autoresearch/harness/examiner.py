@@ -157,7 +157,7 @@ class Examiner:
         size = marker.size
         answers = np.empty((len(data.val), data.manifest.seq_len), np.float32)
         nats, counted, row = 0.0, 0, 0
-        for part in marker.mark(scored_batches(data.val, size, self._rng)):
+        for part in marker.mark(scored_batches(data.val, size)):
             n = part.batch.count
             targets = part.batch.rows[:n, 1:]
             nats += counted_nats(part.losses, targets, data.manifest.bos)

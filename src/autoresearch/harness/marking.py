@@ -48,8 +48,9 @@ class Batch:
     picks: Picks  # [B, K] positions whose logits are wanted
 
     @classmethod
-    def of(cls, rows: Rows, size: int, rng: np.random.Generator) -> Batch:
+    def of(cls, rows: Rows, size: int) -> Batch:
         """`size` rows: those given, and copies of the first of them."""
+        rng = np.random.default_rng()  # from the system, so that no picks tell of later ones
         wide = rows.astype(np.int64)
         wide = np.concatenate([wide, np.repeat(wide[:1], size - len(wide), axis=0)])
         return cls(wide, len(rows), draw_picks(rng, size, wide.shape[1] - 1))

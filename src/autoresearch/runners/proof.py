@@ -75,7 +75,7 @@ def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Pr
     most = _most(jail)
     packages = python.packages if python else Path(sysconfig.get_paths()["purelib"])
     program = python.program if python else os.path.realpath(sys.executable)
-    with Stage(ground, packages) as stage:
+    with Stage(ground, packages, most) as stage:
         deeds = [deed for deed in stage.deeds if deed.level <= most]
         told, said = _perform(jail, ground, program, stage, deeds)
         well = {deed.name: _went_well(deed, told) for deed in deeds}
@@ -184,8 +184,10 @@ def _proof(
     }[kind]
     if jail is not None and level < 2:
         parts = f"{kind}, which does not hold"
-    uncovered = ", ".join(gap for at, gaps in _UNCOVERED.items() if at >= level for gap in gaps)
-    return Proof(level, kind, f"{level} ({parts})", uncovered, refused, failed, skipped, said)
+    # Without a jail the gaps of jails are too small to name.
+    most = 1 if level < 2 else max(_UNCOVERED)
+    gaps = [gap for at, gaps in _UNCOVERED.items() if level <= at <= most for gap in gaps]
+    return Proof(level, kind, f"{level} ({parts})", ", ".join(gaps), refused, failed, skipped, said)
 
 
 def _perform(

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from autoresearch.runners.places import Ground
 _SECRET = b"what only we may read"
 _SLEEPER = "300.0417"  # seconds; also the word by which its command line is known
 _HELD_MAX = 8
+_DECOY = ".autoresearch-witness-"
+_STALE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,14 @@ class Deed:
 
 
 class Stage(contextlib.ExitStack):
-    """Decoys, sockets and a process to harm, until the end of the context."""
+    """Decoys, sockets and a process to harm, until the end of the context.
 
-    def __init__(self, ground: Ground, packages: Path) -> None:
+    most: the highest level that is tried; without a jail nothing is put into a person's folders.
+    """
+
+    def __init__(self, ground: Ground, packages: Path, most: int) -> None:
         super().__init__()
-        self._ground, self._packages = ground, packages
+        self._ground, self._packages, self._most = ground, packages, most
         self.deeds: list[Deed] = []
         self.skipped: list[str] = []
 
@@ -70,16 +76,27 @@ class Stage(contextlib.ExitStack):
             (self.mixed / name).mkdir()
             (self.mixed / name / "text").write_bytes(_SECRET)
         self._make_folder(ground.worktree)
-        self._name = f".autoresearch-witness-{self.private.name[-8:]}"
+        self._name = f"{_DECOY}{self.private.name[-8:]}"
+        self._drop_stale()
         self._input = self._decoy(ground.worktree, "input")
         self.ours, self.theirs = socket.socketpair()
         self.enter_context(self.ours)
         self.enter_context(self.theirs)
-        self._refused_by_processes()
-        self._refused_by_files()
-        self._refused_by_kernel()
+        if self._most > 1:
+            self._refused_by_processes()
+            self._refused_by_files()
+            self._refused_by_kernel()
         self._allowed()
         self._always()  # the daemon last: what comes after it could be taken for its doing
+
+    def _drop_stale(self) -> None:
+        """Decoys of a proof that was killed; those of one that is under way are young."""
+        ground = self._ground
+        for folder in (ground.root, ground.git, ground.cache, ground.home, self._packages):
+            for path in folder.glob(f"{_DECOY}*"):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.lstat().st_mtime > _STALE_S:
+                        path.unlink()
 
     @property
     def access(self) -> Access:
