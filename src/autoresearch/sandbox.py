@@ -13,7 +13,7 @@ from autoresearch.paths import cache_dir
 from autoresearch.run import Run
 from autoresearch.runners.base import Access
 from autoresearch.runners.local import LocalRunner
-from autoresearch.runners.places import Ground, Python, pythons, readable_of
+from autoresearch.runners.places import Ground, Python, own_python, readable_of
 from autoresearch.runners.proof import Proof, choose, prove, remedy
 from autoresearch.seal import Seal
 
@@ -29,8 +29,7 @@ class Sandbox:
     def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
         config = run.config
         self._run, self._setting = run, config.runner.sandbox
-        found = pythons(config.task.command, environment, run.repo.root)
-        self._python = found[0] if found else None
+        self._python = own_python(config.task.command, environment, run.repo.root)
         self._ground = _ground(run, environment, jailed=self._setting != "none")
         self._jail, self.proof = choose(self._setting, self._ground, self._python)
         self._proved = time.monotonic()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,33 +16,46 @@ from tests.mutants.overlay import Mutant, Overlay
 _PROCESSES = 2
 
 
-def main() -> int:
-    """Print what survives; exit code 1 where anything does."""
-    wanted = [m for m in MUTANTS if not sys.argv[1:] or m.name in sys.argv[1:]]
+def survivors(mutants: Sequence[Mutant]) -> list[str]:
+    """What is wrong with each of the mutants that no test missed; prints how each fared."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        shares = [wanted[part::_PROCESSES] for part in range(_PROCESSES)]
+        shares = [mutants[part::_PROCESSES] for part in range(_PROCESSES)]
         with ThreadPoolExecutor(_PROCESSES) as pool:
             found = pool.map(_share, shares, [Path(folder, str(n)) for n in range(_PROCESSES)])
-            survivors = [line for lines in found for line in lines]
-    print(
-        "\n".join([*survivors, f"{len(wanted) - len(survivors)} of {len(wanted)} mutants killed"])
-    )
-    return 1 if survivors else 0
+            return [line for lines in found for line in lines]
 
 
-def _share(mutants: list[Mutant], folder: Path) -> list[str]:
+def _share(mutants: Sequence[Mutant], folder: Path) -> list[str]:
     if not mutants:
         return []
     overlay = Overlay(folder)
-    sound = overlay.test(tuple(sorted({test for mutant in mutants for test in mutant.tests})))
-    if sound.returncode != 0:
-        return [f"the tests fail without a mutant:\n{sound.stdout[-2000:]}"]
-    found = []
+    for env, group in itertools.groupby(sorted(mutants, key=_env), _env):
+        sound = overlay.test(tuple(sorted({test for each in group for test in each.tests})), env)
+        if sound.returncode != 0:
+            return [f"the tests fail without a mutant:\n{sound.stdout[-2000:]}{sound.stderr}"]
+    return list(_surviving(mutants, overlay))
+
+
+def _env(mutant: Mutant) -> tuple[tuple[str, str], ...]:
+    return mutant.env
+
+
+def _surviving(mutants: Sequence[Mutant], overlay: Overlay) -> Iterator[str]:
     for mutant in mutants:
-        said = mutant.fault() or overlay.survives(mutant)
-        print(f"{'survives' if said else 'killed  '} {mutant.name}", flush=True)
-        found += [said] if said else []
-    return found
+        fault, began = mutant.fault(), time.monotonic()
+        verdict, said = ("survives", fault) if fault else overlay.judge(mutant)
+        shown = "" if verdict == "survives" else f": {said.strip()}"
+        print(f"{verdict:<8} {time.monotonic() - began:4.0f} s  {mutant.name}{shown}", flush=True)
+        if verdict == "survives":
+            yield f"{mutant.name} survives:\n{said}"
+
+
+def main() -> int:
+    """Exit code 1 where anything survives."""
+    wanted = [m for m in MUTANTS if not sys.argv[1:] or m.name in sys.argv[1:]]
+    found = survivors(wanted)
+    print("\n".join([*found, f"{len(found)} of {len(wanted)} mutants survive"]))
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +14,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _TIMEOUT_S = 300
+_LATE = 124  # the exit code of reaper.py where the time was over
 
 
 @dataclass(frozen=True)
 class Mutant:
     """One thing taken out of one file, and the tests of which at least one must then fail.
 
-    old: stands in the file exactly once. tests: as pytest is told them.
+    old: stands in the file exactly once. tests: as pytest is told them. env: variables for them.
+    root: only root could do what it lets through.
     """
 
     name: str
@@ -25,16 +30,23 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    root: bool = False
 
     def fault(self) -> str:
         """Why it is no mutant of the sources as they are; "" if it is one."""
         source = ROOT / "src" / "autoresearch" / self.file
         if not source.exists():
             return f"{self.name}: there is no {self.file}"
-        count = source.read_text().count(self.old)
-        return (
-            "" if count == 1 else f"{self.name}: {self.old!r} stands {count} times in {self.file}"
-        )
+        text = source.read_text()
+        count = text.count(self.old)
+        if count != 1:
+            return f"{self.name}: {self.old!r} stands {count} times in {self.file}"
+        try:
+            ast.parse(text.replace(self.old, self.new))
+        except SyntaxError as error:
+            return f"{self.name}: {self.file} with it is no Python ({error})"
+        return ""
 
 
 class Overlay:
@@ -63,23 +75,35 @@ class Overlay:
         packages = sysconfig.get_path("purelib")
         (site / "1-packages.pth").write_text(f"import site; site.addsitedir({packages!r})\n")
 
-    def survives(self, mutant: Mutant) -> str:
-        """What pytest said where no test failed with the mutant in place; "" where one did."""
+    def judge(self, mutant: Mutant) -> tuple[str, str]:
+        """killed, survives or skipped; and the test that failed, or what pytest said."""
+        if mutant.root and os.geteuid() != 0:
+            return "skipped", "needs root"
         file = self.folder / "src" / "autoresearch" / mutant.file
         sound = file.read_text()
         file.write_text(sound.replace(mutant.old, mutant.new))
         try:
-            done = self.test(mutant.tests)
-        except subprocess.TimeoutExpired:
-            return ""  # it hangs, and CI would say so
+            done = self.test(mutant.tests, mutant.env)
         finally:
             file.write_text(sound)
-        return "" if done.returncode == 1 else f"{mutant.name} survives:\n{done.stdout[-2000:]}"
+        if done.returncode == _LATE:
+            return "killed", "it hangs"  # and CI would say so
+        if done.returncode == 1:
+            failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - |$)", done.stdout, re.MULTILINE)
+            return "killed", failed[1] if failed else done.stdout[-2000:]
+        if done.returncode == 0 and not re.search(r"\d passed", done.stdout):
+            return "skipped", done.stdout[-300:]
+        return "survives", done.stdout[-2000:]
 
-    def test(self, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    def test(
+        self, tests: tuple[str, ...], env: tuple[tuple[str, str], ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """These tests, of the copy; 1 is a failure, anything else but 0 no result."""
         options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        reaper = [sys.executable, "-m", "tests.mutants.reaper", str(_TIMEOUT_S)]
+        # What this process was told of its own sources is not for the copy.
+        inherited = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
-            [self.python, "-m", "pytest", *options, *tests],
-            cwd=self.folder, capture_output=True, text=True, timeout=_TIMEOUT_S,
+            [*reaper, "env", "-C", str(self.folder), str(self.python), "-m", "pytest", *options, *tests],
+            cwd=ROOT, capture_output=True, text=True, env={**inherited, **dict(env)},
         )  # fmt: skip

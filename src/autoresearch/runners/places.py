@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pwd
@@ -128,16 +129,23 @@ def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[
     for program in given:
         if program is not None:
             programs.setdefault(os.path.dirname(program), program)
-    asked = (_ask(program, env) for program in programs.values())
+    asked = (_ask(program, frozenset(env.items())) for program in programs.values())
     return [python for python in asked if python is not None]
 
 
-def _ask(asked: str, env: Mapping[str, str]) -> Python | None:
+def own_python(command: Sequence[str], env: Mapping[str, str], root: Path) -> Python | None:
+    """The Python of a trial's command; None where it is none, or can't be run."""
+    program = python_of(command, root)
+    return None if program is None else _ask(program, frozenset(env.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _ask(asked: str, variables: frozenset[tuple[str, str]]) -> Python | None:
     """What a Python says of itself; None where it can't be run (the trial will say why)."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                [asked, "-c", _PROBE], cwd=folder, env={**env, "HOME": folder, "TMPDIR": folder},
+                [asked, "-c", _PROBE], cwd=folder, env={**dict(variables), "HOME": folder, "TMPDIR": folder},
                 capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_TIMEOUT_S, check=True,
             )  # fmt: skip
         program, places, packages = json.loads(done.stdout.splitlines()[-1])
