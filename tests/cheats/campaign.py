@@ -1,0 +1,64 @@
+"""All cheats at all levels of the jail that this machine has, and on a loop without protection."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tests.cheats.catalogue import CHEATS
+from tests.cheats.cheat import LEVELS
+from tests.cheats.play import RUNNERS, Loop, Result, cheated, compete
+from tests.cheats.stage import Props, ToolLab, staged
+from tests.labs import make_lab
+
+
+class Campaign:
+    """Everything played once, two at a time.
+
+    results: by level, of the levels that this machine has. missing: why it does not have the others.
+    losses: by the cheat's number, what a loop without protection lost ("gain", "harm").
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._props = Props(folder / "props")
+        self.missing = {level: self._lack(level) for level in LEVELS}
+        self.missing = {level: lack for level, lack in self.missing.items() if lack}
+        self.levels = [level for level in LEVELS if level not in self.missing]
+        with ThreadPoolExecutor(2) as pool:
+            tasks = {level: pool.submit(self._level, level) for level in self.levels}
+            losses = pool.submit(self._losses)
+            self.results: dict[int, list[Result]] = {n: task.result() for n, task in tasks.items()}
+            self.losses = losses.result()
+
+    def _lack(self, level: int) -> str:
+        """Why a level is not to be had here; "" where it is."""
+        rest = f'[runner]\nsandbox = "{RUNNERS[level]}"'
+        made = make_lab(self._folder / f"try{level}", rest=rest)
+        lab = ToolLab(made.root, made.env, python=str(self._props.python))
+        tried = lab.cli("baseline", code=None)
+        return tried.stderr.strip() if tried.returncode else ""
+
+    def _level(self, level: int) -> list[Result]:
+        runner = RUNNERS[level]
+        with staged(self._folder / f"level{level}", self._props, runner, "bpb") as stage:
+            return compete(stage, level, self.levels)
+
+    def _losses(self) -> dict[str, str]:
+        with staged(self._folder / "loop", self._props) as stage:
+            loop = Loop(stage)
+            try:
+                honest = loop.run(None).value
+                assert honest is not None
+                play = partial(cheated, loop, honest=honest)
+                by_number = {cheat.number: cheat for cheat in CHEATS}
+                found = {}
+                for cheat in CHEATS:
+                    if not cheat.unproved:
+                        if cheat.needs:
+                            play(by_number[cheat.needs])
+                        found[cheat.number] = play(cheat)
+                return found
+            finally:
+                loop.close()

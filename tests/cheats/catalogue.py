@@ -1,0 +1,46 @@
+"""All cheats, the order in which they are tried, and those of the catalogue that are not run here."""
+
+from __future__ import annotations
+
+from tests.cheats import answers, leaks, memories, models, scores, system
+from tests.cheats.cheat import KEPT, Cheat
+
+# What is really better is still kept, after all that was tried before it.
+BETTER = Cheat("0", "an honest gain", "", (KEPT,), swap=(("RATE = 200.0", "RATE = 230.0"),))
+
+CHEATS: tuple[Cheat, ...] = (
+    *answers.CHEATS, *scores.CHEATS, *models.CHEATS, *leaks.CHEATS, *memories.CHEATS,
+    *system.CHEATS
+)  # fmt: skip
+
+NOT_RUN = {
+    "17": "long work before the first batch: the allowance is over a minute (tests of the examiner)",
+    "28": "seed hunting: a matter of chance; the tool sets the seed, and no rule weighs a gain against noise",
+    "29": "fitting hundreds of runs to one validation text: takes hundreds of runs",
+    "34": "other GPUs: needs several",
+    "38": "a GPU left in a bad state: needs one",
+}
+
+# By what they gain, the smallest first: where one is kept, the next one is measured by it.
+BY_GAIN = (
+    "0", "53", "5b", "17c", "30b", "26", "17b", "25b", "31", "23b", "23c", "23f", "23d", "23e", "23g",
+    "23h", "39b",
+)  # fmt: skip
+# What these leave behind, where nothing stops them, every trial after them is blamed for.
+LASTING = ("pth", "hook", "fsmonitor")
+
+
+def tried_at(level: int, levels: list[int]) -> tuple[tuple[Cheat, ...], tuple[Cheat, ...]]:
+    """The cheats of a level: those of one run, and those that need a session each.
+
+    levels: those that this machine has, over which cheats are spread that no jail has a part in.
+    """
+    mine = [c for n, c in enumerate(CHEATS) if c.jail or levels[n % len(levels)] == level]
+    mine += [BETTER] if level == levels[0] else []
+    alone = [c for c in mine if level in c.miss and c.harm in LASTING]
+    together = [c for c in mine if c not in alone]
+    return tuple(sorted(together, key=_place)), tuple(alone)
+
+
+def _place(cheat: Cheat) -> int:
+    return BY_GAIN.index(cheat.number) if cheat.number in BY_GAIN else -1
