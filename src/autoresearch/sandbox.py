@@ -13,7 +13,7 @@ from autoresearch.paths import cache_dir
 from autoresearch.run import Run
 from autoresearch.runners.base import Access
 from autoresearch.runners.local import LocalRunner
-from autoresearch.runners.places import Ground, Python, own_python, readable_of
+from autoresearch.runners.places import Ground, Python, own_python, pythons, readable_of
 from autoresearch.runners.proof import Proof, choose, prove, remedy
 from autoresearch.seal import Seal
 
@@ -29,8 +29,11 @@ class Sandbox:
     def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
         config = run.config
         self._run, self._setting = run, config.runner.sandbox
-        self._python = own_python(config.task.command, environment, run.repo.root)
-        self._ground = _ground(run, environment, jailed=self._setting != "none")
+        jailed = self._setting != "none"
+        asked = (config.task.command, environment, run.repo.root)
+        found = pythons(*asked) if jailed else [own_python(*asked)]
+        self._python = found[0] if found else None
+        self._ground = _ground(run, environment, jailed)
         self._jail, self.proof = choose(self._setting, self._ground, self._python)
         self._proved = time.monotonic()
         self._seal = Seal(*_sealed(run, self._python, self.proof))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import tempfile
 import time
@@ -15,29 +16,36 @@ from tests.mutants.overlay import Mutant, Overlay
 
 _PROCESSES = 2
 
+Sound = tuple[tuple[tuple[str, str], ...], str]  # variables and a test
+
 
 def survivors(mutants: Sequence[Mutant]) -> list[str]:
     """What is wrong with each of the mutants that no test missed; prints how each fared."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        shares = [mutants[part::_PROCESSES] for part in range(_PROCESSES)]
-        with ThreadPoolExecutor(_PROCESSES) as pool:
-            found = pool.map(_share, shares, [Path(folder, str(n)) for n in range(_PROCESSES)])
-            return [line for lines in found for line in lines]
+    sound = sorted({(mutant.env, test) for mutant in mutants for test in mutant.tests})
+    parts = range(_PROCESSES)
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants-") as folder,
+        ThreadPoolExecutor(_PROCESSES) as pool,
+    ):
+        found = pool.map(
+            _share,
+            [mutants[part::_PROCESSES] for part in parts],
+            [sound[part::_PROCESSES] for part in parts],
+            [Path(folder, str(part)) for part in parts],
+        )
+        return [line for lines in found for line in lines]
 
 
-def _share(mutants: Sequence[Mutant], folder: Path) -> list[str]:
+def _share(mutants: Sequence[Mutant], sound: Sequence[Sound], folder: Path) -> list[str]:
+    """Half of the mutants, behind half of the tests without a mutant: the copies are the same."""
     if not mutants:
         return []
     overlay = Overlay(folder)
-    for env, group in itertools.groupby(sorted(mutants, key=_env), _env):
-        sound = overlay.test(tuple(sorted({test for each in group for test in each.tests})), env)
-        if sound.returncode != 0:
-            return [f"the tests fail without a mutant:\n{sound.stdout[-2000:]}{sound.stderr}"]
+    for env, group in itertools.groupby(sound, operator.itemgetter(0)):
+        done = overlay.test(tuple(test for _, test in group), env)
+        if done.returncode != 0:
+            return [f"the tests fail without a mutant:\n{done.stdout[-2000:]}{done.stderr}"]
     return list(_surviving(mutants, overlay))
-
-
-def _env(mutant: Mutant) -> tuple[tuple[str, str], ...]:
-    return mutant.env
 
 
 def _surviving(mutants: Sequence[Mutant], overlay: Overlay) -> Iterator[str]:
@@ -51,8 +59,11 @@ def _surviving(mutants: Sequence[Mutant], overlay: Overlay) -> Iterator[str]:
 
 
 def main() -> int:
-    """Exit code 1 where anything survives."""
+    """Exit code 1 where anything survives, 2 for names that none has."""
     wanted = [m for m in MUTANTS if not sys.argv[1:] or m.name in sys.argv[1:]]
+    if not wanted:
+        print("no mutant has such a name")
+        return 2
     found = survivors(wanted)
     print("\n".join([*found, f"{len(found)} of {len(wanted)} mutants survive"]))
     return 1 if found else 0

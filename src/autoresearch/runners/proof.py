@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +72,8 @@ def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Pr
         said = (f"on {sys.platform} there is no jail, and kills are not verified",)
         return _proof(0, None, (), (), (), said)
     most = _most(jail)
-    packages = python.packages if python else Path(sysconfig.get_paths()["purelib"])
     program = python.program if python else os.path.realpath(sys.executable)
-    with Stage(ground, packages, most) as stage:
+    with Stage(ground, python.packages if python else None, most) as stage:
         deeds = [deed for deed in stage.deeds if deed.level <= most]
         told, said = _perform(jail, ground, program, stage, deeds)
         well = {deed.name: _went_well(deed, told) for deed in deeds}

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -52,9 +53,11 @@ class Stage(contextlib.ExitStack):
     most: the highest level that is tried; without a jail nothing is put into a person's folders.
     """
 
-    def __init__(self, ground: Ground, packages: Path, most: int) -> None:
+    def __init__(self, ground: Ground, packages: Path | None, most: int) -> None:
+        """packages: of the trial's Python, which it must see; None where it has none."""
         super().__init__()
-        self._ground, self._packages, self._most = ground, packages, most
+        self._ground, self._most, self._seen = ground, most, packages is not None
+        self._packages = packages or Path(sysconfig.get_paths()["purelib"])
         self.deeds: list[Deed] = []
         self.skipped: list[str] = []
 
@@ -189,7 +192,7 @@ class Stage(contextlib.ExitStack):
         self._add("share a semaphore", "semaphore", None, 0)
         self._add("use /dev/null", "device", os.devnull, 0)
         self._add("read /dev/urandom", "read", "/dev/urandom", 0)
-        if self._packages.is_dir() and any(self._packages.iterdir()):
+        if self._seen and self._packages.is_dir() and any(self._packages.iterdir()):
             self._add("see its packages", "names", str(self._packages), 0)
         devices = [path for path in gpu_devices() if _opens(path)]
         for path in devices:
