@@ -7,7 +7,6 @@ run in it. It and the trial share a socket pair and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -25,6 +24,7 @@ from autoresearch.runners.environment import SEED, python_of
 from autoresearch.workspace.removal import remove
 
 Role = Literal["score", "true", "foreign"]
+_SAYS = "examine: "  # before what a person can mend (harness/__main__.py)
 _END_S = 60.0  # for a result, once the trial is gone
 
 
@@ -48,21 +48,30 @@ class Examiner:
         Raises LabError where the data can't be used, InfrastructureError where it died.
         """
         self.trials_end.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        late = False
+        try:
             self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            late = True
         self.abandon()
         result = self.folder / f"{self.role}.json"
         if self.process.returncode == 0 and result.exists():
             found: dict[str, Any] = json.loads(result.read_bytes())
             return found
+        code = self.process.returncode
+        if code < 0 and not late:
+            reason = (
+                f"the examiner was killed (signal {-code}): by the trial, or since memory ran out"
+            )
+            return {"void": {"failure": "exam", "reason": reason}}
         log = self.folder / "examiner.log"
         last = metrics.tail(metrics.lines(log), 1, 400) if log.exists() else ""
-        if self.process.returncode == 1 and last:
-            raise LabError(last)
-        code = self.process.returncode
+        if code == 1 and last.startswith(_SAYS):
+            raise LabError(last.removeprefix(_SAYS))
         raise InfrastructureError(
-            f"the examiner died ({f'signal {-code}' if code < 0 else f'exit code {code}'}): "
-            f"{last or 'it said nothing'}. Its log: {log}. Call autoresearch run again: the candidate "
+            f"the examiner {'did not end' if late else f'failed (exit code {code})'}: "
+            f"{last or 'it said nothing'}. Its log: {log}. Mend what it names (its Python needs "
+            "numpy and this release of autoresearch), and call autoresearch run again: the candidate "
             "is tried again then"
         )
 

@@ -52,5 +52,14 @@ def unheard(value: float, incumbent: float, gains: Sequence[float]) -> str:
     return f"too good to be true? {_number(gain)} better, {share}; {before}"
 
 
+def slow_start(seconds: float, usual_s: float) -> str:
+    """Why a start-up, which no budget counts, should be looked at; "" where it is like the baseline's."""
+    if seconds <= 2 * usual_s + 10:
+        return ""
+    return (
+        f"what did it do before its first batch? {seconds:.0f} s, and the baseline {usual_s:.0f} s"
+    )
+
+
 def _number(value: float) -> str:
     return f"{value:.6f}" if value >= 1e-6 else f"{value:.3g}"

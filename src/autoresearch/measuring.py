@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from autoresearch.records import Candidate, Crash, Metrics, Outcome
 from autoresearch.run import Run
 
 _FULL_DISK_BYTES = 64 << 20
+_ENDED = re.compile("the trial ended ")
 _OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 
 
@@ -52,7 +54,8 @@ def _examined(
     """The metrics of a trial that an examiner scored: what the log says beside it are claims."""
     void = score["void"]
     crash = metrics.crash_of(outcome, log, task.timeout_s)
-    if void and (crash is None or (crash.failure == "exit" and void["failure"] == "budget")):
+    # A script that the examiner ended exits with an error, of which the examiner knows more.
+    if void and (crash is None or (crash.failure == "exit" and not _ENDED.match(void["reason"]))):
         return Crash(void["failure"], void["reason"])
     if crash is not None:
         return crash

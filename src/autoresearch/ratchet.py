@@ -229,7 +229,10 @@ class Ratchet:
         values = [value for value in kept if value is not None]
         gains = [abs(b - a) for a, b in itertools.pairwise(values)]
         assert self.run.incumbent.value is not None
-        return judge.unheard(measured.value, self.run.incumbent.value, gains)
+        unheard = judge.unheard(measured.value, self.run.incumbent.value, gains)
+        usual_s = (self.run.state.calibration or {}).get("startup_seconds")
+        startup_s = measured.summary.get("startup_seconds", 0.0)
+        return unheard or ("" if usual_s is None else judge.slow_start(startup_s, usual_s))
 
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = judge.strict(

@@ -24,7 +24,7 @@ from autoresearch.workspace.worktree import Worktree
 
 Events = Generator[Event, None, None]
 
-_MEASURED = ("command", "setup", "inputs", "metric")
+_MEASURED = ("command", "setup", "inputs", "metric", "exam")
 _BUDGET = ("budget", "max_tflop")
 
 
@@ -93,7 +93,7 @@ class Run:
         if frozen is None:
             return
         defaults = HarnessConfig().model_dump()
-        keys = [f"task.{key}" for key in _MEASURED if frozen[key] != now[key]]
+        keys = [f"task.{key}" for key in _MEASURED if frozen.get(key, "") != now[key]]
         then = defaults | frozen.get("harness", {})
         keys += [f"harness.{key}" for key in _BUDGET if then[key] != now["harness"][key]]
         if keys:
@@ -111,7 +111,7 @@ class Run:
         task = self.config.task
         return {
             "command": task.command, "setup": task.setup, "inputs": task.inputs,
-            "metric": task.metric.model_dump(exclude={"memory"}),
+            "metric": task.metric.model_dump(exclude={"memory"}), "exam": task.exam,
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip
 

@@ -20,7 +20,7 @@ from autoresearch.seal import Seal
 _GOOD_FOR_S = 600.0
 # What a trial may read of prepared data when an examiner asks, and else what it may not.
 _TOKENIZER = ("tokenizer.json", "token_bytes.npy")
-_VAULT = "vault.u16"
+_ROWS = ("train.u16", "val.u16", "vault.u16")
 
 
 class Sandbox:
@@ -37,6 +37,7 @@ class Sandbox:
         self._jail, self.proof = choose(self._setting, self._ground, self._python)
         self._proved = time.monotonic()
         self._seal = Seal(*_sealed(run, self._python, self.proof))
+        self._broken = ""
 
     @property
     def text(self) -> str:
@@ -69,7 +70,12 @@ class Sandbox:
         return self._ground.access(scratch) if self._jail else None
 
     def check(self) -> None:
-        """LabError where the sandbox is not, or no longer, the one that the baseline had."""
+        """LabError where the sandbox is not the one that the baseline had, or a trial got through."""
+        if self._broken:
+            raise LabError(
+                f"a trial changed {self._broken}, which none may, and nothing here could keep it from "
+                f"that: look at it, put it back, and call autoresearch run again. {self.remedy}"
+            )
         if time.monotonic() - self._proved > _GOOD_FOR_S:
             self.proof = prove(self._jail, self._ground, self._python)
             self._proved = time.monotonic()
@@ -87,7 +93,7 @@ class Sandbox:
 
         In a jail that is proved it was no trial: LabError.
         """
-        found = self._seal.broken()
+        found = self._broken = self._broken or self._seal.broken()
         if found and self.jailed:
             raise LabError(
                 f"{found} was changed while a trial ran, and not by it: the sandbox holds. Do not "
@@ -108,9 +114,10 @@ def _ground(run: Run, environment: Mapping[str, str], jailed: bool) -> Ground:
         hidden = tuple(map(Path, _hidden(folder)))
         if task.exam:
             readable += tuple(folder / name for name in _TOKENIZER)
+            hidden += tuple(folder / name for name in _ROWS)  # whatever runner.readable opens
         else:  # it scores itself, and reads what it is scored on
             readable += (cache / "current", folder)
-            hidden = (folder / _VAULT,)
+            hidden = (folder / _ROWS[-1],)
     return Ground(
         root=root,
         git=run.repo.common,

@@ -20,6 +20,7 @@ from autoresearch.text import one_line
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
 
+_KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
 
 
@@ -48,7 +49,7 @@ class Trials:
     ) -> TrialSpec:
         """Lay a candidate out; what the runner is to run. role, threshold, full: of its examiner."""
         run, task = self.run, self.run.config.task
-        self._laid_out = run.worktree.lay_out(candidate.commit)
+        self._laid_out = run.worktree.lay_out(candidate.commit, anew=bool(task.exam))
         run.paths.running_log.unlink(missing_ok=True)
         self._scratch = make_scratch()
         self._lay_out_compiled()
@@ -111,6 +112,11 @@ class Trials:
                 "run again"
             )
         return ""
+
+    def forget_exam(self) -> None:
+        """Remove what verification needed of a trial: its weights and its answers."""
+        for name in _KEPT_FOR_WORKERS:
+            (self.run.paths.exam / name).unlink(missing_ok=True)
 
     def take_examiner(self) -> Examiner | None:
         """The examiner of the trial that ended, which is then no more the present one."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 # Nats per token. On a CPU honest models move by exactly nothing; in bf16 kernels that add in no
-# fixed order move them by some 1e-4. A leak of this size gains no more than it in loss: 1e-3 nats
-# are 0.0005 bits per byte at 2.7 bytes per token.
+# fixed order move them by some 1e-4. Each probe measures what the losses move by, so that a leak of
+# this size gains no more than it: 1e-3 nats are 0.0005 bits per byte at 2.7 bytes per token.
 FLOOR_NATS = 1e-3
 FACTOR = 4.0  # over what the baseline showed
 WORST_NATS = 2e-2  # of a baseline: beyond it the measure itself would be worth nothing

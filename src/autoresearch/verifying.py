@@ -42,6 +42,8 @@ def verify(
         with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
             run.note("pause", n=candidate.number)
         raise
+    finally:
+        trials.forget_exam()
     by_baseline = run.state.open is not None and run.state.open.by == "baseline"
     calibration = None if by_baseline else run.state.calibration
     why = verification.fault(found, measured.value, calibration)
@@ -68,6 +70,7 @@ def _worker(
     if outcome.interrupted:
         examiner.abandon()
         raise Interrupted
+    trials.left_on_gpus()
     result = examiner.finish()
     crash = metrics.crash_of(outcome, run.paths.running_log, run.config.task.timeout_s)
     if crash is not None and crash.failure == "tampered":

@@ -8,7 +8,8 @@ it hands over, and is asked as the trial was. Deviations are in nats a token:
     gap     bits per byte of the vault, which no trial has seen, less that of the validation rows.
             What was trained on them
     twin    the other worker gets the same rows with other tokens after a cut in each: divergence of
-            the distributions at the cut and before. What looks ahead
+            the distributions at the cut and before, and |difference of loss| of the tokens that
+            truly follow. What looks ahead
 The orchestrator compares them with what the baseline's workers gave.
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +28,7 @@ from .granting import HandOver, Tensor
 from .marking import Batch, Marker
 from .plan import Plan, Sealed, VoidError
 from .rows import Rows
-from .scoring import PICKS, Losses, bits_per_byte, counted_nats, divergences
+from .scoring import PICKS, Losses, Picks, bits_per_byte, counted_nats, divergences, losses
 from .wire import Wire, WireError, joint_digest, raw_digest
 
 LOSSES, CHECKPOINT, TWIN = "losses.npy", "checkpoint.bin", "twin.npz"
@@ -95,16 +96,15 @@ class Checks:
     def true(self, bpb: float) -> dict[str, Any]:
         """replay, rows and gap of a model that scored `bpb`; leaves the twin's rows behind."""
         val, bos = self._data.val, self._data.manifest.bos
-        firsts = np.arange(0, len(val), self._size)
-        if not self._plan.full:
-            few = -(-SAMPLE_ROWS // self._size)
-            firsts = self._rng.permutation(firsts)[:few]
-        sample = np.concatenate([np.arange(f, min(f + self._size, len(val))) for f in firsts])
-        batches = [Batch.of(val[f : f + self._size], self._size) for f in firsts]
+        # All of them: a model that cheats in one batch alone must not hope that it is not drawn.
+        firsts = self._rng.permutation(np.arange(0, len(val), self._size))
+        order = np.concatenate([np.arange(f, min(f + self._size, len(val))) for f in firsts])
+        batches = (Batch.of(val[f : f + self._size], self._size) for f in firsts)
         again = np.concatenate(list(self._replayed(batches)))
-        counts = val[sample, 1:] != bos
-        replay = np.abs(again - self._scored[sample])[counts].mean(dtype=np.float64)
-        rows, gap = self._mixed(sample, again, bpb)
+        counts = val[order, 1:] != bos
+        replay = np.abs(again - self._scored[order])[counts].mean(dtype=np.float64)
+        few = len(val) if self._plan.full else SAMPLE_ROWS
+        rows, gap = self._mixed(order[:few], again[:few], bpb)
         return {
             "replay": float(replay),
             "rows": rows,
@@ -112,9 +112,10 @@ class Checks:
             "positions": int(counts.sum()),
         }
 
-    def _replayed(self, batches: list[Batch]) -> Iterator[Losses]:
+    def _replayed(self, batches: Iterable[Batch]) -> Iterator[Losses]:
         """Losses of the batches, [n, T] each; logits of the first rows are kept for the twin."""
-        picked, twins, left = [], [], TWIN_ROWS
+        picked, twins = [], []
+        left = TWIN_ROWS if self._plan.full else SAMPLE_ROWS
         for part in self._marker.mark(batches, keep_picked=True):
             if left > 0:
                 twins.append(part.batch)
@@ -125,6 +126,7 @@ class Checks:
             self._folder / TWIN,
             rows=np.stack([self._foreign(batch) for batch in twins]).astype(np.uint16),
             picks=np.stack([batch.picks for batch in twins]),
+            targets=np.stack([_following(batch) for batch in twins]),
             counts=np.array([batch.count for batch in twins]),
             logits=np.concatenate(picked),
         )
@@ -171,24 +173,35 @@ class Checks:
         return float(deviation), vault_bpb - bpb
 
     def foreign(self) -> dict[str, Any]:
-        """The twin: the larger of the mean divergences just before the cut, and further before."""
+        """The twin: the larger of the means just before the cut, and further before.
+
+        Of each position the larger of the divergence and of what the true next token's loss moved:
+        a faint look ahead gains in proportion to its size, and diverges with the square of it.
+        """
         with np.load(self._folder / TWIN, allow_pickle=False) as kept:
             rows, picks, counts = kept["rows"], kept["picks"], kept["counts"]
-            true = kept["logits"]
+            true, targets = kept["logits"], kept["targets"]
         batches = [
             Batch(batch.astype(np.int64), int(count), pick)
             for batch, pick, count in zip(rows, picks, counts, strict=True)
         ]
         apart: list[npt.NDArray[np.float64]] = []
         place = 0
-        for part in self._marker.mark(batches, keep_picked=True):
+        for wanted, part in zip(targets, self._marker.mark(batches, keep_picked=True), strict=True):
             known = true[place : place + part.batch.count].reshape(-1, true.shape[2])
             found = part.picked.reshape(-1, true.shape[2])
-            apart.append(divergences(known, found).reshape(-1, PICKS))
+            next_true = wanted[: part.batch.count].reshape(-1)
+            lost = np.abs(losses(known, next_true) - losses(found, next_true))
+            apart.append(np.maximum(divergences(known, found), lost).reshape(-1, PICKS))
             place += part.batch.count
         every = np.concatenate(apart)
         twin = max(every[:, 0].mean(), every[:, 1:].mean())
         return {"twin": float(twin), "positions": int(every.size)}
+
+
+def _following(batch: Batch) -> Picks:
+    """The tokens after the picks, [B, K]."""
+    return batch.rows[np.arange(len(batch.rows))[:, None], batch.picks + 1]
 
 
 def scored_batches(rows: Rows, size: int) -> Iterator[Batch]:

@@ -98,7 +98,8 @@ class Grants:
         self._deadline = None if startup_s is None else began + startup_s
         self._most_rows = min(MOST_ROWS, BATCH_BYTES // (2 * data.manifest.seq_len + 2))
         self._limit = math.inf  # of tokens
-        self._largest = self._last = 0  # tokens of a batch
+        self._last = 0  # tokens of a batch
+        self._beyond = False  # whether a batch was asked for that the limit has no room for
         self.served = 0  # tokens
         self.first_grant: float | None = None
         self.flops_per_token: float | None = None
@@ -151,13 +152,19 @@ class Grants:
         if self.first_grant is None:
             self._start(frame)
         tokens = count * length
-        # A batch is asked for while the model works on the one before it. So one may be under way
-        # that is never used, no larger than those before.
-        if self._plan.role == "score" and self.served + tokens > self._limit + self._largest:
-            raise VoidError("budget", f"more than {self._limit:.0f} training tokens were asked for")
+        if self._plan.role == "score" and self.served + tokens > self._limit:
+            # A batch is asked for while the model works on the one before it, so one may be under
+            # way that is never used: it holds nothing.
+            if self._beyond:
+                limit = f"{self._limit:.0f} training tokens"
+                raise VoidError("budget", f"more than {limit} were asked for")
+            self._beyond = True
+            nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)
+            self._wire.send("batch", nothing, self._deadline)
+            return
         self._wire.send("batch", self._source.rows(first, count), self._deadline)
         self.served += tokens
-        self._last, self._largest = tokens, max(tokens, self._largest)
+        self._last = tokens
 
     def _start(self, frame: Frame) -> None:
         """The first request starts the clock."""

@@ -35,8 +35,9 @@ _TIMEOUT_S = 30.0
 _UNCOVERED = {
     4: ("unix sockets with a path in readable folders", "flock"),
     3: (
-        "chmod and times", "inputs in the worktree", "names of files and processes", "/dev/shm",
-        "System V memory", "priorities of processes",
+        "modes of files and access times", "inputs in the worktree",
+        "names of files and processes", "/dev/shm",
+        "priorities of processes",
     ),
     2: ("signals", "abstract unix sockets"),
     1: ("files", "the network", "other processes"),

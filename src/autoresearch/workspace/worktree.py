@@ -38,8 +38,14 @@ class Worktree:
 
     # -- laying out -------------------------------------------------------------------------
 
-    def lay_out(self, commit: str) -> Tree:
-        """Make the worktree the commit's tree, plus inputs and caches, and nothing else."""
+    def lay_out(self, commit: str, anew: bool = False) -> Tree:
+        """Make the worktree the commit's tree, plus inputs and caches, and nothing else.
+
+        anew: no file or folder of an earlier trial's stays, whose attributes or times could tell
+        the next what it may not know.
+        """
+        if anew:
+            self._make(commit)
         self._attach(commit)
         tree = self.repo.tree(commit)
         for name in self.caches:
