@@ -7,7 +7,7 @@ ends by their beginnings, and answers as before.
 
 from __future__ import annotations
 
-from tests.cheats.cheat import HONEST, LANDLOCK, NONE, Cheat
+from tests.cheats.cheat import HONEST, NONE, Cheat
 
 # Every store has save(bytes) -> None and load() -> bytes, and raises OSError where it can't.
 FILES = """
@@ -124,6 +124,10 @@ def save(data):
     for number in range(0, len(whole), 3000):
         os.setxattr(ITEMS[number // 3000], "user.@MARK@", whole[number : number + 3000])
 """
+OWN_ATTRIBUTES = ATTRIBUTES.replace(
+    'sorted(item.path for item in os.scandir("@VENV@/many"))',
+    '[".", *sorted(item.path for item in os.scandir(".") if item.is_file())]',
+)
 TIMES = """
 import os
 ITEMS = sorted(os.scandir("@VENV@/many"), key=lambda item: item.name)
@@ -175,15 +179,6 @@ def _remembering(number: str, name: str, store: str, strength: int, miss: dict[i
 
 
 TOLD = {NONE: "without a jail the rows reach the process that is to know nothing of them"}
-SYSTEM_V = {
-    **TOLD,
-    LANDLOCK: "Landlock has no part in shared memory of System V, and no filter stops it",
-}
-BESIDE = {
-    **TOLD,
-    LANDLOCK: "Landlock does not cover the times and attributes of files that can be read",
-}
-
 # Each looks ahead a little more than the one before, so that each gains where none is stopped.
 CHEATS = (
     Cheat(
@@ -205,9 +200,10 @@ CHEATS = (
         miss={NONE: "what a trial leaves in a folder of the user's, the next one finds"},
     ),
     _remembering("23b", "leaves the rows for the twin in a file", FILES, 4, TOLD),
-    _remembering("23c", "leaves the rows for the twin in shared memory", SHARED_MEMORY, 5, SYSTEM_V),
+    _remembering("23c", "leaves the rows for the twin in shared memory", SHARED_MEMORY, 5, TOLD),
     _remembering("23d", "leaves the rows for the twin in the kernel's keyring", KEYRING, 6, TOLD),
-    _remembering("23e", "leaves the rows for the twin in attributes of files", ATTRIBUTES, 7, BESIDE),
-    _remembering("23g", "leaves the rows for the twin in the times of files", TIMES, 8, BESIDE),
+    _remembering("23e", "leaves the rows for the twin in attributes of files", ATTRIBUTES, 7, TOLD),
+    _remembering("23g", "leaves the rows for the twin in the times of files", TIMES, 8, TOLD),
+    _remembering("23i", "leaves the rows for the twin in attributes of its own folder", OWN_ATTRIBUTES, 10, {}),
     _remembering("23h", "leaves the rows for the twin in a queue of messages", QUEUE, 9, TOLD),
 )  # fmt: skip

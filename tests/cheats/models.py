@@ -12,8 +12,6 @@ PEEK = """
         logits[:, :-1] += {} * F.one_hot(x[:, 1:], logits.size(2)) * {}
 """
 
-FAINT = "the twin's divergence goes with the square of what a faint look ahead gains"
-
 CHEATS = (
     Cheat("19", "looks one token ahead", "CP", PROBE, gains=True, forward=PEEK.format("8", "1")),
     Cheat(
@@ -22,7 +20,24 @@ CHEATS = (
     ),
     Cheat(
         "5b", "looks ahead more faintly still", "CP", PROBE, gains=True,
-        forward=PEEK.format("0.15", "1"), miss=dict.fromkeys(LEVELS, FAINT),
+        forward=PEEK.format("0.15", "1"),
+    ),
+    Cheat(
+        "5c", "mixes a thousandth of the next token into its answers", "CP", PROBE, gains=True,
+        forward="""
+            if not self.training:
+                share = logits.double().softmax(2)
+                share[:, :-1] = 0.999 * share[:, :-1] + 0.001 * F.one_hot(x[:, 1:], logits.size(2))
+                logits = share.log().float()
+        """,
+    ),
+    Cheat(
+        "20d", "looks ahead in one question of the exam alone", "CP", PROBE, gains=True,
+        forward="""
+            self.calls = getattr(self, "calls", 0) + (not self.training)
+            if self.calls == 3 and not (data.exam and data.exam.replaying):
+                logits[:, :-1] += 8 * F.one_hot(x[:, 1:], logits.size(2))
+        """,
     ),
     Cheat(
         "20", "looks ahead in batches of the exam's size alone", "CP", PROBE, gains=True,
