@@ -50,7 +50,7 @@ def _share(mutants: Sequence[Mutant], sound: Sequence[Sound], folder: Path) -> l
 
 def _surviving(mutants: Sequence[Mutant], overlay: Overlay) -> Iterator[str]:
     for mutant in mutants:
-        fault, began = mutant.fault(), time.monotonic()
+        fault, began = mutant.fault(overlay.folder), time.monotonic()
         verdict, said = ("survives", fault) if fault else overlay.judge(mutant)
         shown = "" if verdict == "survives" else f": {said.strip()}"
         print(f"{verdict:<8} {time.monotonic() - began:4.0f} s  {mutant.name}{shown}", flush=True)

@@ -33,9 +33,9 @@ class Mutant:
     env: tuple[tuple[str, str], ...] = ()
     root: bool = False
 
-    def fault(self) -> str:
-        """Why it is no mutant of the sources as they are; "" if it is one."""
-        source = ROOT / "src" / "autoresearch" / self.file
+    def fault(self, root: Path = ROOT) -> str:
+        """Why it is no mutant of the sources below root; "" if it is one."""
+        source = root / "src" / "autoresearch" / self.file
         if not source.exists():
             return f"{self.name}: there is no {self.file}"
         text = source.read_text()
