@@ -204,6 +204,6 @@ CHEATS = (
     _remembering("23d", "leaves the rows for the twin in the kernel's keyring", KEYRING, 6, TOLD),
     _remembering("23e", "leaves the rows for the twin in attributes of files", ATTRIBUTES, 7, TOLD),
     _remembering("23g", "leaves the rows for the twin in the times of files", TIMES, 8, TOLD),
-    _remembering("23i", "leaves the rows for the twin in attributes of its own folder", OWN_ATTRIBUTES, 10, {}),
+    _remembering("23i", "leaves the rows for the twin in attributes of its folder", OWN_ATTRIBUTES, 10, {}),
     _remembering("23h", "leaves the rows for the twin in a queue of messages", QUEUE, 9, TOLD),
 )  # fmt: skip
