@@ -1,0 +1,224 @@
+"""Safeguards of the exam: limits, arithmetic, audits, and what the workers compare."""
+
+from __future__ import annotations
+
+from tests.mutants.overlay import Mutant
+
+_EXAM = "tests/test_exam.py::"
+_CHEATS = "tests/test_exam_cheats.py::"
+_BEYOND = (
+    "tests/test_holes_exam.py::test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused",
+)
+
+
+def _void(name: str) -> tuple[str, ...]:
+    return (f"{_EXAM}test_a_script_that_breaks_the_rules_has_no_score[{name}]",)
+
+
+def _frame(name: str) -> tuple[str, ...]:
+    return (f"{_EXAM}test_forged_frames_are_no_score_and_no_crash[{name}]",)
+
+
+def _cheat(name: str) -> tuple[str, ...]:
+    return (f"{_CHEATS}test_a_cheat_is_found[{name}]",)
+
+
+def _audit(lie: str) -> tuple[str, ...]:
+    return (f"tests/test_holes_exam.py::test_each_part_of_an_audit_finds_a_lie_of_its_own[{lie}]",)
+
+
+MUTANTS = [
+    # -- training -----------------------------------------------------------------------------
+    Mutant(
+        "tokens without end",
+        "harness/granting.py",
+        '        if self._plan.role == "score" and self.served + tokens > self._limit:',
+        "        if False:",
+        _BEYOND,
+    ),
+    Mutant(
+        "the batch beyond the limit holds rows",
+        "harness/granting.py",
+        "            nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)\n",
+        "            nothing = self._source.rows(first, count)\n",
+        _BEYOND,
+    ),
+    Mutant(
+        "steps without end",
+        "harness/granting.py",
+        '        if self._plan.role == "score" and budget.unit == "steps" and steps > budget.amount:',
+        "        if False:",
+        _void("steps that are not counted away"),
+    ),
+    Mutant(
+        "seconds without end",
+        "harness/granting.py",
+        "            self._deadline = None if training_s is None else self.first_grant + training_s",
+        "            self._deadline = None if training_s is None else self.first_grant + 9 + training_s",
+        _void("a clock that stands still"),
+    ),
+    Mutant(
+        "a cap without a count of operations",
+        "harness/granting.py",
+        "        if max_tflop is not None and self.flops_per_token is None:",
+        "        if False:",
+        ("tests/test_holes_exam.py::test_a_cap_needs_a_count_of_operations",),
+    ),
+    Mutant(
+        "rows in the order that the trial wants",
+        "harness/granting.py",
+        "        self._order = Order(seed, len(self._train))\n",
+        "        self._order = Order(0, len(self._train))\n",
+        (f"{_EXAM}test_rows_come_in_the_order_of_the_examiners_seed",),
+    ),
+    Mutant(
+        "a model before any training",
+        "harness/granting.py",
+        '            raise VoidError("exam", "a model was handed over before any training batch '
+        'was granted")',
+        "            self.first_grant = at",
+        _frame("a hand-over before any row"),
+    ),
+    # -- the examination ----------------------------------------------------------------------
+    Mutant(
+        "nan among the logits",
+        "harness/scoring.py",
+        "            if not (np.isfinite(top).all() and np.isfinite(part.min())):",
+        "            if False:",
+        _frame("inf"),
+    ),
+    Mutant(
+        "losses that overflow",
+        "harness/scoring.py",
+        "    if not np.isfinite(out).all():",
+        "    if False:",
+        _frame("huge logits"),
+    ),
+    Mutant(
+        "logits that are believed to be normalised",
+        "harness/scoring.py",
+        "np.log(powers.sum(axis=1)) + (top - at_target)",
+        "-at_target",
+        (f"{_EXAM}test_losses_and_divergences_are_those_of_torch_in_double_precision",),
+    ),
+    Mutant(
+        "an audit of one position is not looked at",
+        "harness/marking.py",
+        "            and np.abs(apart).max() <= LOSS_TOLERANCE\n",
+        "",
+        _audit("two that cancel each other"),
+    ),
+    Mutant(
+        "the mean of an audit is not looked at",
+        "harness/marking.py",
+        "            and abs(apart.mean()) <= MEAN_TOLERANCE\n",
+        "",
+        _audit("a little everywhere"),
+    ),
+    Mutant(
+        "losses below zero",
+        "harness/marking.py",
+        "            and found.min() >= -MEAN_TOLERANCE\n",
+        "",
+        _audit("below zero, not audited"),
+    ),
+    Mutant(
+        "losses without end",
+        "harness/marking.py",
+        "            np.isfinite(found).all()\n            and found.min()",
+        "            found.min()",
+        _audit("no number, not audited"),
+    ),
+    Mutant(
+        "an examination of ten times the baseline's seconds",
+        "harness/plan.py",
+        "        return None if seconds is None else 4 * seconds + 60",
+        "        return None if seconds is None else 10 * seconds + 60",
+        (f"{_EXAM}test_what_is_forgiven_follows_from_the_baseline",),
+    ),
+    Mutant(
+        "a frame of any size",
+        "harness/wire.py",
+        "not 0 <= size <= most_bytes",
+        "size < 0",
+        _frame("a payload nobody asked for"),
+    ),
+    Mutant(
+        "the tensors are others than were handed over",
+        "harness/checking.py",
+        "    if joint_digest(digests) != handed.digest:",
+        "    if False:",
+        ("tests/test_holes_exam.py::test_tensors_that_were_not_handed_over_are_no_checkpoint",),
+    ),
+    Mutant(
+        "a second examination",
+        "harness/answering.py",
+        '            raise HarnessError("this trial was examined: `evaluate` may be called once")',
+        "            pass",
+        (f"{_EXAM}test_after_the_hand_over_there_is_no_second_examination_and_no_row",),
+    ),
+    Mutant(
+        "data that changes meanwhile",
+        "harness/examiner.py",
+        "        data.check_untouched()\n",
+        "",
+        (f"{_EXAM}test_data_that_changes_meanwhile_is_no_data",),
+    ),
+    Mutant(
+        "an examiner that outlives the tool",
+        "harness/examiner.py",
+        "    threading.Thread(target=_end_with_stdin, daemon=True).start()\n",
+        "",
+        (f"{_EXAM}test_the_examiner_ends_with_the_tool",),
+    ),
+    # -- the workers --------------------------------------------------------------------------
+    Mutant(
+        "a fresh process may make another model",
+        "harness/checking.py",
+        "        if saved != tensors:",
+        "        if False:",
+        (f"{_EXAM}test_a_worker_whose_model_is_another_is_void",),
+    ),
+    Mutant(
+        "replay compares nothing",
+        "harness/checking.py",
+        "        replay = np.abs(again - self._scored[order])",
+        "        replay = np.abs(again - again)",
+        _cheat("keeps a state outside the checkpoint"),
+    ),
+    Mutant(
+        "rows keep their company",
+        "harness/checking.py",
+        "        deviation = np.abs(found[: len(sample)] - again)[counts].mean(dtype=np.float64)",
+        "        deviation = np.abs(again - again)[counts].mean(dtype=np.float64)",
+        _cheat("leaks across rows"),
+    ),
+    Mutant(
+        "rows keep their places",
+        "harness/checking.py",
+        "        order = self._rng.permutation(len(rows))\n",
+        "        order = np.arange(len(rows))\n",
+        ("tests/test_holes_exam.py::test_rows_of_full_batches_are_asked_in_other_company",),
+    ),
+    Mutant(
+        "the vault is the validation rows",
+        "harness/checking.py",
+        "        vault, bos = self._data.vault, self._data.manifest.bos",
+        "        vault, bos = self._data.val, self._data.manifest.bos",
+        _cheat("was trained on the validation rows"),
+    ),
+    Mutant(
+        "nothing foreign after the cut",
+        "harness/checking.py",
+        "        return np.where(before, batch.rows, others)",
+        "        return batch.rows",
+        _cheat("peeks always"),
+    ),
+    Mutant(
+        "twins are not compared",
+        "harness/checking.py",
+        "            found = part.picked.reshape(-1, true.shape[2])\n",
+        "            found = known\n",
+        _cheat("peeks always"),
+    ),
+]

@@ -1,0 +1,190 @@
+"""Safeguards of the jail: what refuses, and the witnesses that prove that it does."""
+
+from __future__ import annotations
+
+from tests.mutants.overlay import Mutant
+
+_PROOF = "tests/test_jail_proof.py::"
+_HOLDS = f"{_PROOF}test_a_jail_that_holds_is_proved_and_leaves_no_trace"
+_WITHOUT_LANDLOCK = (f"{_PROOF}test_without_landlock",)
+_WITHOUT_FILTER = (f"{_PROOF}test_without_the_filter_of_system_calls[landlock]",)
+_WITHOUT_LIMITS = (f"{_PROOF}test_without_limits_or_without_the_sweep[landlock]",)
+_FILES = "tests/test_jail.py::test_the_longest_path_decides"
+_HIDDEN_FILE = "tests/test_jail.py::test_a_hidden_file_is_not_read_and_its_neighbour_is"
+
+
+def _no_witness(name: str, line: str, *tests: str) -> Mutant:
+    """One deed that is not tried any more; line: where it is added, whole."""
+    return Mutant(f"no witness: {name}", "runners/stage.py", line, "", tests)
+
+
+MUTANTS = [
+    # -- witnesses ----------------------------------------------------------------------------
+    _no_witness(
+        "write the repository",
+        '        self._create("write the repository", ground.root, 2)\n',
+        *_WITHOUT_LANDLOCK,
+    ),
+    _no_witness(
+        "change the journal",
+        '        self._on_decoy("change the journal", "change", ground.git, 2)\n',
+        *_WITHOUT_LANDLOCK,
+    ),
+    _no_witness("read home", '            ("read home", ground.home),\n', *_WITHOUT_LANDLOCK),
+    _no_witness(
+        "read the data", '            ("read the data", ground.cache),\n', *_WITHOUT_LANDLOCK
+    ),
+    Mutant(
+        "no witness: read the rows that are held out",
+        "runners/stage.py",
+        '                if reach(self.access, path) == "hidden":',
+        "                if False:",
+        (f"{_HOLDS}[landlock]",),
+    ),
+    _no_witness(
+        "end another process",
+        '        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)\n',
+        f"{_PROOF}test_landlock_without_scopes_is_level_two",
+    ),
+    _no_witness(
+        "trace a process",
+        '        self._add("trace a process", "ptrace", None, 2)\n',
+        *_WITHOUT_FILTER,
+    ),
+    _no_witness(
+        "reach UDP",
+        '        self._add("reach UDP", "udp", udp.getsockname()[1], 2, lambda: _heard(udp) != b"")\n',
+        *_WITHOUT_FILTER,
+    ),
+    _no_witness(
+        "read the supervisor's environment",
+        '        self._add("read the supervisor\'s environment", "environ", os.getpid(), 1)\n',
+        f"{_PROOF}test_no_jail_is_level_one",
+    ),
+    _no_witness(
+        "outlive the kill",
+        '        self._add("outlive the kill", "daemon", None, 1, lambda: _heard(self.ours) is None)\n',
+        *_WITHOUT_LIMITS,
+    ),
+    _no_witness(
+        "write its scratch",
+        '        self._create("write its scratch", self.scratch, 0)\n',
+        f"{_PROOF}test_a_jail_in_which_nothing_can_be_written_is_no_jail_to_use[landlock]",
+    ),
+    Mutant(
+        "a witness is believed, whatever happened",
+        "runners/proof.py",
+        "        return not (deed.happened() if deed.happened else done)\n",
+        "        return not done\n",
+        ("tests/test_holes.py::test_a_witness_that_lies_is_not_believed",),
+    ),
+    Mutant(
+        "a witness that is silent was refused",
+        "runners/proof.py",
+        "    if deed.name not in told:\n        return False\n",
+        "    if deed.name not in told:\n        return True\n",
+        (f"{_PROOF}test_auto_takes_the_highest_that_holds",),
+    ),
+    # -- what the kernel refuses --------------------------------------------------------------
+    Mutant(
+        "no filter of system calls",
+        "runners/confine.py",
+        "        if can_filter():\n",
+        "        if False:\n",
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "every socket may be made",
+        "runners/confine.py",
+        '(_JEQ, 1, "ok", "refuse"))  # AF_UNIX',
+        '(_JEQ, 1, "ok", "ok"))  # AF_UNIX',
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "no Landlock",
+        "runners/confine.py",
+        "        if words:\n",
+        "        if False:\n",
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "Landlock without the network",
+        "runners/confine.py",
+        "_TCP = 0b11 ",
+        "_TCP = 0 ",
+        _WITHOUT_FILTER,
+    ),
+    Mutant(
+        "Landlock without scopes",
+        "runners/confine.py",
+        "_SCOPES = 0b11 ",
+        "_SCOPES = 0 ",
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "Landlock opens what lies beside the hidden as a whole",
+        "runners/confine.py",
+        '            found.append((path, kind))\n            return\n        found.append((path, "list"))\n',
+        "            found.append((path, kind))\n            return\n        found.append((path, kind))\n",
+        (f"{_HIDDEN_FILE}[landlock]",),
+    ),
+    Mutant(
+        "a program may gain privileges",
+        "runners/confine.py",
+        "    _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS\n",
+        "",
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "root keeps its privileges",
+        "runners/confine.py",
+        "def _drop_privileges() -> None:\n",
+        "def _drop_privileges() -> None:\n    return _prctl(38, 1)\n",
+        (f"{_HOLDS}[landlock]",),
+        root=True,
+    ),
+    Mutant(
+        "files grow without end",
+        "runners/launch.py",
+        "    _limit(resource.RLIMIT_FSIZE, FILE_SIZE_MAX)\n",
+        "",
+        ("tests/test_jail.py::test_a_file_does_not_grow_beyond_the_limit[none]",),
+    ),
+    # -- what bwrap masks ---------------------------------------------------------------------
+    Mutant(
+        "hidden folders are not masked",
+        "runners/jail.py",
+        '            words[path] = ["--tmpfs", path]\n            closed.append(path)\n',
+        "            pass\n",
+        (f"{_FILES}[bwrap]",),
+    ),
+    Mutant(
+        "hidden files are not masked",
+        "runners/jail.py",
+        '            words[path] = ["--ro-bind", "/dev/null", path]  # a device on a mount without devices\n',
+        "            pass\n",
+        (f"{_HIDDEN_FILE}[bwrap]",),
+    ),
+    Mutant(
+        "what is readable is writable",
+        "runners/jail.py",
+        '            words[path] = ["--ro-bind", path, path]\n',
+        '            words[path] = ["--bind", path, path]\n',
+        (f"{_FILES}[bwrap]",),
+    ),
+    Mutant(
+        "the kernel's settings are open",
+        "runners/jail.py",
+        '        **{path: ["--ro-bind-try", path, path] for path in _SETTINGS},\n',
+        "",
+        (f"{_HOLDS}[bwrap]",),
+        root=True,
+    ),
+    Mutant(
+        "a jail that was not made is one",
+        "runners/local.py",
+        '        if not (report["held"] or timed_out or interrupted):',
+        "        if False:",
+        ("tests/test_jail.py::test_a_jail_that_can_not_be_made_is_not_the_candidates_crash",),
+    ),
+]
