@@ -92,7 +92,16 @@ def test_without_a_jail_what_a_trial_did_to_git_is_seen(make_lab: MakeLab) -> No
     config = CONFIG.replace("timeout_s = 20", 'timeout_s = 20\nenv_pass = ["HERE"]')
     lab = make_lab({"trial.sh": trial, "autoresearch.toml": config})
     (lab.root / ".git" / "hooks").mkdir(exist_ok=True)
-    lab.cli("run", "--max", "1", env={"HERE": str(lab.root)})
-    assert lab.statuses() == ["keep", "crash"]
+    stopped = lab.cli("run", "--max", "3", env={"HERE": str(lab.root)}, code=1)
+    assert lab.statuses() == ["keep", "crash"], "what comes after is not blamed for it"
+    assert "a trial changed" in stopped.stderr and "hooks/pre-push" in stopped.stderr
     shown = lab.cli("show", "1").stdout
     assert "(tampered)" in shown and "hooks/pre-push" in shown
+
+
+def test_an_exam_is_fixed_by_the_baseline(lab: Lab) -> None:
+    lab.cli("run", "--max", "1")
+    lab.write("autoresearch.toml", CONFIG.replace("timeout_s = 20", 'timeout_s = 20\nexam = "bpb"'))
+    stopped = lab.cli("run", "--max", "1", code=1)
+    assert "task.exam changed since the baseline" in stopped.stderr
+    assert len(lab.rows()) == 2

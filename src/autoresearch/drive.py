@@ -225,6 +225,7 @@ class Driver:
         experiment = yield from ratchet.tell(candidate, outcome)
         if experiment is None:
             raise Interrupted
+        ratchet.sandbox.check()
         return experiment
 
     def _check(self) -> None:
