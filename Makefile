@@ -42,7 +42,7 @@ tests: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
 
 nightly: $(VENV)/installed
-	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py
+	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py tests/test_cheats.py
 	$(BIN)/python -m tests.mutants
 
 clean:

@@ -43,8 +43,8 @@ SWEEPS = {
     "full": (0, 6),
     "enospc": (3, 6),
     "edquot": (1, 24),
-    "eio": (0, 6),
-    "eio4": (3, 6),
+    "eio": (0, 12),
+    "eio4": (6, 12),
     "mixed": (0, 1),
 }
 RUNS = 500 if ALL else 50  # of `mixed`

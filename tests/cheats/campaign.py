@@ -17,10 +17,11 @@ class Campaign:
     """Everything played once, two at a time.
 
     results: by level, of the levels that this machine has. missing: why it does not have the others.
-    losses: by the cheat's number, what a loop without protection lost ("gain", "harm").
+    losses: by the cheat's number, what a loop without protection lost ("gain", "harm"); empty where
+    it was not played.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, unprotected: bool = True) -> None:
         self._folder = folder
         self._props = Props(folder / "props")
         self.missing = {level: self._lack(level) for level in LEVELS}
@@ -28,9 +29,9 @@ class Campaign:
         self.levels = [level for level in LEVELS if level not in self.missing]
         with ThreadPoolExecutor(2) as pool:
             tasks = {level: pool.submit(self._level, level) for level in self.levels}
-            losses = pool.submit(self._losses)
+            losses = pool.submit(self._losses) if unprotected else None
             self.results: dict[int, list[Result]] = {n: task.result() for n, task in tasks.items()}
-            self.losses = losses.result()
+            self.losses = losses.result() if losses else {}
 
     def _lack(self, level: int) -> str:
         """Why a level is not to be had here; "" where it is."""

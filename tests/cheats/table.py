@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 from tests.cheats.campaign import Campaign
 from tests.cheats.catalogue import CHEATS, NOT_RUN
 from tests.cheats.cheat import Cheat
@@ -44,5 +46,5 @@ def markdown(campaign: Campaign) -> str:
 
 
 def _order(cheat: Cheat) -> tuple[int, str]:
-    digits = cheat.number.rstrip("abcdefgh")
+    digits = cheat.number.rstrip(ascii_lowercase)
     return int(digits), cheat.number[len(digits) :]
