@@ -73,3 +73,4 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
     (folder,) = (lab / ".git" / "autoresearch").glob("known/experiments/0002")
     record = json.loads((folder / "record.json").read_text())
     assert len(record["fingerprint"]) == 16
+    assert record["evidence"] == "verified", "the probes held before the keep"
