@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.cheats import answers, leaks, memories, models, scores, system
-from tests.cheats.cheat import KEPT, Cheat
+from tests.cheats.cheat import KEPT, NONE, Cheat
 
 # What is really better is still kept, after all that was tried before it.
 BETTER = Cheat("0", "an honest gain", "", (KEPT,), swap=(("RATE = 200.0", "RATE = 230.0"),))
@@ -34,9 +34,11 @@ LASTING = ("pth", "hook", "fsmonitor")
 def tried_at(level: int, levels: list[int]) -> tuple[tuple[Cheat, ...], tuple[Cheat, ...]]:
     """The cheats of a level: those of one run, and those that need a session each.
 
-    levels: those that this machine has, over which cheats are spread that no jail has a part in.
+    levels: those that this machine has. Cheats that no jail has a part in are spread over those with
+    one: without, each trial compiles all that it imports.
     """
-    mine = [c for n, c in enumerate(CHEATS) if c.jail or levels[n % len(levels)] == level]
+    jailed = [each for each in levels if each != NONE] or levels
+    mine = [c for n, c in enumerate(CHEATS) if c.jail or jailed[n % len(jailed)] == level]
     mine += [BETTER] if level == levels[0] else []
     alone = [c for c in mine if level in c.miss and c.harm in LASTING]
     together = [c for c in mine if c not in alone]
