@@ -199,10 +199,7 @@ class Driver:
             return (yield from ratchet.give_up(candidate))
         self._check()
         ratchet.sandbox.check()
-        try:
-            trial = ratchet.runner.start(ratchet.prepare(candidate))
-        finally:
-            ratchet.trials.started()
+        trial = ratchet.start(candidate)
         try:
             ratchet.run.note("trial", n=candidate.number, identity=trial.identity)
             yield Event(

@@ -41,7 +41,7 @@ from autoresearch.records import (
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.run import Run
-from autoresearch.runners.base import Runner, TrialSpec
+from autoresearch.runners.base import Runner, Trial
 from autoresearch.sandbox import Sandbox
 from autoresearch.trials import Trials
 from autoresearch.verifying import verify
@@ -158,19 +158,15 @@ class Ratchet:
 
     # -- the trial ----------------------------------------------------------------------------
 
-    def prepare(self, candidate: Candidate) -> TrialSpec:
-        """Lay the candidate out; what the runner is to run.
+    def start(self, candidate: Candidate) -> Trial:
+        """Lay the candidate out, and make its trial ready without letting it go.
 
         A model that could be kept is handed over with its score, for the verification.
         """
-        best = None if self._is_baseline else self.run.incumbent.value
+        best = None if self.run.state.in_baseline else self.run.incumbent.value
         # An equal one may be kept too, where it only deletes lines.
         threshold = None if best is None else math.nextafter(best, math.inf)
-        return self.trials.prepare(candidate, threshold=threshold)
-
-    @property
-    def _is_baseline(self) -> bool:
-        return self.run.state.open is not None and self.run.state.open.by == "baseline"
+        return self.trials.start(candidate, threshold=threshold)
 
     # -- tell ---------------------------------------------------------------------------------
 
@@ -194,7 +190,7 @@ class Ratchet:
             yield Event("notice", left, candidate.number)
         measured = measure(self.run, outcome, self.fingerprint, examiner)
         flag = ""
-        if self._is_baseline:
+        if self.run.state.in_baseline:
             measured = self._verified(candidate, measured)
             if isinstance(measured, Crash):
                 raise self._failed_baseline(candidate, measured)
@@ -296,7 +292,7 @@ class Ratchet:
     def give_up(self, candidate: Candidate) -> Generator[Event, None, Experiment]:
         """The verdict on a candidate that brought the supervisor down again and again."""
         crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
-        if self.run.state.open is not None and self.run.state.open.by == "baseline":
+        if self.run.state.in_baseline:
             raise self._failed_baseline(candidate, crash)
         return (yield from self._record(
             candidate, Verdict("crash", crash.reason, crash.failure), crash, 0.0

@@ -13,7 +13,7 @@ from autoresearch.examining import Examiner, Examiners, Role
 from autoresearch.paths import cache_dir
 from autoresearch.records import Candidate
 from autoresearch.run import Run
-from autoresearch.runners.base import Runner, TrialSpec
+from autoresearch.runners.base import Runner, Trial, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox import Sandbox
 from autoresearch.text import one_line
@@ -40,14 +40,23 @@ class Trials:
         self._examiners = Examiners(self.run, self.environment)
         self._gpus: device.Load | None = None  # before the trial
 
-    def prepare(
+    def start(
         self,
         candidate: Candidate,
         role: Role = "score",
         threshold: float | None = None,
         full: bool = False,
+    ) -> Trial:
+        """Lay a candidate out, and make its trial ready. role, threshold, full: of its examiner."""
+        try:
+            return self.runner.start(self._prepare(candidate, role, threshold, full))
+        finally:
+            if self.examiner is not None:  # the trial has its end; ours would keep it open
+                self.examiner.trials_end.close()
+
+    def _prepare(
+        self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> TrialSpec:
-        """Lay a candidate out; what the runner is to run. role, threshold, full: of its examiner."""
         run, task = self.run, self.run.config.task
         self._laid_out = run.worktree.lay_out(candidate.commit, anew=bool(task.exam))
         run.paths.running_log.unlink(missing_ok=True)
@@ -74,23 +83,13 @@ class Trials:
             descriptors=() if descriptor is None else (descriptor,),
         )
 
-    def started(self) -> None:
-        """The trial has its end of the examiner's socket pair: ours would keep it open."""
-        if self.examiner is not None:
-            self.examiner.trials_end.close()
-
     def ended(self, candidate: Candidate) -> str:
         """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
         tampered = self.run.worktree.tampered(candidate.commit, self._laid_out)
-        self.drop()
-        return tampered or self.sandbox.broken()
-
-    def drop(self) -> None:
-        """Remove what a trial was given."""
         if self._scratch is not None:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
-            self._scratch = None
+        return tampered or self.sandbox.broken()
 
     def left_on_gpus(self) -> str:
         """Processes that work on the cards since the trial and are not its own; "" if none.

@@ -44,8 +44,7 @@ def verify(
         raise
     finally:
         trials.forget_exam()
-    by_baseline = run.state.open is not None and run.state.open.by == "baseline"
-    calibration = None if by_baseline else run.state.calibration
+    calibration = None if run.state.in_baseline else run.state.calibration
     why = verification.fault(found, measured.value, calibration)
     if why:
         return Crash("probe", why)
@@ -58,12 +57,7 @@ def _worker(
 ) -> dict[str, Any] | Crash:
     """What one of the two found."""
     run = trials.run
-    spec = trials.prepare(candidate, role, full=full)
-    try:
-        trial = trials.runner.start(spec)
-    finally:
-        trials.started()
-    outcome = finish(trial, stopping)
+    outcome = finish(trials.start(candidate, role, full=full), stopping)
     outcome = replace(outcome, tampered=trials.ended(candidate))
     examiner = trials.take_examiner()
     assert examiner is not None

@@ -163,6 +163,11 @@ class State:
             self.calibration = record.get("calibration")
 
     @property
+    def in_baseline(self) -> bool:
+        """Whether what is under way is a baseline."""
+        return self.open is not None and self.open.by == "baseline"
+
+    @property
     def next_number(self) -> int:
         return self.experiments[-1].number + 1 if self.experiments else 0
 

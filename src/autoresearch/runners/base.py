@@ -66,9 +66,7 @@ class Trial(Protocol):
 
 
 class Runner(Protocol):
-    """Wherever trials run. sandbox: the level that holds, by its name."""
-
-    sandbox: str
+    """Wherever trials run."""
 
     def start(self, spec: TrialSpec) -> Trial:
         """Make a trial ready without letting it go."""

@@ -42,7 +42,6 @@ class LocalRunner:
 
     def __init__(self, jail: Jail | None = None) -> None:
         self._jail = jail
-        self.sandbox: str = jail.kind if jail else "none"
 
     def start(self, spec: TrialSpec) -> LocalTrial:
         return LocalTrial(spec, self._jail)
