@@ -61,6 +61,9 @@ class Trial:
             (*python_places(), *self.readable), (self.folder, *self.writable), self.hidden
         )
 
+    def jail(self) -> Jail | None:
+        return jail_of(self.kind)
+
     def spec(self, *command: str) -> TrialSpec:
         self.folder.mkdir(parents=True, exist_ok=True)
         env = {
@@ -76,7 +79,7 @@ class Trial:
         """How a command ended, and what it printed."""
         spec = self.spec(*command)
         spec.log.unlink(missing_ok=True)
-        outcome = finish(LocalRunner(jail_of(self.kind)).start(spec), lambda: False)
+        outcome = finish(LocalRunner(self.jail()).start(spec), lambda: False)
         return outcome, spec.log.read_text() if spec.log.exists() else ""
 
     def python(self, script: str, *arguments: str) -> tuple[Outcome, str]:

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from rich.console import Console
 from autoresearch.config import HarnessConfig, RunnerConfig
 from autoresearch.doctor import Check, checks, machine, render, training
 from autoresearch.lab import Lab
+from autoresearch.runners.environment import make_scratch
 from autoresearch.workspace.repository import Repository
 
 ORDER = [
     "python", "git", "platform", "lab", "charter", "command", "training", "GPU", "attention", "memory",
-    "disk", "disk", "keys", "researcher", "data", "sandbox", "Slurm",
+    "disk", "disk", "disk", "keys", "researcher", "data", "sandbox", "Slurm",
 ]  # fmt: skip
 TOML = '[task]\ncommand = ["./run"]\nmutable = ["train.py"]\n'
 
@@ -144,8 +147,32 @@ def test_disk_where_the_cache_will_be(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "a" / "b" / "c", tmp_path / "file" / "below"):
         monkeypatch.setenv("AUTORESEARCH_CACHE", str(place))
-        _, cache = machine.disks(tmp_path)
+        _, cache, _ = machine.disks(tmp_path)
         assert f"free for the cache, {place}" in cache.what
+
+
+def test_a_tmpdir_whose_name_leaves_no_room_for_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a data loader's workers bind below it ends training with `AF_UNIX path too long`."""
+    for length, fits in ((machine._TMPDIR_MAX, True), (machine._TMPDIR_MAX + 1, False)):
+        folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="x" * (length - len("/tmp/12345678"))))
+        assert len(str(folder)) == length
+        try:
+            monkeypatch.setattr(tempfile, "tempdir", str(folder))
+            deep = make_scratch() / "pymp-12345678"
+            deep.mkdir()
+            with socket.socket(socket.AF_UNIX) as listener:
+                if fits:
+                    listener.bind(str(deep / "listener-12345678"))
+                else:
+                    with pytest.raises(OSError, match="too long"):
+                        listener.bind(str(deep / "listener-12345678"))
+            _, _, scratch, *more = machine.disks(tmp_path)
+            assert f"free for the scratch, {folder}" in scratch.what
+            assert [check.state for check in more] == ([] if fits else ["degraded"])
+        finally:
+            shutil.rmtree(folder)
 
 
 # -- the lab ----------------------------------------------------------------------------------

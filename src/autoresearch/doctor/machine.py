@@ -22,6 +22,10 @@ from autoresearch.text import one_line
 
 _GIT = (2, 36)
 _DISK_GB, _RAM_GB = 2.0, 2.0
+# A socket's name in bytes, less what mkdtemp and multiprocessing add to TMPDIR for a worker's.
+_TMPDIR_MAX = (107 if sys.platform == "linux" else 103) - len(
+    "/autoresearch-12345678/pymp-12345678/listener-12345678"
+)
 _AUTO = f'set runner.sandbox = "auto" in {CONFIG}'
 _OTHERWISE = "run it as a user of its own, in a container or a virtual machine"
 
@@ -72,9 +76,12 @@ def memory() -> Check:
 
 def disks(root: Path) -> list[Check]:
     found = []
-    for place, folder in (("lab", root), ("cache", cache_dir())):
+    scratch = Path(tempfile.gettempdir())
+    for place, folder, variable in (
+        ("lab", root, ""), ("cache", cache_dir(), "AUTORESEARCH_CACHE"), ("scratch", scratch, "TMPDIR"),
+    ):  # fmt: skip
         there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
-        mend = "free some space there" + (", or set AUTORESEARCH_CACHE" if place == "cache" else "")
+        mend = "free some space there" + (f", or set {variable}" if variable else "")
         try:
             free = shutil.disk_usage(there).free / 1e9
         except OSError as fault:
@@ -83,6 +90,10 @@ def disks(root: Path) -> list[Check]:
         text = f"{free:.0f} GB free for the {place}, {folder}"
         state: State = "ok" if free >= _DISK_GB else "degraded"
         found.append(Check("disk", state, text, "" if state == "ok" else mend))
+    if len(os.fsencode(scratch)) > _TMPDIR_MAX:
+        text = f"{scratch} is too long a name for the sockets of a data loader's workers"
+        mend = f"set TMPDIR to a folder with a name of {_TMPDIR_MAX} characters or fewer"
+        found.append(Check("disk", "degraded", text, mend))
     return found
 
 
@@ -106,7 +117,7 @@ def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Check
     except OSError as fault:
         return Check("sandbox", "missing", f"can't be tried: {why(fault)}", _OTHERWISE)
     mend = remedy(proof.said) if settings.sandbox == "auto" else _AUTO
-    if proof.level < 2:
+    if proof.level < 2 and proof.jail != "sandbox-exec":
         text = f"none holds here, and trials would run as you ({'; '.join(proof.said)})"
         return Check("sandbox", "missing", one_line(text), mend or _OTHERWISE)
     text = f"level {proof.text}; not covered: {proof.uncovered}"

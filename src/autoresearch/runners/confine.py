@@ -4,7 +4,8 @@
 
 STATUS is a descriptor that is told "1" when all of it holds, just before COMMAND begins; a jail that
 could not be made is so never taken for a trial that failed. KIND is read, write, hidden or device.
-Without `landlock`, inside bwrap, it is system calls and privileges alone.
+Without `landlock`, inside bwrap, it is system calls and privileges alone; on macOS, inside
+sandbox-exec, nothing is left to give up.
 
 Landlock (man 7 landlock) allows by folder and can't take back below: a folder with something hidden
 in it is opened entry by entry. The names of what is hidden show there, its bytes don't. Rights are
@@ -262,7 +263,8 @@ def main() -> None:
     status, end = int(sys.argv[1]), sys.argv.index("--")
     words, command = sys.argv[2:end], sys.argv[end + 1 :]
     try:
-        _drop_privileges()
+        if sys.platform == "linux":
+            _drop_privileges()
         if words:
             _restrict_files(
                 [(kind, path) for kind, _, path in (w.partition("=") for w in words[1:])]

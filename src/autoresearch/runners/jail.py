@@ -1,7 +1,8 @@
-"""A jail as words before a trial's command: what `Access` allows, told to bwrap or to Landlock.
+"""A jail as words before a trial's command: what `Access` allows, told to what confines it.
 
-    bwrap     BWRAP... -- PYTHON -I -S confine.py STATUS -- COMMAND
-    landlock  PYTHON -I -S confine.py STATUS landlock KIND=PATH... -- COMMAND
+    bwrap         BWRAP... -- PYTHON -I -S confine.py STATUS -- COMMAND
+    landlock      PYTHON -I -S confine.py STATUS landlock KIND=PATH... -- COMMAND
+    sandbox-exec  sandbox-exec -p PROFILE PYTHON -I -S confine.py STATUS -- COMMAND
 
 STATUS stands there as `{status}`: the launcher puts a descriptor's number in its place.
 """
@@ -22,7 +23,7 @@ from typing import Literal
 from autoresearch.runners import confine
 from autoresearch.runners.base import Access
 
-Kind = Literal["bwrap", "landlock"]
+Kind = Literal["bwrap", "landlock", "sandbox-exec"]
 
 # Seen in every jail, as the kernel makes them; reading another process is ptrace's right, not theirs.
 _KERNEL = ("/proc", "/sys")
@@ -36,7 +37,7 @@ _LINKS_MAX = 40  # as the kernel's own
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """One way to confine a trial. program and flags: of bwrap, as it is installed here."""
+    """One way to confine a trial. program and flags: of bwrap or sandbox-exec, as installed here."""
 
     kind: Kind
     program: str = ""
@@ -47,6 +48,8 @@ class Jail:
         access = replace(access, readable=(*access.readable, *_own_python()))
         if self.kind == "landlock":
             return _confined(_landlock(_named(access)))
+        if self.kind == "sandbox-exec":
+            return [self.program, "-p", _profile(_named(access, rest="readable")), *_confined([])]
         named = _named(access, _FRESH)
         mounts = _mounts(named, _links((*access.readable, *access.writable)))
         folder = os.path.realpath(cwd)
@@ -76,6 +79,12 @@ def find_landlock() -> Jail | None:
     return Jail("landlock") if confine.landlock_abi() else None
 
 
+def find_sandbox_exec() -> Jail | None:
+    """The jail that macOS makes; None elsewhere."""
+    program = shutil.which("sandbox-exec") if sys.platform == "darwin" else None
+    return Jail("sandbox-exec", program) if program else None
+
+
 def gpu_devices() -> list[str]:
     """The device files of GPUs, some of them folders."""
     return sorted(str(path) for pattern in _GPUS for path in Path("/dev").glob(pattern))
@@ -90,10 +99,10 @@ def reach(access: Access, path: Path) -> str:
 # -- which path is what -------------------------------------------------------------------------
 
 
-def _named(access: Access, empty: Iterable[str] = ()) -> dict[str, str]:
+def _named(access: Access, empty: Iterable[str] = (), rest: str = "hidden") -> dict[str, str]:
     """Real path -> hidden, writable or readable, for what exists; what follows from above left out.
 
-    empty: folders in which there is nothing but what is named.
+    empty: folders in which there is nothing but what is named; rest: what all others are.
     """
     named = dict.fromkeys(empty, "hidden")
     for kind in ("readable", "writable", "hidden"):
@@ -101,7 +110,7 @@ def _named(access: Access, empty: Iterable[str] = ()) -> dict[str, str]:
             if os.path.exists(path):
                 named[os.path.realpath(path)] = kind
     for path in sorted(named, key=len, reverse=True):
-        if named[path] == (_above(path, named) or "hidden"):
+        if named[path] == (_above(path, named) or rest):
             del named[path]
     return named
 
@@ -158,6 +167,29 @@ def _landlock(named: dict[str, str]) -> list[str]:
     words += [f"device=/dev/{name}" for name in _NODES]
     words += [f"device={path}" for path in gpu_devices()]
     return ["landlock", *words]
+
+
+def _profile(named: dict[str, str]) -> str:
+    """Seatbelt's rules, of which the last that matches decides. Never tried on a Mac.
+
+    Apple documents the program (man 1 sandbox-exec) and not the language: operations and filters are
+    those of the profiles in /System/Library/Sandbox/Profiles and of fG!'s Apple Sandbox Guide. What
+    is not named stays readable, as programs need places of the system's that differ by release.
+    """
+    closed, data = "network* file-write*", "file-read-data file-read-xattr"
+    lines = [
+        "(version 1)", "(allow default)", f"(deny {closed} appleevent-send job-creation lsopen)",
+        "(deny signal process-info*)", "(allow signal process-info* (target same-sandbox))",
+        *(f'(allow file-write* (literal "/dev/{name}"))' for name in _NODES),
+    ]  # fmt: skip
+    for path in sorted(named, key=lambda path: path.count("/")):
+        quoted = path.replace("\\", "\\\\").replace('"', '\\"')
+        may_read, may_write = named[path] != "hidden", named[path] == "writable"
+        lines += [
+            f'({"allow" if may_read else "deny"} {data} (subpath "{quoted}"))',
+            f'({"allow" if may_write else "deny"} file-write* (subpath "{quoted}"))',
+        ]
+    return "\n".join(lines)
 
 
 def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:

@@ -4,7 +4,7 @@
     3  Landlock ABI 6 and newer, seccomp, limits
     2  Landlock ABI 1 to 5, seccomp, limits
     1  no jail: a session of its own, a kill that reaches all of it, limits, a scrubbed environment
-    0  not even that
+    0  not even that; so on macOS, whose jail is not tested, and whose kills are not verified
 
 A level holds when all that it and those below it must refuse was refused, and all that a trial needs
 was allowed. Sandboxes that quietly did nothing are why the setting alone is not believed.
@@ -24,13 +24,14 @@ from autoresearch.paths import cache_dir
 from autoresearch.runners import confine, witness
 from autoresearch.runners.base import TrialSpec, finish
 from autoresearch.runners.environment import trial_environment
-from autoresearch.runners.jail import Jail, find_bwrap, find_landlock
+from autoresearch.runners.jail import Jail, find_bwrap, find_landlock, find_sandbox_exec
 from autoresearch.runners.local import LocalRunner
 from autoresearch.runners.places import Ground, Python
 from autoresearch.runners.stage import Deed, Stage
 from autoresearch.text import one_line
 
 _TIMEOUT_S = 30.0
+_KILL = "outlive the kill"
 # Of a level and all above it.
 _UNCOVERED = {
     4: ("unix sockets with a path in readable folders", "flock"),
@@ -43,11 +44,15 @@ _UNCOVERED = {
     1: ("files", "the network", "other processes"),
     0: ("what a trial leaves running",),
 }  # fmt: skip
+_UNCOVERED_BY_SANDBOX_EXEC = (
+    "what a trial leaves running", "services of the system", "names of files and processes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What held. refused: what was refused as it must be; failed: what did not go as it must.
+    """What held. refused: what was refused as it must be, nothing where no trial could live;
+    failed: what did not go as it must.
 
     skipped: what could not be tried here; said: why the jail, or one above it, does not hold.
     """
@@ -69,7 +74,7 @@ class Proof:
 
 def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Proof:
     """Try the jail as a trial would meet it, with the trial's own Python (None: with ours)."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" and jail is None:
         said = (f"on {sys.platform} there is no jail, and kills are not verified",)
         return _proof(0, None, (), (), (), said)
     most = _most(jail)
@@ -79,13 +84,13 @@ def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Pr
         told, said = _perform(jail, ground, program, stage, deeds)
         well = {deed.name: _went_well(deed, told) for deed in deeds}
         skipped = tuple(stage.skipped)
-    level = 0
-    if all(well[deed.name] for deed in deeds if deed.level == 0):
+    level, lives = 0, all(well[deed.name] for deed in deeds if deed.level == 0)
+    if lives:
         broken = [deed.level for deed in deeds if deed.level and not well[deed.name]]
         level = min(broken, default=most + 1) - 1
     return _proof(
         level, jail,
-        refused=tuple(deed.name for deed in deeds if deed.level and well[deed.name]),
+        refused=tuple(deed.name for deed in deeds if lives and deed.level and well[deed.name]),
         failed=tuple(name for name, went in well.items() if not went),
         skipped=skipped,
         said=(f"{jail.kind if jail else 'none'}: {said}",) if said else (),
@@ -95,11 +100,14 @@ def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Pr
 def choose(setting: str, ground: Ground, python: Python | None = None) -> tuple[Jail | None, Proof]:
     """The jail for a run, proved. setting: auto, bwrap, landlock or none, as runner.sandbox has it.
 
-    auto takes the highest level that holds; LabError where a jail that was asked for does not.
+    auto takes the highest level that holds, and of two the jail that refuses more; LabError where a
+    jail that was asked for does not hold.
     """
     jails: list[Jail | None] = []
     said: tuple[str, ...] = ()
-    for kind, find in (("bwrap", find_bwrap), ("landlock", find_landlock)):
+    linux = {"bwrap": find_bwrap, "landlock": find_landlock}
+    kinds = {"sandbox-exec": find_sandbox_exec} if sys.platform == "darwin" else linux
+    for kind, find in kinds.items():
         if setting in ("auto", kind):
             found = find()
             jails += [found] if found else []
@@ -109,7 +117,7 @@ def choose(setting: str, ground: Ground, python: Python | None = None) -> tuple[
     best: tuple[Jail | None, Proof] | None = None
     for jail in jails:
         proof = prove(jail, ground, python)
-        if best is None or proof.level > best[1].level:
+        if best is None or _worth(proof) >= _worth(best[1]):
             best = jail, proof
         if proof.level == _most(jail):
             break
@@ -118,15 +126,22 @@ def choose(setting: str, ground: Ground, python: Python | None = None) -> tuple[
     if best is None or (setting in ("bwrap", "landlock") and level < 2):
         mend = remedy(said)
         raise LabError(
-            f'runner.sandbox = "{setting}" does not hold here ({"; ".join(said)}). {mend}'.strip()
+            f'runner.sandbox = "{setting}" does not hold here '
+            f"({'; '.join(said) or f'{setting} is for Linux'}). {mend}".strip()
         )
     jail, proof = best
     return jail, _proof(level, jail, proof.refused, proof.failed, proof.skipped, said)
 
 
+def _worth(proof: Proof) -> tuple[int, int]:
+    return proof.level, len(proof.refused)
+
+
 def remedy(said: Sequence[str]) -> str:
     """How this machine gets to the next level, from what its jails said; "" where nothing is known."""
     text = " ".join(said)
+    if sys.platform == "darwin":
+        return "macOS goes no higher: run on Linux for a jail that is proved"
     if "bwrap: not on this machine" in text:
         return "Install bubblewrap: apt install bubblewrap, or dnf install bubblewrap"
     if "bwrap:" not in text:
@@ -164,6 +179,8 @@ def _most(jail: Jail | None) -> int:
         return 1
     if jail.kind == "bwrap":
         return 4
+    if jail.kind == "sandbox-exec":
+        return 2
     return 3 if confine.landlock_abi() >= 6 else 2
 
 
@@ -180,12 +197,15 @@ def _proof(
         "none": "no jail",
         "bwrap": "bwrap, seccomp",
         "landlock": f"landlock abi {confine.landlock_abi()}, seccomp",
+        "sandbox-exec": "sandbox-exec, never tested by us",
     }[kind]
-    if jail is not None and level < 2:
-        parts = f"{kind}, which does not hold"
     # Without a jail the gaps of jails are too small to name.
     most = 1 if level < 2 else max(_UNCOVERED)
     gaps = [gap for at, gaps in _UNCOVERED.items() if level <= at <= most for gap in gaps]
+    if kind == "sandbox-exec" and failed == (_KILL,):
+        gaps = list(_UNCOVERED_BY_SANDBOX_EXEC)
+    elif jail is not None and level < 2:
+        parts = f"{kind}, which does not hold"
     return Proof(level, kind, f"{level} ({parts})", ", ".join(gaps), refused, failed, skipped, said)
 
 

@@ -88,7 +88,9 @@ class Stage(contextlib.ExitStack):
         if self._most > 1:
             self._refused_by_processes()
             self._refused_by_files()
-            self._refused_by_kernel()
+            self._refused_by_network()
+            if sys.platform == "linux":
+                self._refused_by_kernel()
         self._allowed()
         self._always()  # the daemon last: what comes after it could be taken for its doing
 
@@ -123,8 +125,9 @@ class Stage(contextlib.ExitStack):
         self.callback(victim.wait)
         self.callback(victim.kill)
         pid = victim.pid
-        self._add("see other processes", "see", [pid, _SLEEPER], 4)
-        self._add("read another process's environment", "environ", pid, 2)
+        if sys.platform == "linux":
+            self._add("see other processes", "see", [pid, _SLEEPER], 4)
+            self._add("read another process's environment", "environ", pid, 2)
         self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)
 
     def _refused_by_files(self) -> None:
@@ -157,13 +160,15 @@ class Stage(contextlib.ExitStack):
             changed = self._changed(self._input)
             self._add("change an input", "change", str(self._input), 4, changed)
 
-    def _refused_by_kernel(self) -> None:
+    def _refused_by_network(self) -> None:
         tcp = self._socket(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         udp = self._socket(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
-        name = f"autoresearch{self._name}"
-        abstract = self._socket(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{name}")
         self._add("reach TCP", "tcp", tcp.getsockname()[1], 2, lambda: _called(tcp))
         self._add("reach UDP", "udp", udp.getsockname()[1], 2, lambda: _heard(udp) != b"")
+
+    def _refused_by_kernel(self) -> None:
+        name = f"autoresearch{self._name}"
+        abstract = self._socket(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{name}")
         self._add("reach an abstract socket", "abstract", name, 3, lambda: _called(abstract))
         self._add("trace a process", "ptrace", None, 2)
         self._add("make a namespace", "namespace", None, 2)
@@ -172,7 +177,8 @@ class Stage(contextlib.ExitStack):
 
     def _always(self) -> None:
         big = self.scratch / "big"
-        self._add("read the supervisor's environment", "environ", os.getpid(), 1)
+        if sys.platform == "linux":
+            self._add("read the supervisor's environment", "environ", os.getpid(), 1)
         self._add(
             "exceed the file size", "oversize", [str(big), FILE_SIZE_MAX + 1], 1,
             lambda: big.exists() and big.stat().st_size > FILE_SIZE_MAX,
