@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.ledger.journal import read
 from tests.conftest import run_cli
 
 pytest.importorskip("torch")
@@ -74,3 +75,11 @@ def test_the_ratchet_refuses_a_known_loss_and_keeps_a_known_gain(tmp_path: Path)
     record = json.loads((folder / "record.json").read_text())
     assert len(record["fingerprint"]) == 16
     assert record["evidence"] == "verified", "the probes held before the keep"
+    ran = [
+        entry["n"]
+        for entry in read(folder.parents[1] / "journal")
+        if entry["kind"] == "verification"
+    ]
+    assert ran == [0, 0, 2, 2], (
+        "two processes for the baseline and two for the gain, none for the loss"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.ledger.journal import Journal
 from tests.labs import TRAIN, Lab, eventually, kill, make_lab, running, scripted, swap, whole
 from tests.loopback import Fault, Loopback, Stall, Text
 
@@ -353,6 +354,25 @@ def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
     assert lab.record(1)["failure"] == "interrupted"
     assert "died in 3 trials" in lab.record(1)["reason"]
     assert running(mark(lab)) == []
+
+
+def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None:
+    slow = f'import os, time\nwhile not os.path.exists("{tmp_path}/go"):\n    time.sleep(0.05)\n'
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", slow + train(1.5))]))
+    process = lab.spawn("run")
+    eventually(lambda: len(lab.records("trial")) == 2 and running(mark(lab)))
+    kill(process)
+    scratch = tmp_path / "scratch-of-a-worker"
+    scratch.mkdir()
+    worker = subprocess.Popen(
+        ["sleep", "1000"], env=os.environ | {"AUTORESEARCH_SCRATCH": str(scratch)}
+    )
+    identity = lab.records("trial")[-1]["identity"] | {"pid": 0, "scratch": str(scratch)}
+    Journal(lab.state / "journal").append("verification", n=1, at=time.time(), identity=identity)
+    (tmp_path / "go").touch()
+    lab.cli("run")
+    assert worker.wait(5) == -signal.SIGKILL and not scratch.exists()
+    assert lab.statuses() == ["keep", "keep"] and len(lab.records("trial")) == 3
 
 
 def test_interrupts_on_purpose_are_not_held_against_a_candidate(tmp_path: Path) -> None:

@@ -57,7 +57,12 @@ def _worker(
 ) -> dict[str, Any] | Crash:
     """What one of the two found."""
     run = trials.run
-    outcome = finish(trials.start(candidate, role, full=full), stopping)
+    trial = trials.start(candidate, role, full=full)
+    try:
+        run.note("verification", n=candidate.number, identity=trial.identity)
+        outcome = finish(trial, stopping)
+    finally:
+        trial.abandon()
     outcome = replace(outcome, tampered=trials.ended(candidate))
     examiner = trials.take_examiner()
     assert examiner is not None

@@ -133,6 +133,10 @@ class State:
         self.open.trials += 1
         self.open.running = True
 
+    def _verification(self, record: Record) -> None:
+        assert self.open is not None
+        self.open.trial = record  # the one to clean up after; it is the candidate's same try
+
     def _pause(self, record: Record) -> None:
         if self.open is not None and self.open.running:
             self.open.trials -= 1
