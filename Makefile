@@ -1,8 +1,8 @@
 # The commands of this repository; CI calls the same.
 #   make demo      a lab from the template in demo-lab/, and six experiments on this machine
 #   make test      lint, types, import rules, tests
-#   make nightly   every fault at every call, 500 runs with several, 500 careless nights, and the suite
-#                  without each of its safeguards (an hour and a quarter)
+#   make nightly   every fault at every call, 500 runs with several, 500 careless nights, every cheat
+#                  unprotected too, 200 honest models, and the suite without each of its safeguards
 
 PYTHON ?= python3
 VENV   := .venv
@@ -42,7 +42,8 @@ tests: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
 
 nightly: $(VENV)/installed
-	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py tests/test_cheats.py
+	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py \
+		tests/test_cheats.py tests/test_honest.py
 	$(BIN)/python -m tests.mutants
 
 clean:

@@ -6,6 +6,7 @@ have another shape with other tokens.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from tests.honest import HONEST, fresh, trained  # noqa: E402
 from tests.honest.exam import examine  # noqa: E402
 from tests.honest.models import Bigram  # noqa: E402
 
+SEEDS = range(5 if os.environ.get("FAULTS") == "all" else 1)
+FULL_BYTES = marking.FULL_BYTES
 PROBES = ("replay", "rows", "twin")
 ROWS = 12  # of a batch; of 50 rows the last batch has two, and is filled up
 WORDS = (
@@ -124,18 +127,16 @@ def test_the_same_way_finds_a_model_that_is_not_fair(
 # torch's compiler itself looks at what torch warns of.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 @pytest.mark.slow
-def test_no_false_alarm_in_two_hundred(
-    data: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five seeds each; the last one by commit and audit, as where all logits would be too many.
+def test_no_false_alarm(data: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed each, with FAULTS=all five: 200 verifications. `pytest -s` shows their deviations.
 
-    `pytest -s` shows what each deviated by.
+    A fifth goes by commit and audit, as where all logits would be too many.
     """
     worst = dict.fromkeys(HONEST, dict.fromkeys(PROBES, 0.0))
-    for seed in range(5):
-        if seed == 4:
-            monkeypatch.setattr(marking, "FULL_BYTES", 0)
-        for name in HONEST:
+    for seed in SEEDS:
+        for number, name in enumerate(HONEST):
+            audited = (seed + number) % 5 == 0
+            monkeypatch.setattr(marking, "FULL_BYTES", 0 if audited else FULL_BYTES)
             found = deviations(name, seed, data, tmp_path)
             worst[name] = {probe: max(worst[name][probe], found[probe]) for probe in PROBES}
     for name, most in worst.items():
