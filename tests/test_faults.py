@@ -4,16 +4,17 @@ A four-experiment run (keep, discard, a refused proposal, crash, keep with a new
 checked out, is cut off at call N and taken up again; rows, refs, branch, checkout, files and what the
 journal comes to must be those of a run that nothing happened to.
 
-cuts    what a SIGKILL, a power cut and a torn write leave on the disk at call N, for every N: taken
-        down call by call from one run, put back, gone on from. The same bytes are tried once.
-kill    a real SIGKILL of the living processes, launcher and trial among them, at every eighth call: the
-        bytes that it leaves are those of `cuts`
+cuts    what a SIGKILL, a power cut and a torn write leave on the disk at call N: taken down call by
+        call from one run, put back, gone on from. The same bytes are tried once.
+kill    a real SIGKILL of the living processes, launcher and trial among them; the bytes that it leaves
+        are those of `cuts`
 full    the disk is full from call N on; enospc, edquot: for four calls
 eio     call N fails with EIO; eio4: it and the next three
 mixed   2 to 7 of them in one run, and results.tsv deleted
 
-FAULTS=all takes every call in every mode, and goes on to the run's end behind each. FAULTS=25, or
-another number, multiplies every sweep's step by it: a look at whether faults are seen at all.
+Each takes a spread of the calls; FAULTS=all takes every call in every mode, and goes on to the run's end
+behind each. FAULTS=25, or another number, multiplies every sweep's step by it: a look at whether faults
+are seen at all.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ SPARSER = 1 if ALL else int(FAULTS)
 SHARES = 2  # processes for each sweep
 # Of each sweep, the first point and every how manieth; those of a kind fill each other's gaps.
 SWEEPS = {
-    "cuts": (0, 1),
-    "kill": (0, 8),
-    "full": (0, 6),
-    "enospc": (3, 6),
+    "cuts": (0, 3),
+    "kill": (0, 16),
+    "full": (0, 12),
+    "enospc": (6, 12),
     "edquot": (1, 24),
-    "eio": (0, 12),
-    "eio4": (6, 12),
+    "eio": (0, 16),
+    "eio4": (8, 16),
     "mixed": (0, 1),
 }
 RUNS = 500 if ALL else 50  # of `mixed`

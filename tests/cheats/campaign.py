@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.cheats.catalogue import CHEATS
+from tests.cheats.catalogue import CHEATS, tried_at
 from tests.cheats.cheat import LEVELS
 from tests.cheats.play import RUNNERS, Loop, Result, cheated, compete
 from tests.cheats.stage import Props, ToolLab, staged
@@ -18,18 +18,18 @@ class Campaign:
 
     results: by level, of the levels that this machine has. missing: why it does not have the others.
     losses: by the cheat's number, what a loop without protection lost ("gain", "harm"); empty where
-    it was not played.
+    it was not played. everything: also that loop, and the cheats that nothing stops without a jail.
     """
 
-    def __init__(self, folder: Path, unprotected: bool = True) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, everything: bool = True) -> None:
+        self._folder, self._everything = folder, everything
         self._props = Props(folder / "props")
         self.missing = {level: self._lack(level) for level in LEVELS}
         self.missing = {level: lack for level, lack in self.missing.items() if lack}
         self.levels = [level for level in LEVELS if level not in self.missing]
         with ThreadPoolExecutor(2) as pool:
             tasks = {level: pool.submit(self._level, level) for level in self.levels}
-            losses = pool.submit(self._losses) if unprotected else None
+            losses = pool.submit(self._losses) if everything else None
             self.results: dict[int, list[Result]] = {n: task.result() for n, task in tasks.items()}
             self.losses = losses.result() if losses else {}
 
@@ -44,7 +44,7 @@ class Campaign:
     def _level(self, level: int) -> list[Result]:
         runner = RUNNERS[level]
         with staged(self._folder / f"level{level}", self._props, runner, "bpb") as stage:
-            return compete(stage, level, self.levels)
+            return compete(stage, *tried_at(level, self.levels, self._everything), level)
 
     def _losses(self) -> dict[str, str]:
         with staged(self._folder / "loop", self._props) as stage:

@@ -31,14 +31,19 @@ BY_GAIN = (
 LASTING = ("pth", "hook", "fsmonitor")
 
 
-def tried_at(level: int, levels: list[int]) -> tuple[tuple[Cheat, ...], tuple[Cheat, ...]]:
+def tried_at(
+    level: int, levels: list[int], everything: bool
+) -> tuple[tuple[Cheat, ...], tuple[Cheat, ...]]:
     """The cheats of a level: those of one run, and those that need a session each.
 
-    levels: those that this machine has. Cheats that no jail has a part in are spread over those with
-    one: without, each trial compiles all that it imports.
+    levels: those that this machine has; everything: also what nothing stops without a jail. Cheats
+    that no jail has a part in are spread over those with one: without, each trial compiles all that
+    it imports.
     """
     jailed = [each for each in levels if each != NONE] or levels
     mine = [c for n, c in enumerate(CHEATS) if c.jail or jailed[n % len(jailed)] == level]
+    if level == NONE and not everything:
+        mine = [c for c in mine if level not in c.miss]
     mine += [BETTER] if level == levels[0] else []
     alone = [c for c in mine if level in c.miss and c.harm in LASTING]
     together = [c for c in mine if c not in alone]

@@ -6,10 +6,10 @@ import contextlib
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cheats.catalogue import tried_at
 from tests.cheats.cheat import BASE, BWRAP, HONEST, KEPT, LANDLOCK, NONE, OTHER, REFUSED, Cheat
 from tests.cheats.harms import HARMS, Found
 from tests.cheats.stage import Stage, environment
@@ -44,9 +44,10 @@ class Result:
         return self.ended.replace("crash:", "crash, ")
 
 
-def compete(stage: Stage, level: int, levels: list[int]) -> list[Result]:
-    """All cheats of a level, by the real tool; levels: those that there are."""
-    together, alone = tried_at(level, levels)
+def compete(
+    stage: Stage, together: Sequence[Cheat], alone: Sequence[Cheat], level: int
+) -> list[Result]:
+    """Cheats at a level, by the real tool: those of one session, and those that take one each."""
     found = play(stage, together)
     results = [_result(stage, cheat, level, found[cheat.number]) for cheat in together]
     for cheat in alone:

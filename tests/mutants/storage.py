@@ -8,7 +8,7 @@ _JOURNAL = ("tests/test_journal.py",)
 _SEAL = ("tests/test_seal.py",)
 # What a power cut leaves behind the calls of a run, at a spread of them.
 _CUTS = ("tests/test_faults.py::test_a_run_survives[cuts-0]",)
-_SPARSE = (("FAULTS", "25"),)
+_SPARSE = (("FAULTS", "8"),)
 _CHAINED = '''\
     chain = zlib.crc32(body, chain)
     return b"%08x %s\\n" % (chain, body), chain
