@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from autoresearch import sandbox, trials
+from autoresearch.harness import cache
 from tests.conftest import CONFIG, TRIAL, Lab, MakeLab, Ran, on_branch
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")
@@ -46,6 +48,14 @@ def test_the_level_stands_wherever_a_run_is_shown(lab: Lab) -> None:
     for number in (0, 1):
         file = lab.state() / "experiments" / f"{number:04d}" / "record.json"
         assert json.loads(file.read_text())["sandbox"] == "1 (no jail)"
+
+
+def test_what_is_hidden_and_what_is_removed_is_called_as_in_the_harness() -> None:
+    """Neither may import the other: a name that changed on one side would lie open, or lie about."""
+    checking = pytest.importorskip("autoresearch.harness.checking", exc_type=ImportError)
+    assert sandbox._ROWS == (cache.TRAIN, cache.VAL, cache.VAULT)
+    assert sandbox._TOKENIZER == (cache.TOKENIZER, cache.TOKEN_BYTES)
+    assert set(trials._KEPT_FOR_WORKERS) == {checking.CHECKPOINT, checking.LOSSES, checking.TWIN}
 
 
 @needs_bwrap

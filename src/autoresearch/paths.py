@@ -11,7 +11,6 @@
         compiled/            what compilers made for the trial that runs
         compiled.baseline/   what they made for the baseline: where each trial starts from
         exam/                the examiner's own: plan, answers, checkpoint, results
-        scratch/             home and temporary folder of the trial that runs
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
 """
 
