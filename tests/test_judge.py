@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.judge import improves, strict, unheard
+from autoresearch.judge import improves, slow, strict, unheard
 from autoresearch.records import Direction, Metrics
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -71,3 +71,18 @@ def test_a_gain_that_is_unheard_of(
     assert bool(why) is flagged
     if flagged:
         assert why.startswith("too good to be true?") and "nan" not in why
+
+
+@pytest.mark.parametrize(
+    ("spent", "asked"),
+    [
+        ({"startup_seconds": 25.0, "training_seconds": 70.0}, ""),
+        ({"startup_seconds": 27.0, "training_seconds": 30.0}, "before its first batch? 27 s"),
+        ({"startup_seconds": 8.0, "training_seconds": 71.0}, "with its batches? 71 s"),
+        ({}, ""),
+    ],
+)
+def test_time_that_no_budget_counts(spent: dict[str, float], asked: str) -> None:
+    why = slow(spent, {"startup_seconds": 8.0, "training_seconds": 30.0, "bpb": 1.7})
+    assert asked in why and bool(why) is bool(asked)
+    assert slow(spent, {}) == "", "without an exam nothing is measured from outside"

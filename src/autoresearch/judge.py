@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from autoresearch.records import Direction, Metrics, Verdict
 
@@ -52,13 +53,23 @@ def unheard(value: float, incumbent: float, gains: Sequence[float]) -> str:
     return f"too good to be true? {_number(gain)} better, {share}; {before}"
 
 
-def slow_start(seconds: float, usual_s: float) -> str:
-    """Why a start-up, which no budget counts, should be looked at; "" where it is like the baseline's."""
-    if seconds <= 2 * usual_s + 10:
-        return ""
-    return (
-        f"what did it do before its first batch? {seconds:.0f} s, and the baseline {usual_s:.0f} s"
-    )
+# No budget counts start-up, and one of steps or tokens no training.
+_ASKED = {
+    "startup_seconds": "what did it do before its first batch?",
+    "training_seconds": "what did it do with its batches?",
+}
+
+
+def slow(spent: Mapping[str, float], usual: Mapping[str, float]) -> str:
+    """Why the time that a trial took should be looked at; "" where it is like the baseline's.
+
+    spent, usual: seconds by the examiner's name for them; nothing is usual where none measured.
+    """
+    for name, question in _ASKED.items():
+        seconds, usual_s = spent.get(name, 0.0), usual.get(name, math.inf)
+        if seconds > 2 * usual_s + 10:
+            return f"{question} {seconds:.0f} s, and the baseline {usual_s:.0f} s"
+    return ""
 
 
 def _number(value: float) -> str:

@@ -226,9 +226,7 @@ class Ratchet:
         gains = [abs(b - a) for a, b in itertools.pairwise(values)]
         assert self.run.incumbent.value is not None
         unheard = judge.unheard(measured.value, self.run.incumbent.value, gains)
-        usual_s = (self.run.state.calibration or {}).get("startup_seconds")
-        startup_s = measured.summary.get("startup_seconds", 0.0)
-        return unheard or ("" if usual_s is None else judge.slow_start(startup_s, usual_s))
+        return unheard or judge.slow(measured.summary, self.run.state.calibration or {})
 
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = judge.strict(
