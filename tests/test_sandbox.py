@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from autoresearch import sandbox, trials
+from autoresearch import runners, sandbox, trials
 from autoresearch.harness import cache
+from autoresearch.runners.stage import DECOY
 from tests.conftest import CONFIG, TRIAL, Lab, MakeLab, Ran, on_branch
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")
@@ -48,6 +51,18 @@ def test_the_level_stands_wherever_a_run_is_shown(lab: Lab) -> None:
     for number in (0, 1):
         file = lab.state() / "experiments" / f"{number:04d}" / "record.json"
         assert json.loads(file.read_text())["sandbox"] == "1 (no jail)"
+
+
+def test_witnesses_of_another_run_are_not_held_against_a_trial(make_lab: MakeLab) -> None:
+    """Where a jail does not hold, what tries to write this tool does so, for the blink of an eye."""
+    decoy = Path(runners.__file__).parent / f"{DECOY}{os.getpid()}-4"
+    lab = make_lab({"trial.sh": f"echo theirs > '{decoy}'\n{TRIAL}"})
+    try:
+        lab.cli("run", "--max", "1")
+        assert decoy.exists()
+    finally:
+        decoy.unlink(missing_ok=True)
+    assert lab.statuses()[0] == "keep"
 
 
 def test_what_is_hidden_and_what_is_removed_is_called_as_in_the_harness() -> None:

@@ -91,6 +91,14 @@ def test_what_fits_a_pattern(place: Path) -> None:
     assert sealed.broken().endswith("b.pth")
 
 
+def test_what_a_witness_leaves_is_not_looked_at(place: Path) -> None:
+    sealed = Seal([place / "site"], [(place / "site", "*.pth")], but=".witness-")
+    (place / "site" / "deep" / ".witness-1").write_text("not looked at")
+    assert sealed.broken() == ""
+    (place / "site" / ".witness-1.pth").write_text("import os\n")
+    assert sealed.broken().endswith(".witness-1.pth"), "Python reads those whatever they are called"
+
+
 def test_bytecode_is_not_looked_at(place: Path) -> None:
     sealed = seal(place)
     (place / "site" / "__pycache__").mkdir()

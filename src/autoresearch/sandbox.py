@@ -15,6 +15,7 @@ from autoresearch.runners.base import Access
 from autoresearch.runners.local import LocalRunner
 from autoresearch.runners.places import Ground, Python, own_python, pythons, readable_of
 from autoresearch.runners.proof import Proof, choose, prove, remedy
+from autoresearch.runners.stage import DECOY
 from autoresearch.seal import Seal
 
 _GOOD_FOR_S = 600.0
@@ -36,7 +37,8 @@ class Sandbox:
         self._ground = _ground(run, environment, jailed)
         self._jail, self.proof = choose(self._setting, self._ground, self._python)
         self._proved = time.monotonic()
-        self._seal = Seal(*_sealed(run, self._python, self.proof))
+        # Another run's witnesses may try to write this tool meanwhile.
+        self._seal = Seal(*_sealed(run, self._python, self.proof), but=DECOY)
         self._broken = ""
 
     @property

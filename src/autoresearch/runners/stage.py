@@ -29,7 +29,9 @@ from autoresearch.runners.places import Ground
 _SECRET = b"what only we may read"
 _SLEEPER = "300.0417"  # seconds; also the word by which its command line is known
 _HELD_MAX = 8
-_DECOY = ".autoresearch-witness-"
+DECOY = (
+    ".autoresearch-witness-"  # what names of files begin with that may appear in a person's folders
+)
 _STALE_S = 300.0
 
 
@@ -79,7 +81,7 @@ class Stage(contextlib.ExitStack):
             (self.mixed / name).mkdir()
             (self.mixed / name / "text").write_bytes(_SECRET)
         self._make_folder(ground.worktree)
-        self._name = f"{_DECOY}{self.private.name[-8:]}"
+        self._name = f"{DECOY}{self.private.name[-8:]}"
         self._drop_stale()
         self._input = self._decoy(ground.worktree, "input")
         self.ours, self.theirs = socket.socketpair()
@@ -98,7 +100,7 @@ class Stage(contextlib.ExitStack):
         """Decoys of a proof that was killed; those of one that is under way are young."""
         ground = self._ground
         for folder in (ground.root, ground.git, ground.cache, ground.home, self._packages):
-            for path in folder.glob(f"{_DECOY}*"):
+            for path in folder.glob(f"{DECOY}*"):
                 with contextlib.suppress(OSError):
                     if time.time() - path.lstat().st_mtime > _STALE_S:
                         path.unlink()
