@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.paths import DECOY
 from tests.conftest import CONFIG, Lab, MakeLab, run_cli
 
 TEMPLATE = {"train.py", "program.md", "autoresearch.toml", ".gitignore"}
@@ -162,7 +163,7 @@ def test_existing_lab(make_lab: MakeLab) -> None:
     assert ran.stdout.splitlines()[-1] == "next: autoresearch run"
     assert len(ran.stdout.splitlines()) <= 6
     excluded = (lab.root / ".git" / "info" / "exclude").read_text().splitlines()
-    assert "/results.tsv" in excluded and "/musings.md" in excluded
+    assert {"/results.tsv", "/musings.md", f"/{DECOY}*"} <= set(excluded)
     assert lab.git("status", "--porcelain") == ""
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from autoresearch import runners, sandbox, trials
 from autoresearch.harness import cache
-from autoresearch.runners.stage import DECOY
+from autoresearch.paths import DECOY
 from tests.conftest import CONFIG, TRIAL, Lab, MakeLab, Ran, on_branch
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")

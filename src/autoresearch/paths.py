@@ -25,6 +25,8 @@ REFS = "refs/autoresearch/"
 CONFIG = "autoresearch.toml"
 CHARTER = "program.md"
 MUSINGS = "musings.md"
+# What begins the names of files that a sandbox is tried on, for a moment, in a person's folders too.
+DECOY = ".autoresearch-witness-"
 
 
 @dataclass(frozen=True, slots=True)

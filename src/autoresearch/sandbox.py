@@ -9,13 +9,12 @@ from pathlib import Path
 
 import autoresearch
 from autoresearch.errors import LabError
-from autoresearch.paths import cache_dir
+from autoresearch.paths import DECOY, cache_dir
 from autoresearch.run import Run
 from autoresearch.runners.base import Access
 from autoresearch.runners.local import LocalRunner
 from autoresearch.runners.places import Ground, Python, own_python, pythons, readable_of
 from autoresearch.runners.proof import Proof, choose, prove, remedy
-from autoresearch.runners.stage import DECOY
 from autoresearch.seal import Seal
 
 _GOOD_FOR_S = 600.0

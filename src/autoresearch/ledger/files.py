@@ -9,13 +9,13 @@ from pathlib import Path
 
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
-from autoresearch.paths import MUSINGS, RunPaths, make_folder, write_durably
+from autoresearch.paths import DECOY, MUSINGS, RunPaths, make_folder, write_durably
 from autoresearch.records import Experiment
 from autoresearch.text import one_line
 
 _EXCLUDED = (
     "/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md",
-    "/.results*.tmp", "/.musings*.tmp",
+    "/.results*.tmp", "/.musings*.tmp", f"/{DECOY}*",
 )  # fmt: skip
 _LOG_PART = 1 << 20
 

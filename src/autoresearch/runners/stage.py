@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoresearch.paths import DECOY
 from autoresearch.runners import witness
 from autoresearch.runners.base import Access
 from autoresearch.runners.environment import make_scratch
@@ -29,9 +30,6 @@ from autoresearch.runners.places import Ground
 _SECRET = b"what only we may read"
 _SLEEPER = "300.0417"  # seconds; also the word by which its command line is known
 _HELD_MAX = 8
-DECOY = (
-    ".autoresearch-witness-"  # what names of files begin with that may appear in a person's folders
-)
 _STALE_S = 300.0
 
 
