@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from autoresearch.runners import confine, witness
 from autoresearch.runners.environment import trial_environment
 from autoresearch.runners.places import Ground, Python
 from autoresearch.runners.proof import prove
+from autoresearch.workspace.repository import Repository
+from autoresearch.workspace.worktree import Worktree
 from tests.jailed import Trial, jail_of
 from tests.test_jail_proof import FILES, ground, python, refused_anyway, without
 
@@ -55,6 +58,29 @@ def test_a_trial_inherits_what_is_named_and_nothing_else(tmp_path: Path) -> None
     inherited = {name for name in made if not name.startswith("AUTORESEARCH_")}
     assert inherited == {"PATH", "LC_TIME", "MINE", "HOME", "TMPDIR"}
     assert made["MINE"] == "passed" and "secret" not in made.values()
+
+
+def test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        return subprocess.check_output(["git", "-C", str(tmp_path), *words], text=True).strip()
+
+    git("init", "-q")
+    (tmp_path / "train.py").write_text("print(1)\n")
+    git("add", "train.py")
+    git("-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-q", "-m", "one")
+    worktree = Worktree(Repository.discover(tmp_path), tmp_path / ".git/autoresearch/t/worktree")
+    commit, places = git("rev-parse", "HEAD"), (worktree.path, worktree.path / "train.py")
+
+    def told() -> list[bool]:
+        return [place.stat().st_mtime == 1 for place in places]
+
+    worktree.lay_out(commit)
+    for place in reversed(places):
+        os.utime(place, (1, 1))
+    worktree.lay_out(commit)
+    assert told()[1], "what a trial did to the times of a file outlives it"
+    worktree.lay_out(commit, anew=True)
+    assert told() == [False, False] and places[1].read_text() == "print(1)\n"
 
 
 def test_a_witness_that_lies_is_not_believed(

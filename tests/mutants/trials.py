@@ -263,4 +263,27 @@ MUTANTS = [
         "        if False:",
         ("tests/test_sandbox.py::test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word",),
     ),
+    Mutant(
+        "a worktree keeps what the trial before left on it",
+        "workspace/worktree.py",
+        "        if anew:\n            self._make(commit)\n",
+        "",
+        (
+            "tests/test_holes.py::test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before",
+        ),
+    ),
+    Mutant(
+        "what a kill in a verification left is not looked for",
+        "ledger/state.py",
+        "        self.open.trial = record  # the one to clean up after; it is the candidate's same try\n",
+        "",
+        ("tests/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
+    ),
+    Mutant(
+        "a gain that took twice the time is not flagged",
+        "judge.py",
+        "        if seconds > 2 * usual_s + 10:",
+        "        if False:",
+        ("tests/test_judge.py::test_time_that_no_budget_counts",),
+    ),
 ]
