@@ -34,12 +34,12 @@ class Cheat(Model):
 """,
         "Cheat",
     ),
-    "peeks at 5 % of positions": script(
+    "peeks at one position in ten": script(
         PEEK
         + """
 class Cheat(Model):
     def forward(self, tokens):
-        return shown(tokens, self.logits(tokens), tokens * 7919 % 20 == 0)
+        return shown(tokens, self.logits(tokens), tokens * 7919 % 10 == 0)
 """,
         "Cheat",
     ),
@@ -136,7 +136,7 @@ class Cheat(Model):
 # The figure that must stand out, and by how much at least: nats, or bits per byte for the gap.
 FOUND = {
     "peeks always": ("twin", 1.0),
-    "peeks at 5 % of positions": ("twin", 0.1),
+    "peeks at one position in ten": ("twin", 0.1),
     "peeks at late calls": ("replay", 0.1),
     "remembers rows": ("rows", 1.0),
     "trains on the rows that are streamed": ("replay", 1e-3),
