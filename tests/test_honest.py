@@ -101,7 +101,9 @@ class Unfair(Bigram):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         logits, self.calls = super().forward(tokens), self.calls + 1
-        if self.way == "twin":  # the next token, at one place in four: 50 cuts by chance miss 1 in 16
+        if (
+            self.way == "twin"
+        ):  # the next token, at one place in four: 50 cuts by chance miss 1 in 16
             ahead = torch.roll(tokens, -1, dims=1)
             peeks = (torch.arange(tokens.size(1)) % 4 == 3).unsqueeze(1)
             logits = logits + 9 * peeks * torch.nn.functional.one_hot(ahead, logits.size(-1))
