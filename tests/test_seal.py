@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.paths import DECOY
 from autoresearch.seal import Seal
 
 
@@ -92,11 +93,11 @@ def test_what_fits_a_pattern(place: Path) -> None:
 
 
 def test_what_a_witness_leaves_is_not_looked_at(place: Path) -> None:
-    sealed = Seal([place / "site"], [(place / "site", "*.pth")], but=".witness-")
-    (place / "site" / "deep" / ".witness-1").write_text("not looked at")
+    sealed = Seal([place / "site"], [(place / "site", "*.pth")])
+    (place / "site" / "deep" / f"{DECOY}1").write_text("not looked at")
     assert sealed.broken() == ""
-    (place / "site" / ".witness-1.pth").write_text("import os\n")
-    assert sealed.broken().endswith(".witness-1.pth"), "Python reads those whatever they are called"
+    (place / "site" / f"{DECOY}1.pth").write_text("import os\n")
+    assert sealed.broken().endswith(f"{DECOY}1.pth"), "Python reads those whatever they are called"
 
 
 def test_bytecode_is_not_looked_at(place: Path) -> None:

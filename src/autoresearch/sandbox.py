@@ -9,7 +9,7 @@ from pathlib import Path
 
 import autoresearch
 from autoresearch.errors import LabError
-from autoresearch.paths import DECOY, cache_dir
+from autoresearch.paths import cache_dir
 from autoresearch.run import Run
 from autoresearch.runners.base import Access
 from autoresearch.runners.local import LocalRunner
@@ -36,8 +36,7 @@ class Sandbox:
         self._ground = _ground(run, environment, jailed)
         self._jail, self.proof = choose(self._setting, self._ground, self._python)
         self._proved = time.monotonic()
-        # Another run's witnesses may try to write this tool meanwhile.
-        self._seal = Seal(*_sealed(run, self._python, self.proof), but=DECOY)
+        self._seal = Seal(*_sealed(run, self._python, self.proof))
         self._broken = ""
 
     @property

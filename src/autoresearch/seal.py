@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from autoresearch.paths import DECOY
+
 _Signature = tuple[int, int, int, int]
 _CHUNK = 1 << 20
 
@@ -19,11 +21,8 @@ class Seal:
     the change time (root could, by the clock). One that was written with the bytes it had is sound.
     """
 
-    def __init__(
-        self, places: Iterable[Path], patterns: Iterable[tuple[Path, str]] = (), but: str = "\0"
-    ) -> None:
-        """but: files below folders whose names begin with it are not looked at."""
-        self._places, self._patterns, self._but = tuple(places), tuple(patterns), but
+    def __init__(self, places: Iterable[Path], patterns: Iterable[tuple[Path, str]] = ()) -> None:
+        self._places, self._patterns = tuple(places), tuple(patterns)
         self._seen = {path: (_signature(path), _digest(path)) for path in self._files()}
 
     def broken(self) -> str:
@@ -45,9 +44,8 @@ class Seal:
             if place.is_dir():
                 for folder, names, files in os.walk(place):
                     names[:] = [name for name in names if name != "__pycache__"]
-                    yield from (
-                        Path(folder, name) for name in files if not name.startswith(self._but)
-                    )
+                    # Another run's witnesses may try to write here meanwhile.
+                    yield from (Path(folder, name) for name in files if not name.startswith(DECOY))
             elif os.path.lexists(place):
                 yield place
         for parent, pattern in self._patterns:
