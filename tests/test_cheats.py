@@ -7,7 +7,6 @@ what is listed for level 1.
 
 from __future__ import annotations
 
-import os
 import sys
 from string import ascii_lowercase
 
@@ -21,9 +20,9 @@ from tests.cheats.campaign import Campaign
 from tests.cheats.catalogue import CHEATS, NOT_RUN
 from tests.cheats.cheat import LEVELS
 from tests.cheats.table import markdown
+from tests.sizes import ALL
 
 pytestmark = pytest.mark.slow
-ALL = os.environ.get("FAULTS") == "all"
 
 
 @pytest.fixture(scope="module")

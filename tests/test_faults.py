@@ -32,9 +32,9 @@ from typing import Any
 import pytest
 
 from tests.faults import HERE, preloaded
+from tests.sizes import ALL
 
 FAULTS = os.environ.get("FAULTS") or "1"
-ALL = FAULTS == "all"
 SPARSER = 1 if ALL else int(FAULTS)
 SHARES = 2  # processes for each sweep
 # Of each sweep, the first point and every how manieth; those of a kind fill each other's gaps.

@@ -6,7 +6,6 @@ have another shape with other tokens.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,9 @@ from autoresearch.harness.prepare import prepare  # noqa: E402
 from tests.honest import HONEST, fresh, trained  # noqa: E402
 from tests.honest.exam import examine  # noqa: E402
 from tests.honest.models import Bigram  # noqa: E402
+from tests.sizes import ALL  # noqa: E402
 
-SEEDS = range(5 if os.environ.get("FAULTS") == "all" else 1)
+SEEDS = range(5 if ALL else 1)
 FULL_BYTES = marking.FULL_BYTES
 PROBES = ("replay", "rows", "twin")
 ROWS = 12  # of a batch; of 50 rows the last batch has two, and is filled up

@@ -38,6 +38,11 @@ def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
     return process.wait(30), time.monotonic() - began
 
 
+def gate(path: Path) -> str:
+    """The start of a script that waits until a file is there."""
+    return f'import os, time\nwhile not os.path.exists("{path}"):\n    time.sleep(0.05)\n'
+
+
 def mark(lab: Lab) -> str:
     return f"AUTORESEARCH_SCRATCH={lab.temporary}"
 
@@ -357,8 +362,9 @@ def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None:
-    slow = f'import os, time\nwhile not os.path.exists("{tmp_path}/go"):\n    time.sleep(0.05)\n'
-    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", slow + train(1.5))]))
+    lab = make_lab(
+        tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", gate(tmp_path / "go") + train(1.5))])
+    )
     process = lab.spawn("run")
     eventually(lambda: len(lab.records("trial")) == 2 and running(mark(lab)))
     kill(process)
@@ -376,8 +382,9 @@ def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None
 
 
 def test_interrupts_on_purpose_are_not_held_against_a_candidate(tmp_path: Path) -> None:
-    slow = f'import os, time\nwhile not os.path.exists("{tmp_path}/go"):\n    time.sleep(0.05)\n'
-    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", slow + train(1.5))]))
+    lab = make_lab(
+        tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", gate(tmp_path / "go") + train(1.5))])
+    )
     for n in range(3):
         process = lab.spawn("run")
         eventually(lambda n=n: len(lab.records("trial")) == n + 2 and running(mark(lab)))

@@ -36,8 +36,8 @@ from tests import labs
 from tests.faults import HERE, preloaded
 from tests.faults.model import ANSWERS, CONFIG, TRIAL, Model, Row
 from tests.faults.scene import JOURNAL, ONE, RUN, cut_off, leftovers
+from tests.sizes import ALL
 
-ALL = os.environ.get("FAULTS") == "all"
 SHARES = 2
 NIGHTS, STEPS = (500, 40) if ALL else (30, 20)
 BRANCH = "autoresearch/t"

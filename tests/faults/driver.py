@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from tests.faults.scene import (
     picture,
     rows,
 )
+from tests.sizes import ALL
 
 CAUSES = (
     "no space left", "disk quota", "input/output error", "no usable temporary", "couldn't write",
@@ -46,7 +46,7 @@ ROOM = ("full", "enospc", "edquot")  # hit only calls that need room
 
 # What follows a fault: one experiment, or all that are left. One is enough where the picture says
 # all that the next one hangs on; the long sweeps run to the end nevertheless.
-AFTER = RUN if os.environ.get("FAULTS") == "all" else ONE
+AFTER = RUN if ALL else ONE
 
 
 class Bench:
