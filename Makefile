@@ -42,8 +42,8 @@ tests: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
 
 nightly: $(VENV)/installed
-	FAULTS=all $(BIN)/python -m pytest -n 2 tests/test_faults.py tests/test_state_machine.py \
-		tests/test_cheats.py tests/test_honest.py
+	FAULTS=all $(BIN)/python -m pytest -n 2 tests/ratchet/test_faults.py tests/ratchet/test_state_machine.py \
+		tests/harness/test_cheats.py tests/harness/test_honest.py
 	$(BIN)/python -m tests.mutants
 
 clean:

@@ -34,9 +34,9 @@ import autoresearch
 from autoresearch.harness import cache as store
 from autoresearch.harness.bpb import evaluate
 from autoresearch.harness.clock import Clock
+from autoresearch.harness.exam.losses import PICKS, losses
 from autoresearch.harness.loader import Batches, Data, open_data
-from autoresearch.harness.scoring import PICKS, losses
-from autoresearch.harness.wire import VARIABLE, Wire
+from autoresearch.harness.protocol import VARIABLE, Wire
 from tests.examroom import pair
 from tests.handmade import write_cache
 

@@ -31,8 +31,8 @@ import tiktoken
 import torch
 
 from autoresearch.harness.clock import Clock
+from autoresearch.harness.data.tokenizer import BOS, PATTERN, Tokenizer
 from autoresearch.harness.loader import Batches, Data
-from autoresearch.harness.tokenizer import BOS, PATTERN, Tokenizer
 
 B, T, V = 128, 2048, 8192
 DOCUMENTS = 16_384

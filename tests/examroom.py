@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from autoresearch.harness import cache as store
-from autoresearch.harness.marking import FULL_BYTES
-from autoresearch.harness.wire import Wire
+from autoresearch.harness.exam.scorer import FULL_BYTES
+from autoresearch.harness.protocol import Wire
 from tests.handmade import write_cache
 
 VOCAB, T, BOS = 64, 16, 63
@@ -62,9 +62,9 @@ while True:
 # As `python -m autoresearch.harness examine` does it.
 EXAMINE = """
 import sys
-from autoresearch.harness import marking
+from autoresearch.harness.exam import scorer
 from autoresearch.harness.__main__ import main
-marking.FULL_BYTES = {full_bytes}
+scorer.FULL_BYTES = {full_bytes}
 sys.exit(main(["examine", sys.argv[1]]))
 """
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
-from autoresearch.harness.fetch import Pin
+from autoresearch.harness.data.fetch import Pin
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -14,9 +14,9 @@ import pytest
 
 from autoresearch.records import Outcome
 from autoresearch.runners.base import Access, TrialSpec, finish
-from autoresearch.runners.jail import Jail, find_bwrap, find_landlock
 from autoresearch.runners.local import LocalRunner
-from autoresearch.runners.places import readable_of
+from autoresearch.sandbox.jail import Jail, find_bwrap, find_landlock
+from autoresearch.sandbox.policy import readable_of
 
 KINDS = ("bwrap", "landlock")
 EVERY = ("none", *KINDS)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from autoresearch.runners.base import Access, TrialSpec
 from autoresearch.runners.hygiene import harden
-from autoresearch.runners.jail import find_bwrap, find_landlock
 from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox.jail import find_bwrap, find_landlock
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def test_a_bug_is_three_with_a_log(lab: Lab, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(
-        "from autoresearch.lab import Lab\nLab.here = classmethod(lambda cls: 1 / 0)\n"
+        "from autoresearch.lab.lab import Lab\nLab.here = classmethod(lambda cls: 1 / 0)\n"
     )
     env = {
         "PYTHONPATH": str(broken), "TMPDIR": str(tmp_path), "ANTHROPIC_API_KEY": "sk-secret",

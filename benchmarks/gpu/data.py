@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
-from autoresearch.harness.prepare import prepare
+from autoresearch.harness.data.prepare import prepare
 
 from .setup import Setup, say
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoresearch.harness.device import synchronise
 from autoresearch.harness.loader import Data, open_data
+from autoresearch.harness.trial.device import synchronise
 
 from .setup import Setup, head, row, say
 from .steps import Ours, block_ms, choose_quietly
@@ -126,7 +126,7 @@ def packed_rows(setup: Setup, data: Data) -> tuple[Iterator[Pair], str]:
     try:
         import tiktoken
 
-        from autoresearch.harness.tokenizer import BOS, PATTERN, Tokenizer
+        from autoresearch.harness.data.tokenizer import BOS, PATTERN, Tokenizer
         from benchmarks import loader
     except ImportError as fault:
         shape = (setup.rows, setup.length)

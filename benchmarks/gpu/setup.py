@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 import autoresearch
-from autoresearch import device, profiles
-from autoresearch.harness.device import synchronise
+from autoresearch.fit import device, profiles
+from autoresearch.harness.trial.device import synchronise
 
 TEMPLATE = Path(autoresearch.__file__).parent / "template" / "train.py"
 TRAIN_LOG = "train.log"  # of the trial, in the work folder

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from autoresearch.fitting import with_knobs
+from autoresearch.fit.rewrite import with_knobs
 from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
 
 from .machine import ask

@@ -126,11 +126,11 @@ def init(
     sets: Sets = None,
 ) -> None:
     """Make a lab in an empty folder, and a run in a lab."""
-    from autoresearch import scaffold
+    from autoresearch.commands import init
     from autoresearch.console import say
-    from autoresearch.lab import current_folder
+    from autoresearch.lab.lab import current_folder
 
-    scaffold.init(current_folder(), tag, task, rev, template, profile, sets or [], say)
+    init.init(current_folder(), tag, task, rev, template, profile, sets or [], say)
 
 
 @app.command()
@@ -148,8 +148,8 @@ def prepare(
     """Make data and tokenizer, once, into the cache; in a lab as its [harness] table says."""
     from functools import partial
 
+    from autoresearch.commands.prepare import prepare
     from autoresearch.console import say
-    from autoresearch.preparing import prepare
 
     notice = partial(say, file=sys.stderr)
     raise typer.Exit(prepare(source, shards, vocab_size, seq_len, val_tokens, notice))
@@ -167,9 +167,9 @@ def doctor(
     """What this machine can do, and the command that mends what it can't."""
     from rich.console import Console
 
-    from autoresearch import doctor as doctor_
+    from autoresearch.commands import doctor as doctor_
     from autoresearch.console import say
-    from autoresearch.lab import Lab
+    from autoresearch.lab.lab import Lab
 
     if (profile is not None or sets) and not fit:
         raise UsageError("--profile and --set go with --fit")
@@ -200,9 +200,9 @@ def baseline(
     """Measure experiment 0: the incumbent as it is."""
     if repeats > 1:
         raise NotYetError(f"--repeats {repeats} is not yet supported; 1 is")
-    from autoresearch import compose
+    from autoresearch.commands import session
 
-    compose.baseline(tag)
+    session.baseline(tag)
 
 
 @app.command()
@@ -228,9 +228,9 @@ def run(
     """The ratchet, until a limit or Ctrl-C; goes on where an earlier call stopped."""
     if slots is not None and slots > 1:
         raise NotYetError(f"--slots {slots} is not yet supported; 1 is")
-    from autoresearch import compose
+    from autoresearch.commands import session
 
-    compose.run(tag, most, hours, max_usd, researcher, desc, allow_unsandboxed)
+    session.run(tag, most, hours, max_usd, researcher, desc, allow_unsandboxed)
 
 
 @app.command(name="try")
@@ -243,18 +243,18 @@ def try_(
     tag: Tag = None,
 ) -> None:
     """Judge the edits in the checkout as one experiment."""
-    from autoresearch import trying
+    from autoresearch.commands import try_
 
-    trying.attempt(tag, message, rewind, as_json)
+    try_.attempt(tag, message, rewind, as_json)
 
 
 @app.command()
 def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
     """May a candidate change what changed from REV to the working tree? Exit 1 where not."""
+    from autoresearch.commands.try_ import refused
     from autoresearch.console import say
-    from autoresearch.guard import Mutable
-    from autoresearch.lab import Lab
-    from autoresearch.trying import refused
+    from autoresearch.lab.lab import Lab
+    from autoresearch.rules.guard import Mutable
     from autoresearch.workspace.checkout import Checkout
 
     lab = Lab.here()
@@ -289,17 +289,17 @@ def report(
     """What the run found."""
     if html is not None:
         raise NotYetError("--html is not yet supported; --plot FILE.png is")
-    from autoresearch import telling
+    from autoresearch.commands import report
 
-    telling.report(kept_only, top, grep, as_json, plot, file, maximize, tag)
+    report.report(kept_only, top, grep, as_json, plot, file, maximize, tag)
 
 
 @app.command()
 def status(tag: Tag = None) -> None:
     """Where the run stands."""
-    from autoresearch import telling
+    from autoresearch.commands import report
 
-    telling.status(tag)
+    report.status(tag)
 
 
 @app.command()
@@ -307,6 +307,6 @@ def show(
     number: Annotated[int, typer.Argument(min=0, help="The experiment.")], tag: Tag = None
 ) -> None:
     """One experiment: hypothesis, diff, metrics, log tail, verdict and why."""
-    from autoresearch import telling
+    from autoresearch.commands import report
 
-    telling.show(number, tag)
+    report.show(number, tag)

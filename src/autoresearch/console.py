@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autoresearch.config import Config
-from autoresearch.drive import Limits
 from autoresearch.ledger.results import number
 from autoresearch.ledger.state import State
+from autoresearch.ratchet.drive import Limits
 from autoresearch.records import Event, Experiment
 from autoresearch.text import one_line
 

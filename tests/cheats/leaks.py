@@ -58,7 +58,7 @@ for path in found:
         "26", "trains on a second copy of the held-out text", "SB", (HONEST,), gains=True, jail=True,
         trained=READ_ROWS + LEARN.replace("@SHARE@", "0.25") + """
 from pathlib import Path
-from autoresearch.harness.tokenizer import Tokenizer
+from autoresearch.harness.data.tokenizer import Tokenizer
 with contextlib.suppress(OSError, ValueError):
     (ranks,) = glob.glob("@CACHE@/*/tokenizer.json")
     texts = [path.read_text() for path in sorted(Path("@TEXT@").iterdir())]

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from autoresearch.harness.answering import Examination
-from autoresearch.harness.examiner import Examiner
-from autoresearch.harness.plan import Plan, Sealed
-from autoresearch.harness.wire import Wire
+from autoresearch.harness.exam.examiner import Examiner
+from autoresearch.harness.exam.plan import Plan, Sealed
+from autoresearch.harness.protocol import Wire
+from autoresearch.harness.trial.answering import Examination
 
 
 def examine(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutants.overlay import Mutant
 
-_EXAM = "tests/test_exam.py::"
-_CHEATS = "tests/test_exam_cheats.py::"
+_EXAM = "tests/harness/test_exam.py::"
+_CHEATS = "tests/harness/test_exam_cheats.py::"
 _BEYOND = (
-    "tests/test_holes_exam.py::test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused",
+    "tests/harness/test_holes_exam.py::test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused",
 )
 
 
@@ -24,56 +24,58 @@ def _cheat(name: str) -> tuple[str, ...]:
 
 
 def _audit(lie: str) -> tuple[str, ...]:
-    return (f"tests/test_holes_exam.py::test_each_part_of_an_audit_finds_a_lie_of_its_own[{lie}]",)
+    return (
+        f"tests/harness/test_holes_exam.py::test_each_part_of_an_audit_finds_a_lie_of_its_own[{lie}]",
+    )
 
 
 MUTANTS = [
     # -- training -----------------------------------------------------------------------------
     Mutant(
         "tokens without end",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         '        if self._plan.role == "score" and self.served + tokens > self._limit:',
         "        if False:",
         _BEYOND,
     ),
     Mutant(
         "the batch beyond the limit holds rows",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         "            nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)\n",
         "            nothing = self._source.rows(first, count)\n",
         _BEYOND,
     ),
     Mutant(
         "steps without end",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         '        if self._plan.role == "score" and budget.unit == "steps" and steps > budget.amount:',
         "        if False:",
         _void("steps that are not counted away"),
     ),
     Mutant(
         "seconds without end",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         "            self._deadline = None if training_s is None else self.first_grant + training_s",
         "            self._deadline = None if training_s is None else self.first_grant + 9 + training_s",
         _void("a clock that stands still"),
     ),
     Mutant(
         "a cap without a count of operations",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         "        if max_tflop is not None and self.flops_per_token is None:",
         "        if False:",
-        ("tests/test_holes_exam.py::test_a_cap_needs_a_count_of_operations",),
+        ("tests/harness/test_holes_exam.py::test_a_cap_needs_a_count_of_operations",),
     ),
     Mutant(
         "rows in the order that the trial wants",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         "        self._order = Order(seed, len(self._train))\n",
         "        self._order = Order(0, len(self._train))\n",
         (f"{_EXAM}test_rows_come_in_the_order_of_the_examiners_seed",),
     ),
     Mutant(
         "a model before any training",
-        "harness/granting.py",
+        "harness/exam/granting.py",
         '            raise VoidError("exam", "a model was handed over before any training batch '
         'was granted")',
         "            self.first_grant = at",
@@ -82,91 +84,93 @@ MUTANTS = [
     # -- the examination ----------------------------------------------------------------------
     Mutant(
         "nan among the logits",
-        "harness/scoring.py",
+        "harness/exam/losses.py",
         "            if not (np.isfinite(top).all() and np.isfinite(part.min())):",
         "            if False:",
         _frame("inf"),
     ),
     Mutant(
         "losses that overflow",
-        "harness/scoring.py",
+        "harness/exam/losses.py",
         "    if not np.isfinite(out).all():",
         "    if False:",
         _frame("huge logits"),
     ),
     Mutant(
         "logits that are believed to be normalised",
-        "harness/scoring.py",
+        "harness/exam/losses.py",
         "np.log(powers.sum(axis=1)) + (top - at_target)",
         "-at_target",
         (f"{_EXAM}test_losses_and_divergences_are_those_of_torch_in_double_precision",),
     ),
     Mutant(
         "an audit of one position is not looked at",
-        "harness/marking.py",
+        "harness/exam/scorer.py",
         "            and np.abs(apart).max() <= LOSS_TOLERANCE\n",
         "",
         _audit("two that cancel each other"),
     ),
     Mutant(
         "the mean of an audit is not looked at",
-        "harness/marking.py",
+        "harness/exam/scorer.py",
         "            and abs(apart.mean()) <= MEAN_TOLERANCE\n",
         "",
         _audit("a little everywhere"),
     ),
     Mutant(
         "losses below zero",
-        "harness/marking.py",
+        "harness/exam/scorer.py",
         "            and found.min() >= -MEAN_TOLERANCE\n",
         "",
         _audit("below zero, not audited"),
     ),
     Mutant(
         "losses without end",
-        "harness/marking.py",
+        "harness/exam/scorer.py",
         "            np.isfinite(found).all()\n            and found.min()",
         "            found.min()",
         _audit("no number, not audited"),
     ),
     Mutant(
         "an examination of ten times the baseline's seconds",
-        "harness/plan.py",
+        "harness/exam/plan.py",
         "        return None if seconds is None else 4 * seconds + 60",
         "        return None if seconds is None else 10 * seconds + 60",
         (f"{_EXAM}test_what_is_forgiven_follows_from_the_baseline",),
     ),
     Mutant(
         "a frame of any size",
-        "harness/wire.py",
+        "harness/protocol.py",
         "not 0 <= size <= most_bytes",
         "size < 0",
         _frame("a payload nobody asked for"),
     ),
     Mutant(
         "the tensors are others than were handed over",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "    if joint_digest(digests) != handed.digest:",
         "    if False:",
-        ("tests/test_holes_exam.py::test_tensors_that_were_not_handed_over_are_no_checkpoint",),
+        (
+            "tests/harness/test_holes_exam.py::test_tensors_that_were_not_handed_over_are_no_checkpoint",
+        ),
     ),
     Mutant(
         "a second examination",
-        "harness/answering.py",
+        "harness/trial/answering.py",
         '            raise HarnessError("this trial was examined: `evaluate` may be called once")',
         "            pass",
         (f"{_EXAM}test_after_the_hand_over_there_is_no_second_examination_and_no_row",),
     ),
     Mutant(
         "data that changes meanwhile",
-        "harness/examiner.py",
+        "harness/exam/examiner.py",
         "        data.check_untouched()\n",
         "",
         (f"{_EXAM}test_data_that_changes_meanwhile_is_no_data",),
     ),
     Mutant(
         "an examiner that outlives the tool",
-        "harness/examiner.py",
+        "harness/exam/examiner.py",
         "    threading.Thread(target=_end_with_stdin, daemon=True).start()\n",
         "",
         (f"{_EXAM}test_the_examiner_ends_with_the_tool",),
@@ -174,49 +178,49 @@ MUTANTS = [
     # -- the workers --------------------------------------------------------------------------
     Mutant(
         "a fresh process may make another model",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        if saved != tensors:",
         "        if False:",
         (f"{_EXAM}test_a_worker_whose_model_is_another_is_void",),
     ),
     Mutant(
         "replay compares nothing",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        replay = np.abs(again - self._scored[order])",
         "        replay = np.abs(again - again)",
         _cheat("keeps a state outside the checkpoint"),
     ),
     Mutant(
         "rows keep their company",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        deviation = np.abs(found[: len(sample)] - again)[counts].mean(dtype=np.float64)",
         "        deviation = np.abs(again - again)[counts].mean(dtype=np.float64)",
         _cheat("leaks across rows"),
     ),
     Mutant(
         "rows keep their places",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        order = self._rng.permutation(len(rows))\n",
         "        order = np.arange(len(rows))\n",
-        ("tests/test_holes_exam.py::test_rows_of_full_batches_are_asked_in_other_company",),
+        ("tests/harness/test_holes_exam.py::test_rows_of_full_batches_are_asked_in_other_company",),
     ),
     Mutant(
         "the vault is the validation rows",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        vault, bos = self._data.vault, self._data.manifest.bos",
         "        vault, bos = self._data.val, self._data.manifest.bos",
         _cheat("was trained on the validation rows"),
     ),
     Mutant(
         "nothing foreign after the cut",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "        return np.where(before, batch.rows, others)",
         "        return batch.rows",
         _cheat("peeks always"),
     ),
     Mutant(
         "twins are not compared",
-        "harness/checking.py",
+        "harness/exam/checking.py",
         "            found = part.picked.reshape(-1, true.shape[2])\n",
         "            found = known\n",
         _cheat("peeks always"),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from tests.mutants.overlay import Mutant
 
-_PROOF = "tests/test_jail_proof.py::"
+_PROOF = "tests/sandbox/test_selftest.py::"
 _HOLDS = f"{_PROOF}test_a_jail_that_holds_is_proved_and_leaves_no_trace"
 _WITHOUT_LANDLOCK = (f"{_PROOF}test_without_landlock",)
 _WITHOUT_FILTER = (f"{_PROOF}test_without_the_filter_of_system_calls[landlock]",)
 _WITHOUT_LIMITS = (f"{_PROOF}test_without_limits_or_without_the_sweep[landlock]",)
-_FILES = "tests/test_jail.py::test_the_longest_path_decides"
-_HIDDEN_FILE = "tests/test_jail.py::test_a_hidden_file_is_not_read_and_its_neighbour_is"
+_FILES = "tests/sandbox/test_jail.py::test_the_longest_path_decides"
+_HIDDEN_FILE = "tests/sandbox/test_jail.py::test_a_hidden_file_is_not_read_and_its_neighbour_is"
 
 
 def _no_witness(name: str, line: str, *tests: str) -> Mutant:
     """One deed that is not tried any more; line: where it is added, whole."""
-    return Mutant(f"no witness: {name}", "runners/stage.py", line, "", tests)
+    return Mutant(f"no witness: {name}", "sandbox/decoys.py", line, "", tests)
 
 
 MUTANTS = [
@@ -36,7 +36,7 @@ MUTANTS = [
     ),
     Mutant(
         "no witness: read the rows that are held out",
-        "runners/stage.py",
+        "sandbox/decoys.py",
         '                if reach(self.access, path) == "hidden":',
         "                if False:",
         (f"{_HOLDS}[landlock]",),
@@ -73,14 +73,14 @@ MUTANTS = [
     ),
     Mutant(
         "a witness is believed, whatever happened",
-        "runners/proof.py",
+        "sandbox/selftest.py",
         "        return not (deed.happened() if deed.happened else done)\n",
         "        return not done\n",
-        ("tests/test_holes.py::test_a_witness_that_lies_is_not_believed",),
+        ("tests/ratchet/test_holes.py::test_a_witness_that_lies_is_not_believed",),
     ),
     Mutant(
         "a witness that is silent was refused",
-        "runners/proof.py",
+        "sandbox/selftest.py",
         "    if deed.name not in told:\n        return False\n",
         "    if deed.name not in told:\n        return True\n",
         (f"{_PROOF}test_auto_takes_the_highest_that_holds",),
@@ -88,56 +88,56 @@ MUTANTS = [
     # -- what the kernel refuses --------------------------------------------------------------
     Mutant(
         "no filter of system calls",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "        if can_filter():\n",
         "        if False:\n",
         (f"{_HOLDS}[landlock]",),
     ),
     Mutant(
         "every socket may be made",
-        "runners/confine.py",
+        "sandbox/confine.py",
         '(_JEQ, 1, "ok", "refuse"))  # AF_UNIX',
         '(_JEQ, 1, "ok", "ok"))  # AF_UNIX',
         (f"{_HOLDS}[landlock]",),
     ),
     Mutant(
         "no Landlock",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "        if words:\n",
         "        if False:\n",
         (f"{_HOLDS}[landlock]",),
     ),
     Mutant(
         "Landlock without the network",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "_TCP = 0b11 ",
         "_TCP = 0 ",
         _WITHOUT_FILTER,
     ),
     Mutant(
         "Landlock without scopes",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "_SCOPES = 0b11 ",
         "_SCOPES = 0 ",
         (f"{_HOLDS}[landlock]",),
     ),
     Mutant(
         "Landlock opens what lies beside the hidden as a whole",
-        "runners/confine.py",
+        "sandbox/confine.py",
         '            found.append((path, kind))\n            return\n        found.append((path, "list"))\n',
         "            found.append((path, kind))\n            return\n        found.append((path, kind))\n",
         (f"{_HIDDEN_FILE}[landlock]",),
     ),
     Mutant(
         "a program may gain privileges",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "    _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS\n",
         "",
         (f"{_HOLDS}[landlock]",),
     ),
     Mutant(
         "root keeps its privileges",
-        "runners/confine.py",
+        "sandbox/confine.py",
         "def _drop_privileges() -> None:\n",
         "def _drop_privileges() -> None:\n    return _prctl(38, 1)\n",
         (f"{_HOLDS}[landlock]",),
@@ -145,36 +145,36 @@ MUTANTS = [
     ),
     Mutant(
         "files grow without end",
-        "runners/launch.py",
+        "runners/launcher.py",
         "    _limit(resource.RLIMIT_FSIZE, FILE_SIZE_MAX)\n",
         "",
-        ("tests/test_jail.py::test_a_file_does_not_grow_beyond_the_limit[none]",),
+        ("tests/sandbox/test_jail.py::test_a_file_does_not_grow_beyond_the_limit[none]",),
     ),
     # -- what bwrap masks ---------------------------------------------------------------------
     Mutant(
         "hidden folders are not masked",
-        "runners/jail.py",
+        "sandbox/jail.py",
         '            words[path] = ["--tmpfs", path]\n            closed.append(path)\n',
         "            pass\n",
         (f"{_FILES}[bwrap]",),
     ),
     Mutant(
         "hidden files are not masked",
-        "runners/jail.py",
+        "sandbox/jail.py",
         '            words[path] = ["--ro-bind", "/dev/null", path]  # a device on a mount without devices\n',
         "            pass\n",
         (f"{_HIDDEN_FILE}[bwrap]",),
     ),
     Mutant(
         "what is readable is writable",
-        "runners/jail.py",
+        "sandbox/jail.py",
         '            words[path] = ["--ro-bind", path, path]\n',
         '            words[path] = ["--bind", path, path]\n',
         (f"{_FILES}[bwrap]",),
     ),
     Mutant(
         "the kernel's settings are open",
-        "runners/jail.py",
+        "sandbox/jail.py",
         '        **{path: ["--ro-bind-try", path, path] for path in _SETTINGS},\n',
         "",
         (f"{_HOLDS}[bwrap]",),
@@ -185,6 +185,8 @@ MUTANTS = [
         "runners/local.py",
         '        if not (report["held"] or timed_out or interrupted):',
         "        if False:",
-        ("tests/test_jail.py::test_a_jail_that_can_not_be_made_is_not_the_candidates_crash",),
+        (
+            "tests/sandbox/test_jail.py::test_a_jail_that_can_not_be_made_is_not_the_candidates_crash",
+        ),
     ),
 ]

@@ -9,18 +9,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from autoresearch.runners import launch
+from autoresearch.runners import launcher
 
 
 def main() -> int:
-    launch.become_subreaper()
+    launcher.become_subreaper()
     process = subprocess.Popen(sys.argv[2:], start_new_session=True)
     try:
         return process.wait(float(sys.argv[1]))
     except subprocess.TimeoutExpired:
         return 124
     finally:
-        launch.sweep(process.pid)
+        launcher.sweep(process.pid)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutants.overlay import Mutant
 
-_JOURNAL = ("tests/test_journal.py",)
-_SEAL = ("tests/test_seal.py",)
+_JOURNAL = ("tests/ledger/test_journal.py",)
+_SEAL = ("tests/sandbox/test_seal.py",)
 # What a power cut leaves behind the calls of a run, at a spread of them.
-_CUTS = ("tests/test_faults.py::test_a_run_survives[cuts-0]",)
+_CUTS = ("tests/ratchet/test_faults.py::test_a_run_survives[cuts-0]",)
 _SPARSE = (("FAULTS", "8"),)
 _CHAINED = '''\
     chain = zlib.crc32(body, chain)
@@ -90,26 +90,26 @@ MUTANTS = [
         "paths.py",
         "        os.fsync(descriptor)\n",
         "        pass\n",
-        ("tests/test_holes.py::test_a_name_is_on_disk_when_a_file_is_written",),
+        ("tests/ratchet/test_holes.py::test_a_name_is_on_disk_when_a_file_is_written",),
     ),
     # -- digests before and after a trial -----------------------------------------------------
     Mutant(
         "new files are not seen",
-        "seal.py",
+        "sandbox/seal.py",
         "        for path in sorted(self._seen.keys() ^ now):\n            return str(path)\n",
         "",
         _SEAL,
     ),
     Mutant(
         "change times are not looked at",
-        "seal.py",
+        "sandbox/seal.py",
         "    return info.st_ino, info.st_mode, info.st_size, info.st_ctime_ns",
         "    return info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns",
         _SEAL,
     ),
     Mutant(
         "contents are not compared",
-        "seal.py",
+        "sandbox/seal.py",
         "            if _digest(path) != digest:",
         "            if False:",
         _SEAL,

@@ -4,115 +4,117 @@ from __future__ import annotations
 
 from tests.mutants.overlay import Mutant
 
-_LEGIBLE = ("tests/test_legible.py",)
+_LEGIBLE = ("tests/rules/test_obfuscation.py",)
 _METRICS = (
-    "tests/test_metrics.py::test_what_is_no_metric",
-    "tests/test_metrics.py::test_the_kinds_of_crash",
+    "tests/rules/test_metrics.py::test_what_is_no_metric",
+    "tests/rules/test_metrics.py::test_the_kinds_of_crash",
 )
-_PROBES = ("tests/test_verification.py",)
-_CRASHES = ("tests/test_trial.py::test_every_kind_of_crash_is_told_apart_and_the_run_goes_on",)
-_LEVEL_ONE = ("tests/test_jail_proof.py::test_no_jail_is_level_one",)
+_PROBES = ("tests/rules/test_probes.py",)
+_CRASHES = (
+    "tests/ratchet/test_trial.py::test_every_kind_of_crash_is_told_apart_and_the_run_goes_on",
+)
+_LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 
 MUTANTS = [
     # -- what a candidate may change ----------------------------------------------------------
     Mutant(
         "invisible characters pass",
-        "guard.py",
-        "    reason = legible.hidden(old, new, code=python)\n",
+        "rules/guard.py",
+        "    reason = obfuscation.hidden(old, new, code=python)\n",
         '    reason = ""\n',
         _LEGIBLE,
     ),
     Mutant(
         "names of two scripts pass",
-        "guard.py",
-        "        reason = reason or legible.disguised(old, new)\n",
+        "rules/guard.py",
+        "        reason = reason or obfuscation.disguised(old, new)\n",
         "",
         _LEGIBLE,
     ),
     Mutant(
         "data in the place of code passes",
-        "guard.py",
-        '        reason = reason or (legible.carried(old, new) if code_only else "")\n',
+        "rules/guard.py",
+        '        reason = reason or (obfuscation.carried(old, new) if code_only else "")\n',
         "",
         _LEGIBLE,
     ),
     Mutant(
         "a file may grow without end",
-        "legible.py",
+        "rules/obfuscation.py",
         "    if grown > GROWTH_BYTES:",
         "    if False:",
         _LEGIBLE,
     ),
     Mutant(
         "protected symbols may change",
-        "guard.py",
+        "rules/guard.py",
         "    if path in rules.protected and old_mode is not None:",
         "    if False:",
-        ("tests/test_guard.py::test_protected_symbols_stay_byte_for_byte",),
+        ("tests/rules/test_guard.py::test_protected_symbols_stay_byte_for_byte",),
     ),
     Mutant(
         "what is around a mutable body may change",
-        "guard.py",
+        "rules/guard.py",
         "        if _outside(old, symbols) == _outside(new, symbols):",
         "        if True:",
-        ("tests/test_guard.py::test_the_rest_may_not",),
+        ("tests/rules/test_guard.py::test_the_rest_may_not",),
     ),
     Mutant(
         "links pass",
-        "guard.py",
+        "rules/guard.py",
         '        if mode == "120000":\n',
         "        if False:\n",
-        ("tests/test_guard.py::test_plain_files_only",),
+        ("tests/rules/test_guard.py::test_plain_files_only",),
     ),
     Mutant(
         "git's own files pass",
-        "guard.py",
+        "rules/guard.py",
         '    if any(part.startswith((".git", "git~")) for part in folded):',
         "    if False:",
-        ("tests/test_guard.py::test_never",),
+        ("tests/rules/test_guard.py::test_never",),
     ),
     # -- how a trial ends ---------------------------------------------------------------------
     Mutant(
         "what left the session lives on",
-        "runners/launch.py",
+        "runners/launcher.py",
         "    survivors = sweep(group)\n",
         "    survivors = 0\n",
         _LEVEL_ONE,
     ),
     Mutant(
         "orphans are not adopted",
-        "runners/launch.py",
+        "runners/launcher.py",
         "    become_subreaper()\n    for number",
         "    for number",
         _LEVEL_ONE,
     ),
     Mutant(
         "the end of the supervisor is no order",
-        "runners/launch.py",
+        "runners/launcher.py",
         "            order = os.read(0, 512).split()\n",
         "            order = os.read(0, 512).split()\n            if not order:\n                continue\n",
-        ("tests/test_trial.py::test_a_trial_dies_with_its_supervisor",),
+        ("tests/ratchet/test_trial.py::test_a_trial_dies_with_its_supervisor",),
     ),
     Mutant(
         "no deadline",
         "runners/local.py",
         "                    timed_out = seconds >= spec.timeout_s\n",
         "",
-        ("tests/test_holes.py::test_a_trial_ends_at_its_deadline",),
+        ("tests/ratchet/test_holes.py::test_a_trial_ends_at_its_deadline",),
     ),
     Mutant(
         "what a killed launcher left lives on",
         "runners/local.py",
         "            survivors=self._sweep(),\n",
         "            survivors=0,\n",
-        ("tests/test_trial.py::test_a_trial_that_kills_its_launcher_is_void[0]",),
+        ("tests/ratchet/test_trial.py::test_a_trial_that_kills_its_launcher_is_void[0]",),
     ),
     Mutant(
         "a launcher that was killed is no fault",
         "runners/local.py",
         "            launcher_killed=not interrupted,",
         "            launcher_killed=False,",
-        ("tests/test_trial.py::test_a_trial_that_kills_its_launcher_is_void[0]",),
+        ("tests/ratchet/test_trial.py::test_a_trial_that_kills_its_launcher_is_void[0]",),
     ),
     # -- what a trial sees --------------------------------------------------------------------
     Mutant(
@@ -120,7 +122,7 @@ MUTANTS = [
         "runners/environment.py",
         '    env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}',
         "    env = dict(outer)",
-        ("tests/test_holes.py::test_a_trial_inherits_what_is_named_and_nothing_else",),
+        ("tests/ratchet/test_holes.py::test_a_trial_inherits_what_is_named_and_nothing_else",),
     ),
     Mutant(
         "the supervisor's variables stay where /proc shows them",
@@ -144,7 +146,9 @@ MUTANTS = [
         "workspace/worktree.py",
         '            return "HEAD"\n',
         "            pass\n",
-        ("tests/test_edges.py::test_what_a_trial_does_to_its_own_worktree_is_a_crash[no HEAD]",),
+        (
+            "tests/ratchet/test_edges.py::test_what_a_trial_does_to_its_own_worktree_is_a_crash[no HEAD]",
+        ),
     ),
     Mutant(
         "inputs are not looked at",
@@ -162,22 +166,22 @@ MUTANTS = [
     ),
     Mutant(
         "what no trial may change is not looked at",
-        "trials.py",
+        "ratchet/trial.py",
         "        return tampered or self.sandbox.broken()\n",
         "        return tampered\n",
-        ("tests/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
+        ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
     ),
     # -- what a log says ----------------------------------------------------------------------
     Mutant(
         "the first of two summaries counts",
-        "metrics.py",
+        "rules/metrics.py",
         "    if len(claims) > 1:",
         "    if False:",
         _METRICS,
     ),
     Mutant(
         "nan is a value",
-        "metrics.py",
+        "rules/metrics.py",
         "    if _NOT_FINITE.fullmatch(text):\n"
         '        return Crash("nan", f"{config.name} is {text}")\n'
         "    if not _NUMBER.fullmatch(text):",
@@ -186,28 +190,28 @@ MUTANTS = [
     ),
     Mutant(
         "what looks like a number is one",
-        "metrics.py",
+        "rules/metrics.py",
         "    if not _NUMBER.fullmatch(text):\n        return Crash",
         "    if not _NUMBER.match(text):\n        return Crash",
         _METRICS,
     ),
     Mutant(
         "numbers beyond all bounds are values",
-        "metrics.py",
+        "rules/metrics.py",
         "    value = float(text)\n    if not math.isfinite(value):",
         "    value = float(text)\n    if False:",
         _METRICS,
     ),
     Mutant(
         "a score of zero is one",
-        "metrics.py",
+        "rules/metrics.py",
         '    if config.name == "val_bpb" and value <= 0.0:',
         "    if False:",
         _METRICS,
     ),
     Mutant(
         "exit codes do not count",
-        "metrics.py",
+        "rules/metrics.py",
         "    if outcome.exit_code != 0:",
         "    if False:",
         _METRICS,
@@ -215,35 +219,35 @@ MUTANTS = [
     # -- the probes before a keep -------------------------------------------------------------
     Mutant(
         "no probe replay",
-        "verification.py",
+        "rules/probes.py",
         '_PROBES = ("replay", "rows", "twin")',
         '_PROBES = ("rows", "twin")',
         _PROBES,
     ),
     Mutant(
         "no probe rows",
-        "verification.py",
+        "rules/probes.py",
         '_PROBES = ("replay", "rows", "twin")',
         '_PROBES = ("replay", "twin")',
         _PROBES,
     ),
     Mutant(
         "no probe twin",
-        "verification.py",
+        "rules/probes.py",
         '_PROBES = ("replay", "rows", "twin")',
         '_PROBES = ("replay", "rows")',
         _PROBES,
     ),
     Mutant(
         "no probe vault",
-        "verification.py",
+        "rules/probes.py",
         "    if calibration is not None:\n        gain",
         "    if False:\n        gain",
         _PROBES,
     ),
     Mutant(
         "nan passes the probes",
-        "verification.py",
+        "rules/probes.py",
         "        if not measured[probe] <= allowed:",
         "        if measured[probe] > allowed:",
         _PROBES,
@@ -251,17 +255,19 @@ MUTANTS = [
     # -- the sandbox of a run -----------------------------------------------------------------
     Mutant(
         "a run goes on where its sandbox is gone",
-        "sandbox.py",
+        "sandbox/sandbox.py",
         "        if was != self.mark:",
         "        if False:",
-        ("tests/test_sandbox.py::test_another_level_than_the_baselines_stops_the_run",),
+        ("tests/sandbox/test_sandbox.py::test_another_level_than_the_baselines_stops_the_run",),
     ),
     Mutant(
         "nobody watches, and nothing is said",
-        "compose.py",
+        "commands/session.py",
         "        if unwatched and sandbox.proof.level <= 1:",
         "        if False:",
-        ("tests/test_sandbox.py::test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word",),
+        (
+            "tests/sandbox/test_sandbox.py::test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word",
+        ),
     ),
     Mutant(
         "a worktree keeps what the trial before left on it",
@@ -269,7 +275,7 @@ MUTANTS = [
         "        if anew:\n            self._make(commit)\n",
         "",
         (
-            "tests/test_holes.py::test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before",
+            "tests/ratchet/test_holes.py::test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before",
         ),
     ),
     Mutant(
@@ -277,13 +283,13 @@ MUTANTS = [
         "ledger/state.py",
         "        self.open.trial = record  # the one to clean up after; it is the candidate's same try\n",
         "",
-        ("tests/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
+        ("tests/commands/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
     ),
     Mutant(
         "a gain that took twice the time is not flagged",
-        "judge.py",
+        "rules/keep.py",
         "        if seconds > 2 * usual_s + 10:",
         "        if False:",
-        ("tests/test_judge.py::test_time_that_no_budget_counts",),
+        ("tests/rules/test_keep.py::test_time_that_no_budget_counts",),
     ),
 ]

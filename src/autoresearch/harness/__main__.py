@@ -52,13 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(cache: Path, options: dict[str, Any]) -> None:
-    from .prepare import prepare
+    from .data.prepare import prepare
 
     prepare(cache=cache, say=lambda line: print(line, flush=True), **options)
 
 
 def _examine(plan: Path) -> None:
-    from .examiner import examine
+    from .exam.examiner import examine
 
     examine(plan)
 

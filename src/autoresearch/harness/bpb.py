@@ -25,10 +25,10 @@ import numpy.typing as npt
 import torch
 
 from .clock import Clock
-from .device import device_line, mfu_percent, peak_memory_mb
 from .loader import Data
-from .modelling import CPU_SLICE, GPU_SLICE, Model, asked, filled, halved, usual_rows
-from .probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, probe
+from .trial.asking import CPU_SLICE, GPU_SLICE, Model, asked, filled, halved, usual_rows
+from .trial.device import device_line, mfu_percent, peak_memory_mb
+from .trial.probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, probe
 
 __all__ = ["EvaluationError", "Score", "evaluate", "print_summary"]
 

@@ -69,9 +69,10 @@ def harness_digest(names: tuple[str, ...] = ()) -> str:
     """SHA-256 over the harness's own source files, or over those named."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        if not names or path.name in names:
-            digest.update(f"{path.name}:{file_digest(path)}\n".encode())
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        if not names or name in names:
+            digest.update(f"{name}:{file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 

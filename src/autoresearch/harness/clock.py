@@ -21,8 +21,8 @@ from torch.optim import Optimizer
 
 from .budget import CPU_TFLOP, Budget, limits_of_trial, token_limit
 from .cache import HarnessError
-from .device import synchronise
-from .warmup import OperationCount, Snapshot
+from .trial.device import synchronise
+from .trial.warmup import OperationCount, Snapshot
 
 __all__ = ["CPU_TFLOP", "Budget", "Clock", "limits_of_trial"]
 

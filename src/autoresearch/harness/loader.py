@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 
 from . import cache as store
-from .answering import Examination, GrantedRows, connected
 from .cache import HarnessError
 from .clock import Clock
 from .rows import Order, Rows, checked_folder, mapped, token_lengths
-from .staging import CudaCopy, HostBatch, Pair, Ring, Sending, make_ring
+from .trial.answering import Examination, GrantedRows, connected
+from .trial.staging import CudaCopy, HostBatch, Pair, Ring, Sending, make_ring
 
 DEFAULT_SEED = 42
 DUMMY_SEED = 0  # of the tokens of a warm-up

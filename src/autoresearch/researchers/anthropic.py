@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from autoresearch.records import Answer, Proposal, Usage
-from autoresearch.researchers import blocks, prices, wire
+from autoresearch.researchers import blocks, prices, provider
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prompt import SYSTEM
-from autoresearch.researchers.wire import count, table
+from autoresearch.researchers.provider import count, table
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 KEY_NAME = "ANTHROPIC_API_KEY"
@@ -39,23 +39,25 @@ class AnthropicResearcher:
         self.model = model or DEFAULT_MODEL
         self.timeout_s = timeout_s
         base_url = base_url or None
-        key = wire.key_to_send("Anthropic", api_key, key_name, base_url, "ANTHROPIC_BASE_URL")
+        key = provider.key_to_send("Anthropic", api_key, key_name, base_url, "ANTHROPIC_BASE_URL")
         http = anthropic.DefaultHttpxClient() if base_url else None
         self._client = anthropic.Anthropic(
             api_key=key,
             base_url=base_url,
-            timeout=min(timeout_s, wire.SILENCE_S),
+            timeout=min(timeout_s, provider.SILENCE_S),
             max_retries=0,
-            default_headers=wire.HEADERS,
+            default_headers=provider.HEADERS,
             http_client=http,
         )
         self._client.auth_token = None  # older SDKs take one from the environment besides the key
         if http is not None:
             # The SDK's older versions use the first of these headers, its newer ones the second.
             credential = {"x-api-key": key, "authorization": f"Bearer {key}"}
-            hook = wire.own_headers_only(self._client.base_url, credential)
+            hook = provider.own_headers_only(self._client.base_url, credential)
             http.event_hooks = {"request": [hook]}
-        self._peer = wire.Peer("Anthropic", self.model, key, key_name, str(self._client.base_url))
+        self._peer = provider.Peer(
+            "Anthropic", self.model, key, key_name, str(self._client.base_url)
+        )
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """One answer; its text may be empty or cut off, which is the parser's matter."""
@@ -65,10 +67,10 @@ class AnthropicResearcher:
             "model": self.model,
             "max_tokens": MAX_TOKENS,
             "system": SYSTEM,
-            "messages": wire.conversation(prompt, turns),
+            "messages": provider.conversation(prompt, turns),
             "stream": True,
         }
-        return wire.exchange(
+        return provider.exchange(
             anthropic,
             self._peer,
             self.timeout_s,
@@ -81,7 +83,7 @@ class AnthropicResearcher:
         """The blocks in the answer."""
         return blocks.parse(answer.text, brief.files, brief.tree)
 
-    def _from_stream(self, events: Iterator[wire.Event]) -> Answer:
+    def _from_stream(self, events: Iterator[provider.Event]) -> Answer:
         parts: list[str] = []
         used: dict[str, Any] = {}
         for event in events:
@@ -111,8 +113,8 @@ class AnthropicResearcher:
     def _answer(self, text: str, used: dict[str, Any]) -> Answer:
         fresh, output = count(used.get("input_tokens")), count(used.get("output_tokens"))
         if fresh is None or output is None:
-            return Answer(wire.whole(text), Usage(fresh, output))
+            return Answer(provider.whole(text), Usage(fresh, output))
         read = count(used.get("cache_read_input_tokens")) or 0
         write = count(used.get("cache_creation_input_tokens")) or 0
         usd = prices.usd(self.model, fresh, output, read, write)
-        return Answer(wire.whole(text), Usage(fresh + read + write, output, usd))
+        return Answer(provider.whole(text), Usage(fresh + read + write, output, usd))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autoresearch.errors import BadAnswer, NothingToPropose, ResearcherError
+from autoresearch.fit import constants
+from autoresearch.fit.constants import Knob
 from autoresearch.records import Answer, Edit, Experiment, Proposal
-from autoresearch.researchers import constants
 from autoresearch.researchers.base import Brief, Turn
-from autoresearch.researchers.constants import Knob
 from autoresearch.text import one_line
 
 if TYPE_CHECKING:

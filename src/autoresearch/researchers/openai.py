@@ -7,10 +7,10 @@ from typing import Any
 
 from autoresearch.errors import ResearcherError
 from autoresearch.records import Answer, Proposal, Usage
-from autoresearch.researchers import blocks, prices, wire
+from autoresearch.researchers import blocks, prices, provider
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prompt import SYSTEM
-from autoresearch.researchers.wire import count, table
+from autoresearch.researchers.provider import count, table
 
 DEFAULT_MODEL = "gpt-6.1-sol"
 KEY_NAME = "OPENAI_API_KEY"
@@ -39,26 +39,26 @@ class OpenAIResearcher:
         self.model = model or DEFAULT_MODEL
         self.timeout_s = timeout_s
         base_url = base_url or None
-        key = wire.key_to_send("OpenAI", api_key, key_name, base_url, "OPENAI_BASE_URL")
+        key = provider.key_to_send("OpenAI", api_key, key_name, base_url, "OPENAI_BASE_URL")
         http = openai.DefaultHttpxClient() if base_url else None
         self._client = openai.OpenAI(
             api_key=key,
             base_url=base_url,
-            timeout=min(timeout_s, wire.SILENCE_S),
+            timeout=min(timeout_s, provider.SILENCE_S),
             max_retries=0,
-            default_headers=wire.HEADERS,
+            default_headers=provider.HEADERS,
             http_client=http,
         )
         if http is not None:
             credential = {"authorization": f"Bearer {key}"}
-            hook = wire.own_headers_only(self._client.base_url, credential)
+            hook = provider.own_headers_only(self._client.base_url, credential)
             http.event_hooks = {"request": [hook]}
-        self._peer = wire.Peer("OpenAI", self.model, key, key_name, str(self._client.base_url))
+        self._peer = provider.Peer("OpenAI", self.model, key, key_name, str(self._client.base_url))
         self._asks_usage = True  # until a server says that it does not know the option
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """One answer; its text may be empty or cut off, which is the parser's matter."""
-        messages = [{"role": "system", "content": SYSTEM}, *wire.conversation(prompt, turns)]
+        messages = [{"role": "system", "content": SYSTEM}, *provider.conversation(prompt, turns)]
         try:
             return self._ask(messages)
         except ResearcherError as err:
@@ -77,7 +77,7 @@ class OpenAIResearcher:
         request: Any = {"model": self.model, "messages": messages, "stream": True}
         if self._asks_usage:
             request["stream_options"] = {"include_usage": True}
-        return wire.exchange(
+        return provider.exchange(
             openai,
             self._peer,
             self.timeout_s,
@@ -86,7 +86,7 @@ class OpenAIResearcher:
             self._from_body,
         )
 
-    def _from_stream(self, events: Iterator[wire.Event]) -> Answer:
+    def _from_stream(self, events: Iterator[provider.Event]) -> Answer:
         parts: list[str] = []
         used: dict[str, Any] = {}
         complete = False
@@ -111,10 +111,10 @@ class OpenAIResearcher:
     def _answer(self, text: str, used: dict[str, Any]) -> Answer:
         total, output = count(used.get("prompt_tokens")), count(used.get("completion_tokens"))
         if total is None or output is None:
-            return Answer(wire.whole(text), Usage(total, output))
+            return Answer(provider.whole(text), Usage(total, output))
         cached = count(table(used.get("prompt_tokens_details")).get("cached_tokens")) or 0
         usd = prices.usd(self.model, max(0, total - cached), output, cached)
-        return Answer(wire.whole(text), Usage(total, output, usd))
+        return Answer(provider.whole(text), Usage(total, output, usd))
 
 
 def _first(data: dict[str, Any]) -> dict[str, Any]:

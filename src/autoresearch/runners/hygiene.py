@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from autoresearch.runners.launch import become_subreaper
+from autoresearch.runners.launcher import become_subreaper
 
 _PR_SET_DUMPABLE = 4
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")

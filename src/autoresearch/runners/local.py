@@ -24,14 +24,14 @@ from typing import Any
 
 from autoresearch.errors import InfrastructureError
 from autoresearch.records import Outcome
-from autoresearch.runners import launch, shared_memory
+from autoresearch.runners import launcher, shared_memory
 from autoresearch.runners.base import Progress, TrialSpec
-from autoresearch.runners.jail import Jail
+from autoresearch.sandbox.jail import Jail
 from autoresearch.text import one_line
 
 _GRACE_S = 5.0
 _INTERRUPT_GRACE_S = 3.0  # Ctrl-C promises that the trial is gone in five seconds, KILL included
-_LAUNCHER_S = launch._SWEEP_S + 5.0
+_LAUNCHER_S = launcher._SWEEP_S + 5.0
 _HASTE_S = 1.0  # what the launcher has for its sweep after Ctrl-C; then we sweep
 _LOG_MAX = 1 << 30
 _STEP = re.compile(rb"step[ \t]+\d[^\r\n]{0,200}?(\d{1,3}(?:\.\d+)?)[ \t]*%")
@@ -50,17 +50,17 @@ class LocalRunner:
         """Kill a launcher that outlived its supervisor, and processes with its scratch folder's name."""
         if identity.get("boot") != boot_id():
             return
-        launcher = int(identity["pid"])
+        pid_of_launcher = int(identity["pid"])
         mark = f"AUTORESEARCH_SCRATCH={identity['scratch']}\0".encode()
         end = time.monotonic() + _LAUNCHER_S
         while True:
             left = [pid for pid in _marked(mark) if pid != os.getpid()]
-            if start_time(launcher) == identity["start"]:
-                left.append(launcher)
+            if start_time(pid_of_launcher) == identity["start"]:
+                left.append(pid_of_launcher)
             if not left:
                 return
-            launch.send(left, signal.SIGKILL)
-            launch.reap()
+            launcher.send(left, signal.SIGKILL)
+            launcher.reap()
             if time.monotonic() > end:
                 raise InfrastructureError(
                     f"processes of an earlier trial can't be killed: {left}; end them, and call "
@@ -78,7 +78,7 @@ class LocalTrial:
         monitor = jail is not None and jail.kind == "bwrap"
         # Only bwrap's trials have a /dev/shm of their own.
         self._shared = None if spec.access is None or monitor else shared_memory.names()
-        self._others = set(launch.descendants(os.getpid()))  # our own children, not the trial's
+        self._others = set(launcher.descendants(os.getpid()))  # our own children, not the trial's
         plan = {
             "commands": [list(command) for command in spec.commands],
             "log": str(spec.log),
@@ -88,7 +88,7 @@ class LocalTrial:
             "descriptors": list(spec.descriptors),
         }
         self._launcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", launch.__file__, json.dumps(plan)],
+            [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)],
             cwd=spec.cwd,
             env=spec.env,
             pass_fds=spec.descriptors,
@@ -124,7 +124,7 @@ class LocalTrial:
                     interrupted = stopping()
                     if timed_out or overflow or interrupted:
                         grace_s = _INTERRUPT_GRACE_S if interrupted else _GRACE_S
-                        launch.send([self._launcher.pid], signal.SIGCONT)  # a trial may stop it
+                        launcher.send([self._launcher.pid], signal.SIGCONT)  # a trial may stop it
                         self._order(b"stop %.1f\n" % grace_s)
                         due = now + grace_s + (_LAUNCHER_S if not interrupted else _HASTE_S)
                 elif now > due:
@@ -196,13 +196,13 @@ class LocalTrial:
 
     def _sweep(self) -> int:
         """Kill the launcher and all below; we are the next subreaper, so its orphans are ours."""
-        end = time.monotonic() + launch._SWEEP_S
+        end = time.monotonic() + launcher._SWEEP_S
         mark = f"AUTORESEARCH_SCRATCH={self.identity['scratch']}\0".encode()
         while True:
             self._launcher.kill()
             self._launcher.wait()
-            left = [*launch.descendants(os.getpid(), self._others), *_marked(mark)]
-            launch.send(left, signal.SIGKILL)
+            left = [*launcher.descendants(os.getpid(), self._others), *_marked(mark)]
+            launcher.send(left, signal.SIGKILL)
             for pid in left:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,133 @@
+"""The machine: Python, git, memory, disk, sandbox, Slurm."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoresearch.commands.doctor.check import Check, State, output, why
+from autoresearch.config import RunnerConfig
+from autoresearch.errors import AutoresearchError
+from autoresearch.fit.device import ram_mb
+from autoresearch.paths import CONFIG, cache_dir
+from autoresearch.sandbox.policy import Ground, pythons, readable_of
+from autoresearch.sandbox.selftest import choose, remedy
+from autoresearch.text import one_line
+
+_GIT = (2, 36)
+_DISK_GB, _RAM_GB = 2.0, 2.0
+# A socket's name in bytes, less what mkdtemp and multiprocessing add to TMPDIR for a worker's.
+_TMPDIR_MAX = (107 if sys.platform == "linux" else 103) - len(
+    "/autoresearch-12345678/pymp-12345678/listener-12345678"
+)
+_AUTO = f'set runner.sandbox = "auto" in {CONFIG}'
+_OTHERWISE = "run it as a user of its own, in a container or a virtual machine"
+
+
+def python() -> Check:
+    return Check("python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def git() -> Check:
+    mend = "install git 2.36 or newer"
+    try:
+        said = output(["git", "--version"], 10)
+    except (OSError, subprocess.SubprocessError) as fault:
+        return Check("git", "missing", f"git can't be run: {why(fault)}", mend)
+    number = re.search(r"(\d+)\.(\d+)(\.\d+)*", said)
+    if number is None:
+        return Check("git", "missing", f"git says no version: {said[:60]!r}", mend)
+    if (int(number[1]), int(number[2])) < _GIT:
+        return Check("git", "missing", f"{number[0]} is too old (core.fsync, hook run)", mend)
+    return Check("git", "ok", number[0])
+
+
+def platform() -> Check:
+    system = os.uname()
+    name = f"{system.sysname} {system.release} {system.machine}"
+    if sys.platform.startswith("linux"):
+        return Check("platform", "ok", name)
+    if sys.platform == "darwin":
+        text = f"{name}: no subreaper, so a process that leaves a trial's session may outlive it"
+        return Check("platform", "degraded", text, "run on Linux for kills that are verified")
+    return Check("platform", "missing", f"{name} is not supported", "run on Linux or macOS")
+
+
+def memory() -> Check:
+    total = ram_mb() / 2**10
+    free, text = total, f"{total:.1f} GB of RAM"
+    try:
+        line = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    except OSError:
+        line = None
+    if line:
+        free = int(line[1]) / 2**20
+        text += f", {free:.1f} GB of it available"
+    if free < _RAM_GB:
+        return Check("memory", "degraded", text, "stop what else runs on this machine")
+    return Check("memory", "ok", text)
+
+
+def disks(root: Path) -> list[Check]:
+    found = []
+    scratch = Path(tempfile.gettempdir())
+    for place, folder, variable in (
+        ("lab", root, ""), ("cache", cache_dir(), "AUTORESEARCH_CACHE"), ("scratch", scratch, "TMPDIR"),
+    ):  # fmt: skip
+        there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
+        mend = "free some space there" + (f", or set {variable}" if variable else "")
+        try:
+            free = shutil.disk_usage(there).free / 1e9
+        except OSError as fault:
+            found.append(Check("disk", "missing", f"{place} {folder}: {why(fault)}", mend))
+            continue
+        text = f"{free:.0f} GB free for the {place}, {folder}"
+        state: State = "ok" if free >= _DISK_GB else "degraded"
+        found.append(Check("disk", state, text, "" if state == "ok" else mend))
+    if len(os.fsencode(scratch)) > _TMPDIR_MAX:
+        text = f"{scratch} is too long a name for the sockets of a data loader's workers"
+        mend = f"set TMPDIR to a folder with a name of {_TMPDIR_MAX} characters or fewer"
+        found.append(Check("disk", "degraded", text, mend))
+    return found
+
+
+def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Check:
+    """The level that is proved here and now, as at the start of a run."""
+    if settings.sandbox == "none":
+        text = "switched off: trials run as you, and may read and write what you may"
+        return Check("sandbox", "degraded", text, _AUTO)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            state, home = Path(folder), Path.home()
+            readable = readable_of(command, os.environ, root, settings.readable)
+            git = root / ".git" if (root / ".git").is_dir() else state / "git"
+            ground = Ground(
+                root, git, state / "worktree", state / "compiled", cache_dir(), home, readable
+            )
+            asked = pythons(command, os.environ, root)
+            _, proof = choose(settings.sandbox, ground, asked[0] if asked else None)
+    except AutoresearchError as fault:
+        return Check("sandbox", "missing", one_line(str(fault)), _AUTO)
+    except OSError as fault:
+        return Check("sandbox", "missing", f"can't be tried: {why(fault)}", _OTHERWISE)
+    mend = remedy(proof.said) if settings.sandbox == "auto" else _AUTO
+    if proof.level < 2 and proof.jail != "sandbox-exec":
+        text = f"none holds here, and trials would run as you ({'; '.join(proof.said)})"
+        return Check("sandbox", "missing", one_line(text), mend or _OTHERWISE)
+    text = f"level {proof.text}; not covered: {proof.uncovered}"
+    if proof.level == 4:
+        return Check("sandbox", "ok", text)
+    return Check("sandbox", "degraded", text, mend)
+
+
+def slurm() -> Check:
+    if shutil.which("sbatch") is None:
+        return Check("Slurm", "ok", "not here, and not needed")
+    text = "sbatch is here; this release runs trials on this machine alone"
+    return Check("Slurm", "degraded", text)

@@ -1,0 +1,74 @@
+"""`autoresearch prepare`: the harness's own command, with the lab's settings where there is a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from autoresearch.config import Config
+from autoresearch.errors import AutoresearchError, LabError
+from autoresearch.lab.lab import Lab
+from autoresearch.paths import CONFIG, cache_dir
+from autoresearch.runners.environment import python_of
+
+
+def prepare(
+    source: str | None,
+    shards: int | None,
+    vocab_size: int | None,
+    seq_len: int | None,
+    val_tokens: int | None,
+    notice: Callable[[str], None],
+) -> int:
+    """Make data and tokenizer; the harness's exit code.
+
+    What is None comes from the [harness] table of the lab that this is called in; without one the
+    harness has defaults of its own.
+    """
+    found = _lab(notice)
+    python, folder = sys.executable, None
+    if found is not None:
+        root, config = found
+        python = python_of(config.task.command, root) or python
+        settings = config.harness
+        if source is None:
+            folder = root  # a path in the table is meant from there
+            shards = (settings.shards or None) if shards is None else shards
+        source = settings.source if source is None else source
+        vocab_size = settings.vocab_size if vocab_size is None else vocab_size
+        seq_len = settings.seq_len if seq_len is None else seq_len
+        val_tokens = settings.val_tokens if val_tokens is None else val_tokens
+    command = [python, "-m", "autoresearch.harness", "prepare", "--cache", str(cache_dir())]
+    for flag, value in (
+        ("--source", source),
+        ("--shards", shards),
+        ("--vocab-size", vocab_size),
+        ("--seq-len", seq_len),
+        ("--val-tokens", val_tokens),
+    ):
+        command += [] if value is None else [flag, str(value)]
+    code = subprocess.run(command, cwd=folder).returncode
+    if code == 1 and python != sys.executable:
+        notice(f"notice: that was {python}, which trials run with; autoresearch doctor looks at it")
+    return code
+
+
+def _lab(notice: Callable[[str], None]) -> tuple[Path, Config] | None:
+    """The lab's root and settings; None outside of a lab, and aloud where its configuration is wrong."""
+    try:
+        lab = Lab.here()
+        if not (lab.repo.root / CONFIG).is_file():
+            return None
+    except LabError:
+        return None
+    tag = None
+    with contextlib.suppress(LabError):
+        tag = lab.tag(None)
+    try:
+        return lab.repo.root, lab.config(tag)
+    except AutoresearchError as fault:
+        notice(f"notice: {fault}; without it the harness's own defaults are used")
+        return None

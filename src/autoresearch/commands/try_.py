@@ -1,0 +1,89 @@
+"""A person's own edits: what the guard says of them, and one experiment out of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+from autoresearch.commands.session import opened, typed
+from autoresearch.console import say, watch
+from autoresearch.errors import LabError
+from autoresearch.lab.run import Run
+from autoresearch.ratchet.drive import Limits
+from autoresearch.records import Edit, Proposal
+from autoresearch.rules.guard import Mutable, refusals
+from autoresearch.workspace.checkout import Checkout
+from autoresearch.workspace.merge import merge
+from autoresearch.workspace.repository import Repository
+
+
+def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:
+    """Why edits against a commit may not be made, a line each; none if they may."""
+    tree = repo.tree(base)
+    return refusals(
+        edits,
+        rules,
+        {path: mode for path, (mode, _) in tree.items()},
+        lambda path: repo.blobs([tree[path][1]])[tree[path][1]],
+    )
+
+
+def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
+    """`autoresearch try`."""
+    with opened(tag, notices=not as_json) as run:
+        ratchet, repo = run.ratchet, run.ratchet.run.repo
+        head = repo.resolve("HEAD")
+        if head is None:
+            raise LabError(
+                "the checkout has no commit yet; there is nothing that edits could be told from"
+            )
+        rules = ratchet.run.rules
+        edits = Checkout(repo).edits(head, rules.names)
+        if not edits:
+            raise LabError(
+                "nothing to try: the working tree is as its HEAD; edit a mutable file first"
+            )
+        reasons = refused(repo, rules, head, edits)
+        if reasons:
+            raise LabError("the guard refused the change: " + "; ".join(reasons))
+        place = {"root": str(repo.root), "head": head}
+        last = ratchet.run.state.checkout or {}
+        base = last["blobs"] if {**place, "blobs": last.get("blobs")} == last else {}
+        blobs = {e.path: repo.write_blob(e.content) for e in edits if e.content is not None}
+
+        def proposal() -> Proposal:
+            put_on = merge(repo, edits, base, head, ratchet.run.incumbent.commit)
+            return Proposal(typed(message), put_on)
+
+        events = run.driver.attempt(proposal, {**place, "blobs": blobs})
+        if as_json:
+            for _ in events:
+                pass
+        else:
+            watch(events, ratchet.run.state, run.config, Limits(budget=run.config.budget))
+        experiment = ratchet.run.state.experiments[-1]
+        if rewind and experiment.status != "keep":
+            left = _rewind(ratchet.run, edits, place, base)
+            for path in left:
+                say(f"notice: {path} was edited after the try began, and stays", sys.stderr)
+        if as_json:
+            print(json.dumps(asdict(experiment), indent=2))
+
+
+def _rewind(
+    run: Run, edits: tuple[Edit, ...], place: dict[str, str], base: dict[str, str]
+) -> list[str]:
+    """Give tried files the incumbent's content; the edits live on under the candidate's ref.
+
+    A file that was edited on while its trial ran stays as it is. Returns the paths of those.
+    """
+    tree, checkout = run.repo.tree(run.incumbent.commit), Checkout(run.repo)
+    now = {edit.path: edit for edit in checkout.edits(place["head"], run.rules.names)}
+    tried = [edit.path for edit in edits if now.get(edit.path) == edit]
+    left = [edit.path for edit in edits if edit.path not in tried]
+    checkout.restore(tried, run.incumbent.commit)
+    blobs = {path: tree[path][1] for path in tried if path in tree}
+    blobs |= {path: base[path] for path in left if path in base}
+    run.note("rewound", checkout={**place, "blobs": blobs})
+    return left

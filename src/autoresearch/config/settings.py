@@ -1,0 +1,275 @@
+"""autoresearch.toml -> frozen settings; every fault names the key, the file and what would be right."""
+
+from __future__ import annotations
+
+import re
+import sys
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autoresearch.config.explanations import explain, line
+from autoresearch.config.types import (
+    Budget,
+    Count,
+    Inside,
+    Limit,
+    Pattern,
+    Seconds,
+    Symbol,
+    Variable,
+    Word,
+    variable,
+)
+from autoresearch.errors import NotYetError, UsageError
+from autoresearch.records import Direction
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "autoresearch.toml"
+_COLUMNS = ("commit", "memory_gb", "status", "description")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MetricConfig(_Section):
+    """What is read from a trial's log, and which way is better."""
+
+    name: Word = "val_bpb"
+    direction: Direction = "minimize"
+    memory: str = "peak_vram_mb"
+    pattern: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> MetricConfig:
+        if re.search(r"[\s:]", self.name) or self.name in _COLUMNS:
+            raise ValueError(
+                f"name: {self.name!r} must be one word without colons, and none of "
+                + ", ".join(_COLUMNS)
+            )
+        if re.search(r"[\s:]", self.memory):
+            raise ValueError(f"memory: {self.memory!r} must be one word without colons")
+        if self.pattern:
+            try:
+                groups = re.compile(self.pattern, re.ASCII).groupindex
+            except re.error as fault:
+                raise ValueError(f"pattern: no regular expression: {fault}") from None
+            if "value" not in groups:
+                raise ValueError("pattern: must have a group (?P<value>...)")
+        return self
+
+
+class TaskConfig(_Section):
+    """One task: how a trial is run, what a candidate may change, how it is measured."""
+
+    command: Annotated[list[Word], Field(min_length=1)]
+    setup: list[Word] = []
+    mutable: Annotated[list[Pattern], Field(min_length=1)]
+    protected: list[Symbol] = []
+    inputs: list[Inside] = []
+    caches: list[Inside] = []
+    fresh: list[Inside] = []
+    timeout_s: Seconds = 600
+    env_pass: list[Variable] = []
+    exam: str = ""
+    evaluate: list[Word] = []
+    metric: MetricConfig = MetricConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> TaskConfig:
+        if self.exam not in ("", "bpb"):
+            raise ValueError(f'exam: {self.exam!r} must be "" or "bpb"')
+        if self.exam and (self.metric.name, self.metric.direction) != ("val_bpb", "minimize"):
+            raise ValueError('exam: "bpb" measures val_bpb, and lower is better: see metric')
+        if self.exam and self.caches:
+            raise ValueError(
+                'caches: with exam = "bpb" nothing may outlive a trial, which has seen the validation '
+                "rows when it ends; leave it empty"
+            )
+        if self.exam and self.metric.pattern:
+            raise ValueError('exam: "bpb" reads no log; leave metric.pattern out')
+        if self.evaluate:
+            raise NotYetError("task.evaluate is not yet supported; leave it empty")
+        return self
+
+
+class ResearcherConfig(_Section):
+    """Who proposes."""
+
+    kind: Literal["auto", "anthropic", "openai", "command", "knobs", "scripted"] = "auto"
+    model: str = ""
+    base_url: str = ""
+    key_env: str = ""
+    retry_hours: Limit = 6
+    command: list[Word] = []
+    timeout_s: Seconds = 1800
+
+    @model_validator(mode="after")
+    def _check(self) -> ResearcherConfig:
+        if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
+            raise ValueError(f"base_url: {self.base_url!r} must begin with http:// or https://")
+        if self.key_env:
+            variable(self.key_env)
+        if self.kind == "command" and not self.command:
+            raise ValueError('command: kind = "command" needs the program and its arguments')
+        return self
+
+
+class KeepConfig(_Section):
+    """When a candidate is kept."""
+
+    rule: str = "strict"
+
+    @model_validator(mode="after")
+    def _check(self) -> KeepConfig:
+        if self.rule != "strict":
+            raise NotYetError(f'rule = {self.rule!r} is not yet supported; "strict" is')
+        return self
+
+
+class BudgetConfig(_Section):
+    """Limits of the whole run; 0 = no limit."""
+
+    experiments: Count = 0
+    hours: Limit = 0
+    usd: Limit = 0
+    consecutive_failures: Count = 20
+
+
+class RunnerConfig(_Section):
+    """Where trials run."""
+
+    kind: Literal["local", "slurm"] = "local"
+    slots: Annotated[int, Field(ge=1)] = 1
+    sandbox: Literal["auto", "bwrap", "landlock", "none"] = "auto"
+    readable: list[Word] = []
+
+    @model_validator(mode="after")
+    def _check(self) -> RunnerConfig:
+        if self.kind == "slurm":
+            raise NotYetError('runner.kind = "slurm" is not yet supported; "local" is')
+        if self.slots > 1:
+            raise NotYetError(f"runner.slots = {self.slots} is not yet supported; 1 is")
+        return self
+
+
+class HarnessConfig(_Section):
+    """The frozen harness of the template: what `prepare` makes, and how long a trial trains.
+
+    budget: "" is the device's own, 300s on a GPU and 600steps on a CPU. max_tflop: floating-point
+    operations of one trial's training, in 10^12; 0 is no cap. shards: 0 is the source's default.
+    """
+
+    budget: Budget = ""
+    max_tflop: Limit = 0
+    source: Word = "stdlib"
+    shards: Count = 0
+    vocab_size: Annotated[int, Field(ge=257, le=65_536)] = 1024
+    seq_len: Annotated[int, Field(ge=8, le=65_536)] = 64
+    val_tokens: Annotated[int, Field(ge=1)] = 131_072
+
+    @model_validator(mode="after")
+    def _check(self) -> HarnessConfig:
+        least = 16 * self.seq_len
+        if self.val_tokens < least:
+            raise ValueError(
+                f"val_tokens: {self.val_tokens} must be at least {least}, which are 16 rows of seq_len"
+            )
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """What a trial's clock is told; what is not set here is left out."""
+        env = {}
+        if self.budget:
+            env["AUTORESEARCH_BUDGET"] = self.budget
+        if self.max_tflop:  # in full: no exponent
+            env["AUTORESEARCH_MAX_TFLOP"] = f"{Decimal(repr(self.max_tflop)):f}"
+        return env
+
+
+class Config(_Section):
+    """The whole file, one task of it chosen. task_name is None for a plain [task]."""
+
+    task: TaskConfig
+    task_name: str | None = None
+    researcher: ResearcherConfig = ResearcherConfig()
+    keep: KeepConfig = KeepConfig()
+    budget: BudgetConfig = BudgetConfig()
+    runner: RunnerConfig = RunnerConfig()
+    harness: HarnessConfig = HarnessConfig()
+
+    @property
+    def results_name(self) -> str:
+        """results.tsv, or results-NAME.tsv for a named task."""
+        return f"results-{self.task_name}.tsv" if self.task_name else "results.tsv"
+
+
+def tables(text: bytes, where: str = FILE) -> dict[str, Any]:
+    """What an autoresearch.toml says, unchecked; UsageError where it is no TOML."""
+    try:
+        data: dict[str, Any] = tomllib.loads(text.decode())
+    except UnicodeDecodeError as fault:
+        raise UsageError(f"{where}: not UTF-8 at byte {fault.start}") from None
+    except (ValueError, RecursionError) as fault:  # tomllib's own is a ValueError, int's limit too
+        raise UsageError(f"{where}: not TOML: {line(str(fault))}") from None
+    return data
+
+
+def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
+    """The settings in the bytes of an autoresearch.toml; UsageError with one clear line."""
+    data = tables(text, where)
+    section, chosen = _choose(data, where, task)
+    data[section[0]] = chosen
+    try:
+        return Config.model_validate({**data, "task_name": section[1]} | {"task": chosen})
+    except NotYetError as fault:
+        raise NotYetError(f"{where}: {fault}") from None
+    except ValidationError as fault:
+        raise UsageError(explain(fault, Config, where, section[1])) from None
+
+
+def _choose(
+    data: dict[str, Any], where: str, name: str | None
+) -> tuple[tuple[str, str | None], dict[str, Any]]:
+    """The task's table, and where it stands; data loses [tasks]."""
+    tasks = data.pop("tasks", None)
+    if tasks is None:
+        if "task_name" in data:
+            raise UsageError(f"{where}: task_name: unknown key; tasks have names in [tasks.NAME]")
+        if "task" not in data:
+            raise UsageError(
+                f"{where}: [task] is missing: it needs at least command and mutable, "
+                'as in command = ["python", "train.py"]'
+            )
+        if name is not None:
+            raise UsageError(f"--task {name}: {where} has one [task] and no [tasks.{name}]")
+        if not isinstance(data["task"], dict):
+            raise UsageError(f"{where}: task must be a table: [task]")
+        return ("task", None), data["task"]
+    if "task" in data:
+        raise UsageError(f"{where}: both [task] and [tasks.*]: name them all, as in [tasks.main]")
+    if (
+        not isinstance(tasks, dict)
+        or not tasks
+        or not all(isinstance(t, dict) for t in tasks.values())
+    ):
+        raise UsageError(f"{where}: tasks must be tables, as in [tasks.NAME]")
+    for each in tasks:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", each):
+            raise UsageError(f"{where}: tasks.{each!r}: a name is letters, digits, - and _")
+    names = ", ".join(tasks)
+    if name is None:
+        if len(tasks) > 1:
+            raise UsageError(
+                f"{where} has several tasks: choose one with autoresearch init --task, of {names}"
+            )
+        name = next(iter(tasks))
+    if name not in tasks:
+        raise UsageError(f"--task {name}: {where} has no [tasks.{name}], but {names}")
+    return ("task", name), tasks[name]

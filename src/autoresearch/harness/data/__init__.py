@@ -1,0 +1,1 @@
+"""Text into rows of tokens, once, before any trial."""

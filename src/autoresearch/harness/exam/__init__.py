@@ -1,0 +1,1 @@
+"""The examiner's side of the harness: numpy, and no torch."""

@@ -1,0 +1,192 @@
+"""The examiner: a process beside one trial that grants it rows, times it, and examines its model.
+
+`python -I -m autoresearch.harness examine PLAN.json`, numpy and no torch. It has the data, the
+clock and the arithmetic; the trial, which has none of them, is at the other end of a socket. The
+result, also that there is none, is written whole as `<role>.json` into the plan's folder. The
+process can be neither traced nor read by others of its user, and ends with the tool that began it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import cache as store
+from ..cache import HarnessError
+from ..protocol import Wire, WireError
+from .checking import (
+    CHECKPOINT,
+    LOSSES,
+    Checks,
+    load_checkpoint,
+    scored_batches,
+    write_checkpoint,
+)
+from .granting import Dummies, Grants, HandOver, Training
+from .losses import bits_per_byte, counted_nats
+from .plan import Plan, Sealed, VoidError
+from .scorer import Marker, deadline_after, rows_at_once
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+FIELDS = {
+    "score": (
+        *("bpb", "nats", "bytes", "rows", "tokens", "steps", "training_seconds"),
+        *("startup_seconds", "exam_seconds", "flops_per_token", "batch_rows", "fingerprint"),
+    ),
+    "true": ("replay", "rows", "gap", "positions", "exam_seconds"),
+    "foreign": ("twin", "positions", "exam_seconds"),
+}
+
+
+def examine(path: Path) -> None:
+    """Carry out a plan and write its result. Raises HarnessError where that cannot be done."""
+    began = time.monotonic()
+    _shut_off()
+    plan = Plan.read(path)
+    try:
+        end = socket.socket(fileno=plan.descriptor)
+        end.set_inheritable(False)
+    except OSError as error:
+        raise HarnessError(f"descriptor {plan.descriptor} is no socket ({error})") from error
+    wire = Wire(end)
+    data = Sealed.open(Path(plan.cache))
+    found: dict[str, Any] = dict.fromkeys(FIELDS[plan.role])
+    if plan.role == "score":
+        found["checkpoint"] = False
+    found["void"] = None
+    try:
+        Examiner(plan, data, wire, began, found).run()
+        data.check_untouched()
+    except VoidError as error:
+        found["void"] = {"failure": error.failure, "reason": error.reason}
+        with contextlib.suppress(WireError):  # for the trial's log; it may be gone
+            wire.send("refused", b"", time.monotonic() + 1, reason=error.reason)
+    wire.close()
+    store.write_atomic(Path(plan.folder, f"{plan.role}.json"), json.dumps(found) + "\n")
+
+
+def _shut_off() -> None:
+    """Not to be traced or read, and not to outlive the tool: its end of our stdin closes with it."""
+    if sys.platform == "linux":
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+
+
+def _end_with_stdin() -> None:
+    try:
+        while os.read(0, 4096):
+            pass
+    except OSError:
+        pass
+    os._exit(3)
+
+
+class Examiner:
+    """One examination; fills `found` as it goes, so that a void one tells how far it came."""
+
+    def __init__(
+        self, plan: Plan, data: Sealed, wire: Wire, began: float, found: dict[str, Any]
+    ) -> None:
+        self._plan = plan
+        self._data = data
+        self._wire = wire
+        self._began = began
+        self._found = found
+        self._rng = np.random.default_rng()  # seeded by the system
+
+    def run(self) -> None:
+        """Grants, the hand-over, questions, the end. Raises VoidError where there is no figure."""
+        plan, data = self._plan, self._data
+        source = Training(data, plan.seed) if plan.role == "score" else Dummies(data, self._rng)
+        grants = Grants(self._wire, plan, data, source, self._began)
+        try:
+            handed = grants.until_handover()
+        finally:
+            self._note(grants)
+        if plan.role == "score":
+            assert grants.first_grant is not None
+            self._found["steps"] = handed.steps
+            self._found["tokens"] = grants.served
+            self._found["training_seconds"] = handed.at - grants.first_grant
+        try:
+            self._ask(handed, deadline_after(handed.at, plan.allowance_s("exam_seconds")))
+        finally:
+            self._found["exam_seconds"] = time.monotonic() - handed.at
+
+    def _note(self, grants: Grants) -> None:
+        if self._plan.role == "score":
+            self._found["fingerprint"] = self._data.fingerprint
+            self._found["tokens"] = grants.served
+            self._found["flops_per_token"] = grants.flops_per_token
+            if grants.first_grant is not None:
+                self._found["startup_seconds"] = grants.first_grant - self._began
+
+    def _ask(self, handed: HandOver, deadline: float | None) -> None:
+        folder = Path(self._plan.folder)
+        if self._plan.role == "score":
+            size = rows_at_once(self._data, handed.batch_rows)
+            marker = Marker(self._wire, self._data, size, deadline)
+            self._score(marker, handed)
+            self._tell_end(self._found, deadline)
+            return
+        score = json.loads((folder / "score.json").read_text(encoding="utf-8"))
+        size = int(score["batch_rows"])
+        marker = Marker(self._wire, self._data, size, deadline)
+        load_checkpoint(folder / CHECKPOINT, handed.tensors, self._wire, deadline)
+        checks = Checks(self._plan, self._data, marker, size)
+        figures = checks.true(score["bpb"]) if self._plan.role == "true" else checks.foreign()
+        self._found.update(figures)
+        self._tell_end(score, deadline)
+
+    def _score(self, marker: Marker, handed: HandOver) -> None:
+        """All validation rows in the file's order; the checkpoint, where it is worth keeping."""
+        data, found = self._data, self._found
+        size = marker.size
+        answers = np.empty((len(data.val), data.manifest.seq_len), np.float32)
+        nats, counted, row = 0.0, 0, 0
+        for part in marker.mark(scored_batches(data.val, size)):
+            n = part.batch.count
+            targets = part.batch.rows[:n, 1:]
+            nats += counted_nats(part.losses, targets, data.manifest.bos)
+            counted += int(data.token_bytes[targets].sum())
+            answers[row : row + n] = part.losses
+            row += n
+        if (row, counted) != (len(data.val), data.manifest.val_bytes):
+            raise VoidError("exam", f"{row} rows of {counted} bytes were scored")
+        bpb = bits_per_byte(nats, counted)
+        if self._plan.threshold is None or bpb < self._plan.threshold:
+            self._keep(marker, handed, answers)
+            found["checkpoint"] = True
+        found.update(bpb=bpb, nats=nats, bytes=counted, rows=row, batch_rows=size)
+
+    def _keep(self, marker: Marker, handed: HandOver, answers: np.ndarray[Any, Any]) -> None:
+        folder = Path(self._plan.folder)
+        need = sum(tensor.size_bytes for tensor in handed.tensors) + answers.nbytes + (1 << 20)
+        store.need_space(folder, need, "the checkpoint and the answers of a trial")
+        try:
+            self._wire.send("keep", b"", marker.deadline)
+        except WireError as error:
+            raise VoidError("exam", "the trial ended during the examination") from error
+        with store.writing(folder / CHECKPOINT), (folder / CHECKPOINT).open("wb") as file:
+            write_checkpoint(file, handed, marker)
+        with store.writing(folder / LOSSES):
+            np.save(folder / LOSSES, answers)
+
+    def _tell_end(self, score: dict[str, Any], deadline: float | None) -> None:
+        """For the summary that the script prints; a trial that is gone already misses nothing."""
+        told = {name: score[name] for name in ("bpb", "nats", "rows")}
+        with contextlib.suppress(WireError):
+            self._wire.send("end", b"", deadline, counted_bytes=score["bytes"], **told)

@@ -1,0 +1,237 @@
+"""The examiner's side of a trial's start-up and training: rows are granted, counted and timed.
+
+The trial is taken for hostile. Rows come in the examiner's order whatever seed the trial has, none
+before its clock starts, none after the hand-over, none beyond the limits. How many steps were taken
+of them is the trial's word.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import numpy as np
+
+from ..budget import token_limit
+from ..protocol import ClosedError, Frame, LateError, Wire, WireError
+from ..rows import Order, Rows
+from .plan import Plan, Sealed, VoidError
+
+MOST_ROWS = 1 << 16  # of a batch
+BATCH_BYTES = 1 << 30
+PLACES = 1 << 48  # of rows in the order of training
+STATE_BYTES = 1 << 34  # of a state_dict
+ITEM_BYTES = {
+    **dict.fromkeys(("bool", "uint8", "int8", "float8_e4m3fn", "float8_e5m2"), 1),
+    **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
+    **dict.fromkeys(("float32", "int32", "uint32"), 4),
+    **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
+    "complex128": 16,
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One of the state_dict, as the trial names it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return ITEM_BYTES[self.dtype] * math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """What the trial says when it hands its model over."""
+
+    at: float  # of time.monotonic
+    steps: int
+    batch_rows: int
+    tensors: tuple[Tensor, ...]
+    digest: str  # of their bytes
+
+
+class Source(Protocol):
+    """Where the rows of a training come from."""
+
+    def rows(self, first: int, count: int) -> Rows:
+        """Those at places `first` to `first + count - 1`, [count, T+1]."""
+
+
+class Training:
+    """The rows of a trial, in the order of the examiner's seed."""
+
+    def __init__(self, data: Sealed, seed: int) -> None:
+        self._train = np.asarray(data.train)
+        self._order = Order(seed, len(self._train))
+
+    def rows(self, first: int, count: int) -> Rows:
+        return self._train[self._order.rows_at(first, count)]
+
+
+class Dummies:
+    """Tokens by chance, for a worker, which trains nothing."""
+
+    def __init__(self, data: Sealed, rng: np.random.Generator) -> None:
+        self._vocab_size, self._length = data.manifest.vocab_size, data.manifest.seq_len + 1
+        self._rng = rng
+
+    def rows(self, first: int, count: int) -> Rows:
+        return self._rng.integers(self._vocab_size, size=(count, self._length), dtype=np.uint16)
+
+
+class Grants:
+    """Hello to hand-over with one trial."""
+
+    def __init__(self, wire: Wire, plan: Plan, data: Sealed, source: Source, began: float) -> None:
+        self._wire = wire
+        self._plan = plan
+        self._data = data
+        self._source = source
+        self._began = began
+        startup_s = plan.allowance_s("startup_seconds")
+        self._deadline = None if startup_s is None else began + startup_s
+        self._most_rows = min(MOST_ROWS, BATCH_BYTES // (2 * data.manifest.seq_len + 2))
+        self._limit = math.inf  # of tokens
+        self._last = 0  # tokens of a batch
+        self._beyond = False  # whether a batch was asked for that the limit has no room for
+        self.served = 0  # tokens
+        self.first_grant: float | None = None
+        self.flops_per_token: float | None = None
+
+    def until_handover(self) -> HandOver:
+        """Serve the trial until it hands its model over. Raises VoidError where it does not."""
+        try:
+            self._welcome()
+            while True:
+                frame = self._wire.receive(0, self._deadline)
+                if frame.kind == "rows":
+                    self._grant(frame)
+                elif frame.kind == "handover":
+                    return self._handed_over(frame)
+                elif frame.kind == "fail":
+                    raise VoidError("exam", said(frame))
+                else:
+                    raise WireError(f"a frame {frame.kind!r} where none is due")
+        except LateError:
+            self._late()
+        except ClosedError as error:
+            raise VoidError("exam", "the trial ended before it handed over a model") from error
+        except WireError as error:
+            raise VoidError("exam", f"the trial broke the rules of the exam: {error}") from error
+
+    def _welcome(self) -> None:
+        frame = self._wire.receive(0, self._deadline)
+        if frame.kind != "hello":
+            raise WireError(f"{frame.kind!r} before hello")
+        manifest = self._data.manifest
+        self._wire.send(
+            "welcome",
+            self._data.token_bytes,
+            self._deadline,
+            mode="trial" if self._plan.role == "score" else "replay",
+            vocab_size=manifest.vocab_size,
+            seq_len=manifest.seq_len,
+            bos=manifest.bos,
+            train_rows=manifest.train_rows,
+            val_rows=manifest.val_rows,
+            seed=self._plan.seed,
+            fingerprint=self._data.fingerprint,
+            folder=str(self._data.folder),
+        )
+
+    def _grant(self, frame: Frame) -> None:
+        length = self._data.manifest.seq_len
+        count = frame.whole("count", 1, self._most_rows)
+        first = frame.whole("first", 0, PLACES)
+        if self.first_grant is None:
+            self._start(frame)
+        tokens = count * length
+        if self._plan.role == "score" and self.served + tokens > self._limit:
+            # A batch is asked for while the model works on the one before it, so one may be under
+            # way that is never used: it holds nothing.
+            if self._beyond:
+                limit = f"{self._limit:.0f} training tokens"
+                raise VoidError("budget", f"more than {limit} were asked for")
+            self._beyond = True
+            nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)
+            self._wire.send("batch", nothing, self._deadline)
+            return
+        self._wire.send("batch", self._source.rows(first, count), self._deadline)
+        self.served += tokens
+        self._last = tokens
+
+    def _start(self, frame: Frame) -> None:
+        """The first request starts the clock."""
+        budget, max_tflop = self._plan.limits()
+        self.flops_per_token = frame.positive("flops_per_token")
+        if max_tflop is not None and self.flops_per_token is None:
+            raise WireError("a cap on operations, and none were counted")
+        self._limit = token_limit(budget, max_tflop, self.flops_per_token)
+        self.first_grant = time.monotonic()
+        if self._plan.role == "score":
+            training_s = self._plan.training_s()
+            self._deadline = None if training_s is None else self.first_grant + training_s
+
+    def _handed_over(self, frame: Frame) -> HandOver:
+        at = time.monotonic()
+        if self.first_grant is None:
+            raise VoidError("exam", "a model was handed over before any training batch was granted")
+        steps = frame.whole("steps", 0, PLACES)
+        budget, _ = self._plan.limits()
+        if self._plan.role == "score" and budget.unit == "steps" and steps > budget.amount:
+            raise VoidError("budget", f"{steps} steps were taken, not {budget.amount}")
+        # The last batch counts unless the trial says that it was left unused.
+        claimed = frame.whole("tokens", 0, PLACES)
+        if self.served - self._last <= claimed < self.served:
+            self.served = claimed
+        digest = frame.fields.get("digest")
+        if not isinstance(digest, str):
+            raise WireError("a hand-over without a digest")
+        rows = frame.whole("rows", 1, self._most_rows)
+        return HandOver(at, steps, rows, _tensors(frame), digest)
+
+    def _late(self) -> NoReturn:
+        if self.first_grant is None:
+            seconds = time.monotonic() - self._began
+            raise VoidError("budget", f"no training batch was asked for in {seconds:.0f} s")
+        seconds = time.monotonic() - self.first_grant
+        raise VoidError("budget", f"training was not over after {seconds:.1f} s")
+
+
+def said(frame: Frame) -> str:
+    """What the trial says went wrong: its own words, short and in plain characters."""
+    words = "".join(c if c.isprintable() else " " for c in str(frame.fields.get("reason"))[:300])
+    return f"the trial could not answer: {words}"
+
+
+def _tensors(frame: Frame) -> tuple[Tensor, ...]:
+    """The list of the hand-over. Raises WireError where it is none, or the state too large."""
+    listed = frame.fields.get("tensors")
+    if not isinstance(listed, list):
+        raise WireError("a hand-over without tensors")
+    tensors: list[Tensor] = []
+    for item in listed:
+        if not (isinstance(item, list) and len(item) == 3):
+            raise WireError("a tensor without name, dtype and shape")
+        name, dtype, shape = item
+        if not (isinstance(name, str) and isinstance(dtype, str) and dtype in ITEM_BYTES):
+            raise WireError("a tensor of no known dtype")
+        if not (
+            isinstance(shape, list)
+            and len(shape) <= 16
+            and all(type(side) is int and 0 <= side <= PLACES for side in shape)
+        ):
+            raise WireError("a tensor of no possible shape")
+        tensors.append(Tensor(name, dtype, tuple(shape)))
+    total = sum(tensor.size_bytes for tensor in tensors)
+    if total > STATE_BYTES:
+        raise VoidError(
+            "exam", f"a state_dict of {total / 1e9:.1f} GB; at most {STATE_BYTES / 1e9:.1f} GB"
+        )
+    return tuple(tensors)

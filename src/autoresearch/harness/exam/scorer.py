@@ -1,0 +1,220 @@
+"""The examiner asks a model about rows, one batch at a time, and marks what it answers.
+
+Two ways, by the size of all logits:
+    logits  every logit comes over the socket as fp32, and the losses are taken here. The next batch
+            is asked for before this one is scored, so that trial and examiner work at once.
+    losses  commit and audit, where all logits would be more than FULL_BYTES. The trial commits
+            itself to the loss of each token that follows within the row, and sends the logits of
+            the last position, whose target it cannot know, whole. Then the examiner names PICKS
+            positions of each row, drawn after the commitment, and their logits, normalised here,
+            must give the losses that were committed. None may be below 0, so that a lie gains no
+            more than the loss that it hides. Of 10,240 rows, a lie about one token in a hundred
+            escapes with a probability below 1e-44; one about the worst token in 10,000, at late
+            positions, which are picked least, in one attempt of three, for 0.0005 of the score.
+
+What an audit does not find: the targets of all but the last position are in the row itself, so a
+model that looks ahead can commit to small losses and open logits that agree with them. Logits alone
+prove no more in the other way. It is the twin and the replay (checking.py) that find a look ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..protocol import ClosedError, Frame, LateError, Wire, WireError
+from ..rows import Rows
+from .granting import Tensor, said
+from .losses import PICKS, AnswerError, Logits, Losses, Picks, draw_picks, losses
+from .plan import Sealed, VoidError
+
+FULL_BYTES = 4_000_000_000  # most of all validation rows' logits that are sent whole
+ANSWER_BYTES = 1 << 30  # most of one batch's logits that are sent whole
+# How far a committed loss may be from the one that its logits give: two ways to take one softmax in
+# fp32, 1e-6 apart as measured, and on average less, or a lie at every position would be worth it.
+LOSS_TOLERANCE, MEAN_TOLERANCE = 1e-4, 1e-5
+LATE = "the examination took more than four times as long as the baseline's and a minute"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to ask about, [B, T+1], of which the first `count` are not there to fill it up."""
+
+    rows: npt.NDArray[np.int64]
+    count: int
+    picks: Picks  # [B, K] positions whose logits are wanted
+
+    @classmethod
+    def of(cls, rows: Rows, size: int) -> Batch:
+        """`size` rows: those given, and copies of the first of them."""
+        rng = np.random.default_rng()  # from the system, so that no picks tell of later ones
+        wide = rows.astype(np.int64)
+        wide = np.concatenate([wide, np.repeat(wide[:1], size - len(wide), axis=0)])
+        return cls(wide, len(rows), draw_picks(rng, size, wide.shape[1] - 1))
+
+
+@dataclass(frozen=True)
+class Marked:
+    """What the model is worth on a batch, without the rows that fill it."""
+
+    batch: Batch
+    losses: Losses  # [n, T]
+    picked: Logits  # [n, K, V], at the picks
+
+
+class Marker:
+    """Asks and marks, until its deadline."""
+
+    def __init__(self, wire: Wire, data: Sealed, size: int, deadline: float | None) -> None:
+        """size: rows of every batch. deadline: of time.monotonic, of the whole examination."""
+        self._wire = wire
+        self._length, self._vocab_size = data.manifest.seq_len, data.manifest.vocab_size
+        self.size = size
+        self.deadline = deadline
+        row_bytes = 4 * self._length * self._vocab_size
+        self.whole = (
+            data.manifest.val_rows * row_bytes <= FULL_BYTES and size * row_bytes <= ANSWER_BYTES
+        )
+        room = (size * self._length if self.whole else size * PICKS, self._vocab_size)
+        self._room = np.empty(room, np.float32)
+
+    def mark(self, batches: Iterable[Batch], keep_picked: bool = False) -> Iterator[Marked]:
+        """The batches in turn. Raises VoidError where an answer is late, missing or wrong."""
+        waiting: Batch | None = None
+        try:
+            for batch in batches:
+                if waiting is None:
+                    self._ask(batch)
+                else:
+                    yield self._heard(waiting, batch, keep_picked)
+                waiting = batch
+            if waiting is not None:
+                yield self._heard(waiting, None, keep_picked)
+        except LateError:
+            raise VoidError("budget", LATE) from None
+        except ClosedError as error:
+            raise VoidError("exam", "the trial ended during the examination") from error
+        except WireError as error:
+            raise VoidError("exam", f"the trial broke the rules of the exam: {error}") from error
+        except AnswerError as error:
+            raise VoidError("exam", str(error)) from error
+
+    def _ask(self, batch: Batch) -> None:
+        inputs = np.ascontiguousarray(batch.rows[:, :-1], dtype=np.uint16)
+        way = "logits" if self.whole else "losses"
+        self._wire.send("ask", inputs, self.deadline, way=way)
+
+    def _heard(self, batch: Batch, after: Batch | None, keep_picked: bool) -> Marked:
+        """The answer to a batch; the next one is asked for before it is marked."""
+        if self.whole:
+            self._hear_whole()
+        else:
+            committed, last = self._hear_losses(batch)
+        if after is not None:
+            self._ask(after)
+        n = batch.count
+        targets = batch.rows[:, 1:]
+        if not self.whole:
+            found = np.concatenate([committed, losses(last, targets[:, -1])[:, None]], axis=1)
+            self._audit(found, batch)
+            picked = self._room.reshape(self.size, PICKS, -1)[:n].copy()
+            return Marked(batch, found[:n], picked)
+        flat = losses(self._room[: n * self._length], targets[:n].reshape(-1))
+        kept = n if keep_picked else 0
+        cube = self._room.reshape(self.size, self._length, -1)
+        picked = cube[np.arange(kept)[:, None], batch.picks[:kept]]
+        return Marked(batch, flat.reshape(n, self._length), picked)
+
+    def _hear_whole(self) -> None:
+        """All logits of a batch into the room, in as many frames as the trial makes of it."""
+        place, row_bytes = 0, 4 * self._length * self._vocab_size
+        room = self._room.data.cast("B")
+        while place < len(room):
+            frame = self._receive("logits", room[place:])
+            _rows_in(frame, row_bytes, len(room) - place)
+            place += len(frame.payload)
+
+    def _hear_losses(self, batch: Batch) -> tuple[Losses, Logits]:
+        """Commitments, each followed by its audit: losses [B, T-1] and the last logits [B, V]."""
+        T, V = self._length, self._vocab_size
+        committed = np.empty((self.size, T - 1), np.float32)
+        last = np.empty((self.size, V), np.float32)
+        room = np.empty(self.size * (T - 1 + V), np.float32).data.cast("B")
+        opened = self._room.data.cast("B")
+        row = 0
+        while row < self.size:
+            frame = self._receive("losses", room)
+            n = _rows_in(frame, 4 * (T - 1 + V), 4 * (T - 1 + V) * (self.size - row))
+            values = np.frombuffer(frame.payload, np.float32)
+            committed[row : row + n] = values[: n * (T - 1)].reshape(n, T - 1)
+            last[row : row + n] = values[n * (T - 1) :].reshape(n, V)
+            flat = (np.arange(n)[:, None] * T + batch.picks[row : row + n]).reshape(-1)
+            self._wire.send("audit", flat, self.deadline)
+            size = 4 * n * PICKS * V
+            answer = self._receive("opened", opened[4 * row * PICKS * V :])
+            if len(answer.payload) != size:
+                raise WireError(f"{len(answer.payload)} bytes of logits for an audit, not {size}")
+            row += n
+        return committed, last
+
+    def _audit(self, found: Losses, batch: Batch) -> None:
+        """The logits that were opened, [B * K, V], must give the losses that were committed."""
+        rows = np.arange(self.size)[:, None]
+        true = losses(self._room, batch.rows[rows, batch.picks + 1].reshape(-1))
+        apart = found[rows, batch.picks].reshape(-1).astype(np.float64) - true
+        # None below zero: a single one without bound would be worth more than all others.
+        if not (
+            np.isfinite(found).all()
+            and found.min() >= -MEAN_TOLERANCE
+            and np.abs(apart).max() <= LOSS_TOLERANCE
+            and abs(apart.mean()) <= MEAN_TOLERANCE
+        ):
+            raise AnswerError(
+                "an audit failed: the losses that were committed are not those of the model's "
+                f"logits ({np.abs(apart).max():.2g} nats apart at most)"
+            )
+
+    def _receive(self, kind: str, room: memoryview) -> Frame:
+        frame = self._wire.receive(len(room), self.deadline, room)
+        if frame.kind == "fail":
+            raise AnswerError(said(frame))
+        if frame.kind != kind:
+            raise WireError(f"a frame {frame.kind!r} where {kind!r} is due")
+        return frame
+
+    def receive_tensor(self, tensor: Tensor) -> memoryview:
+        """The next tensor of the state_dict that was asked for."""
+        try:
+            frame = self._wire.receive(tensor.size_bytes, self.deadline)
+        except LateError:
+            raise VoidError("budget", LATE) from None
+        except WireError as error:
+            raise VoidError("exam", f"no checkpoint came of the model: {error}") from error
+        if frame.kind != "tensor" or len(frame.payload) != tensor.size_bytes:
+            raise VoidError("exam", f"{tensor.name[:80]!r} came as something else than was said")
+        return frame.payload
+
+
+def _rows_in(frame: Frame, row_bytes: int, most_bytes: int) -> int:
+    """How many rows a frame holds. Raises WireError where it is no whole number of them, or none."""
+    count, rest = divmod(len(frame.payload), row_bytes)
+    if rest or not count or len(frame.payload) > most_bytes:
+        raise WireError(f"{frame.kind}: {len(frame.payload)} bytes are no rows of {row_bytes}")
+    return count
+
+
+def rows_at_once(data: Sealed, wanted: int) -> int:
+    """Rows of a batch: what the script wants, unless that is more than all or than memory allows.
+
+    A script that works on more at once fills what it is asked up to its own size.
+    """
+    opened = 4 * (1 + PICKS) * data.manifest.vocab_size + 4 * data.manifest.seq_len
+    return max(1, min(wanted, data.manifest.val_rows, ANSWER_BYTES // opened))
+
+
+def deadline_after(start: float, allowance_s: float | None) -> float | None:
+    """An allowance as a time of time.monotonic."""
+    return None if allowance_s is None else start + allowance_s

@@ -1,0 +1,1 @@
+"""The trial's side of the harness: training and answering, with torch."""

@@ -1,0 +1,273 @@
+"""The trial's side of an examination: it asks for training rows, then answers with logits.
+
+`AUTORESEARCH_EXAMINER` names a socket on which the examiner, a process of its own, waits. The trial
+has no data file: it says hello and is told the sizes, asks for training rows by their places, hands
+the model over, and then does what it is asked: logits of rows, or their losses with some logits to
+audit them by, its tensors, or to load others. Whatever is done to this module in a trial, the
+examiner believes nothing of it: it is here so that an honest script need not know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..cache import HarnessError
+from ..protocol import VARIABLE, Frame, Wire, WireError, joint_digest, raw_digest
+from ..rows import Rows
+from .asking import asked, filled, halved
+from .device import synchronise
+from .probes import EvaluationError
+from .tensors import dtype_name, following_losses, on_host, plain_tensors, raw_bytes
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+
+HASHING_THREADS = 8  # of the hand-over's tensors, while the clock runs
+REPLY_BYTES = 1 << 36  # of what the examiner may send: it is the one that is believed
+
+
+def connected() -> Examination | None:
+    """The examination that this process is in, if any; the same one at every call."""
+    number = os.environ.get(VARIABLE)
+    return _connect(number) if number else None
+
+
+@functools.lru_cache(maxsize=1)
+def _connect(number: str) -> Examination:
+    try:
+        end = socket.socket(fileno=int(number))
+        end.set_inheritable(False)
+    except (ValueError, OSError, OverflowError):
+        raise HarnessError(
+            f"{VARIABLE} is {number!r}, which is no open socket: it is set by the tool for a trial "
+            "that is examined; run the script without it"
+        ) from None
+    return Examination(Wire(end))
+
+
+class GrantedRows:
+    """Training rows [B, T+1] that were asked for, and may still be on their way."""
+
+    def __init__(self, exam: Examination, shape: tuple[int, int]) -> None:
+        self._exam = exam
+        self._shape = shape
+        self._early: Rows | None = None
+
+    def read_into(self, out: Rows) -> None:
+        if self._early is None:
+            self._exam.receive_rows(out)
+        else:
+            out[:] = self._early
+
+    def read_early(self) -> None:
+        """Something else is to be received after them."""
+        self._early = np.empty(self._shape, np.uint16)
+        self._exam.receive_rows(self._early)
+
+
+class Examination:
+    """The talk with the examiner, from hello to the score; one for each process."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._under_way: GrantedRows | None = None
+        self._handed_over = False
+        self._clock: Clock | None = None
+        self._say("hello")
+        told = self._hear("welcome")
+        facts: dict[str, Any] = told.fields
+        self.replaying: bool = facts["mode"] == "replay"
+        self.vocab_size: int = facts["vocab_size"]
+        self.seq_len: int = facts["seq_len"]
+        self.bos: int = facts["bos"]
+        self.train_rows: int = facts["train_rows"]
+        self.val_rows: int = facts["val_rows"]
+        self.seed: int = facts["seed"]
+        self.fingerprint: str = facts["fingerprint"]
+        self.folder = Path(facts["folder"])  # of the tokenizer
+        self.token_bytes: npt.NDArray[np.int64] = np.frombuffer(bytes(told.payload), np.int64)
+
+    def attend(self, clock: Clock) -> None:
+        """Take this clock's steps as the trial's, and tell it whether there is training to do."""
+        self._clock = clock
+        clock.replaying = self.replaying
+
+    def ask_rows(self, first: int, count: int, flops_per_token: float | None) -> GrantedRows:
+        """The training rows at places `first` to `first + count - 1` of the examiner's order."""
+        if self._handed_over:
+            raise HarnessError("the model was handed over: no training batch is granted after that")
+        self._settle()
+        self._say("rows", first=first, count=count, flops_per_token=flops_per_token)
+        self._under_way = GrantedRows(self, (count, self.seq_len + 1))
+        return self._under_way
+
+    def receive_rows(self, out: Rows) -> None:
+        """The rows that are under way, into a buffer [B, T+1]."""
+        self._under_way = None
+        self._hear("batch", out.data.cast("B"))
+
+    def _settle(self) -> None:
+        if self._under_way is not None:
+            self._under_way.read_early()
+
+    def examine(
+        self, model: object, device: torch.device, batch_rows: int
+    ) -> tuple[float, float, int, int]:
+        """Hand the model over and answer until the end; (bpb, nats, bytes, rows) as told then.
+
+        Raises HarnessError where the model is no module, or was examined before, or where the
+        examiner ends it, and EvaluationError where the model's answers cannot be sent.
+        """
+        if self._handed_over:
+            raise HarnessError("this trial was examined: `evaluate` may be called once")
+        if not isinstance(model, nn.Module):
+            raise HarnessError(
+                f"`evaluate` was given a {type(model).__name__}: an examined trial hands over a "
+                "torch.nn.Module, whose state_dict a fresh process can load"
+            )
+        self._settle()
+        self._handed_over = True
+        synchronise(device)
+        try:
+            state = plain_tensors(model)
+            with ThreadPoolExecutor(HASHING_THREADS) as threads:
+                saved = list(threads.map(raw_bytes, state.values()))
+                digest = joint_digest(threads.map(raw_digest, saved))
+            self._say(
+                "handover",
+                rows=batch_rows,
+                steps=self._clock.steps if self._clock else 0,
+                tokens=self._clock.tokens if self._clock else 0,
+                tensors=[[name, dtype_name(t), list(t.shape)] for name, t in state.items()],
+                digest=digest,
+            )
+            return Answers(self, model, device, batch_rows, state, saved).serve()
+        except EvaluationError as error:
+            self._say("fail", reason=str(error))
+            raise
+
+    def _say(self, kind: str, payload: Any = b"", **fields: Any) -> None:
+        try:
+            self._wire.send(kind, payload, **fields)
+        except WireError as error:
+            self._ended(error)
+
+    def _hear(self, kind: str, room: memoryview | None = None) -> Frame:
+        """The next frame; it is of this kind, or of any where the kind is ""."""
+        try:
+            frame = self._wire.receive(REPLY_BYTES if room is None else room.nbytes, None, room)
+        except WireError as error:
+            self._ended(error)
+        if frame.kind == "refused":
+            raise HarnessError(f"the examiner ended this trial: {frame.fields.get('reason')}")
+        due_bytes = frame.payload.nbytes if room is None else room.nbytes
+        if frame.kind != (kind or frame.kind) or frame.payload.nbytes != due_bytes:
+            raise HarnessError(f"the examiner sent {frame.kind!r} where {kind!r} was due")
+        return frame
+
+    def _ended(self, error: WireError) -> NoReturn:
+        """What the examiner said last, if anything, tells more than that it is gone."""
+        reason: object = error
+        with contextlib.suppress(WireError):
+            frame = self._wire.receive(REPLY_BYTES, time.monotonic() + 1)
+            reason = frame.fields.get("reason", error)
+        raise HarnessError(f"the examiner ended this trial: {reason}") from error
+
+
+class Answers:
+    """What a model that was handed over is asked, and what it answers."""
+
+    def __init__(
+        self,
+        exam: Examination,
+        model: nn.Module,
+        device: torch.device,
+        size: int,
+        state: dict[str, Tensor],
+        saved: list[npt.NDArray[np.uint8]],
+    ) -> None:
+        """saved: the state's bytes as they were handed over, whatever the model does with it later."""
+        self._exam = exam
+        self._model = model
+        self._device = device
+        self._size = size  # rows of a forward pass; halved where memory runs out
+        self._state = state
+        self._saved = saved
+        self._loaded: dict[str, Tensor] = {}
+
+    def serve(self) -> tuple[float, float, int, int]:
+        """Answer until the end."""
+        while True:
+            frame = self._exam._hear("")
+            if frame.kind == "ask":
+                self._answer(frame)
+            elif frame.kind == "keep":
+                for raw in self._saved:
+                    self._exam._say("tensor", raw)
+            elif frame.kind == "load":
+                self._load(frame)
+            elif frame.kind == "end":
+                told = frame.fields
+                return told["bpb"], told["nats"], told["counted_bytes"], told["rows"]
+            else:
+                raise HarnessError(f"the examiner sent {frame.kind!r}, which nothing here answers")
+
+    def _answer(self, frame: Frame) -> None:
+        """A batch, in as many passes as memory makes necessary."""
+        flat = np.frombuffer(bytes(frame.payload), np.uint16).astype(np.int64)
+        tokens = flat.reshape(-1, self._exam.seq_len)
+        row = 0
+        while row < len(tokens):
+            rows = tokens[row : row + self._size]
+            try:
+                inputs = filled(rows, self._size)
+                logits = asked(self._model, inputs, self._exam.vocab_size, self._device)
+                if frame.fields["way"] == "logits":
+                    found = on_host(logits[: len(rows)])
+                    self._exam._say("logits", found)
+                else:
+                    self._commit(logits[: len(rows)], rows)
+            except torch.OutOfMemoryError:
+                self._size = halved(self._size)
+                continue
+            row += len(rows)
+
+    def _commit(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> None:
+        """Losses of the tokens that are in the rows, then logits where the examiner wants them.
+
+        The last token's target is not known here, so that its logits are sent as they are.
+        """
+        count, length, vocab_size = logits.shape
+        committed = np.concatenate(
+            [following_losses(logits, rows).reshape(-1), on_host(logits[:, -1]).reshape(-1)]
+        )
+        self._exam._say("losses", committed)
+        picks = np.frombuffer(bytes(self._exam._hear("audit").payload), np.int64)
+        flat = logits.reshape(count * length, vocab_size)
+        where = torch.from_numpy(picks.copy()).to(logits.device)
+        self._exam._say("opened", on_host(flat.index_select(0, where)))
+
+    def _load(self, frame: Frame) -> None:
+        """A tensor of the checkpoint; with the last one the model becomes what it was."""
+        names = list(self._state)
+        name = names[len(self._loaded)]
+        like = self._state[name]
+        raw = torch.frombuffer(bytearray(frame.payload) or bytearray(1), dtype=torch.uint8)
+        raw = raw[: len(frame.payload)]
+        self._loaded[name] = raw.view(like.dtype).reshape(like.shape)
+        if len(self._loaded) == len(names):
+            self._model.load_state_dict(self._loaded)
+            synchronise(self._device)
+            self._loaded = {}

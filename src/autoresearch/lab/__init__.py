@@ -1,0 +1,1 @@
+"""A lab, and a run in it."""

@@ -1,0 +1,1 @@
+"""The ratchet: ask, guard, commit, trial, metrics, judge, record, settle."""

@@ -1,0 +1,87 @@
+"""What a researcher is told, gathered from the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+
+from autoresearch.lab.run import Run
+from autoresearch.paths import CHARTER
+from autoresearch.records import Experiment
+from autoresearch.researchers.base import Brief
+from autoresearch.researchers.interface import interface
+from autoresearch.rules import metrics, training_log
+
+_FROZEN_LINES = 300
+_DESCRIBED_FILES = 100
+_IMPORTED = re.compile(rb"\bautoresearch\.harness\.([a-z]\w*)")
+
+
+def brief_of(run: Run) -> Brief:
+    """All that is told with the next ask. Pure but for reading git and the last log."""
+    state, repo, task = run.state, run.repo, run.config.task
+    incumbent = run.incumbent
+    tree = repo.tree(incumbent.commit)
+    plain = {path: blob for path, (mode, blob) in tree.items() if mode in ("100644", "100755")}
+    mutable = [path for path in plain if run.rules.names(path)]
+    described = [p for p in plain if p not in mutable and p.endswith(".py")][:_DESCRIBED_FILES]
+    first = {p: blob for p, (_, blob) in repo.tree(state.experiments[0].commit).items()}
+    wanted = [*mutable, *described, *([CHARTER] if CHARTER in plain else [])]
+    bytes_of = repo.blobs([plain[p] for p in wanted] + [first[p] for p in mutable if p in first])
+    frozen = [path for path in plain if path not in mutable and path != CHARTER]
+    lines = [path for path in frozen if path not in described]
+    sources = {path: bytes_of[plain[path]] for path in described}
+    sources.update(_harness(b"".join(bytes_of[plain[path]] for path in mutable)))
+    for path, source in sources.items():
+        lines += [path, *(f"    {line}" for line in interface(path, source))]
+    if len(lines) > _FROZEN_LINES:
+        lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
+    charter = bytes_of[plain[CHARTER]].decode("utf-8", "replace") if CHARTER in plain else ""
+    return Brief(
+        number=state.next_number,
+        charter=charter,
+        files={path: bytes_of[plain[path]] for path in mutable},
+        frozen=tuple(lines),
+        tree=frozenset(tree),
+        mutable=tuple(task.mutable),
+        metric=task.metric.name,
+        direction=task.metric.direction,
+        timeout_s=task.timeout_s,
+        experiments=tuple(state.experiments),
+        refusals=tuple(state.refusals),
+        log_tail=metrics.tail(training_log.without(_log(run, state.experiments[-1]))),
+        training=tuple(_training(run)),
+        baseline_files={path: bytes_of[first[path]] for path in mutable if path in first},
+        answers=tuple(state.answers),
+        asked=state.asked,
+    )
+
+
+def _log(run: Run, experiment: Experiment) -> Iterator[str]:
+    """The lines of an experiment's log; none where it is gone."""
+    log = run.paths.experiment(experiment.number) / "trial.log"
+    return metrics.lines(log) if log.exists() else iter(())
+
+
+def _training(run: Run) -> list[str]:
+    """How the last experiment trained, and beside it the incumbent."""
+    last, incumbent = run.state.experiments[-1], run.incumbent
+    if last.number == incumbent.number:
+        return training_log.digest(
+            [(f"#{last.number}, the incumbent", training_log.points(_log(run, last)))]
+        )
+    return training_log.digest(
+        [
+            (f"#{last.number}", training_log.points(_log(run, last))),
+            (f"#{incumbent.number}, the incumbent", training_log.points(_log(run, incumbent))),
+        ]
+    )
+
+
+def _harness(importing: bytes) -> dict[str, bytes]:
+    """Sources of the harness's modules that a source imports, read as files: none is loaded here."""
+    folder = resources.files("autoresearch") / "harness"
+    names = sorted({name.decode() for name in _IMPORTED.findall(importing)})
+    files = {f"autoresearch/harness/{name}.py": folder / f"{name}.py" for name in names}
+    return {path: file.read_bytes() for path, file in files.items() if file.is_file()}

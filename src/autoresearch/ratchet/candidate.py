@@ -1,0 +1,88 @@
+"""A proposal made into a candidate: guarded, committed, recorded."""
+
+from __future__ import annotations
+
+from autoresearch.errors import BadAnswer
+from autoresearch.lab.run import Run
+from autoresearch.paths import candidate_ref
+from autoresearch.records import Candidate, Edit, Proposal
+from autoresearch.rules.guard import changes_code, refusals
+from autoresearch.text import one_line
+from autoresearch.workspace.repository import Tree
+
+_DESCRIPTION = 200
+
+
+def commit(
+    run: Run, proposal: Proposal, at: float, by: str = "run", description: str = ""
+) -> Candidate:
+    """The guard, and then exactly the bytes that it saw, committed; BadAnswer where it refuses.
+
+    at: Unix time of the commit, the same on every resume. description: where the proposal has none.
+    """
+    parent = run.incumbent
+    tree = run.repo.tree(parent.commit)
+    edits = _guarded(run, proposal.edits, tree)
+    number = run.state.next_number
+    paths = ", ".join(one_line(edit.path) for edit in edits)
+    description = proposal.description or description or f"edit {paths}"[:_DESCRIPTION]
+    message = (
+        f"{description}\n\n{proposal.hypothesis}".strip()
+        + f"\n\nAutoresearch-Experiment: {run.tag}/{number:04d}\n"
+    )
+    made, tree_id = run.repo.commit(parent.commit, edits, message, at, run.paths.index)
+    twin = run.state.trees.get(tree_id)
+    if twin is not None:
+        earlier = run.state.experiments[twin]
+        value = (
+            "" if earlier.value is None else f", {run.config.task.metric.name} {earlier.value:g}"
+        )
+        raise BadAnswer(
+            f"this makes the same files as experiment {twin} ({earlier.description}: "
+            f"{earlier.status}{value}); propose something that was not tried"
+        )
+    ref = candidate_ref(run.tag, number)
+    run.repo.set_ref(ref, made, run.repo.resolve(ref))
+    candidate = Candidate(
+        number, made, parent.commit, tree_id, description, proposal.hypothesis,
+        proposal.lesson, run.repo.only_deletes(parent.commit, made),
+    )  # fmt: skip
+    return accept(run, candidate, by)
+
+
+def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
+    """The edits that change something; BadAnswer where one may not be made."""
+    modes = {path: mode for path, (mode, _) in tree.items()}
+    blobs = run.repo.blobs(
+        tree[e.path][1] for e in edits if e.path in tree and tree[e.path][0] != "160000"
+    )
+
+    def content(path: str) -> bytes | None:
+        return blobs.get(tree[path][1]) if path in tree else None
+
+    kept = (*run.worktree.caches, *run.worktree.inputs)
+    for e in edits:
+        if any(e.path == name or e.path.startswith(f"{name}/") for name in kept):
+            raise BadAnswer(f"the guard refused the change: {e.path}: in a cache or an input")
+    reasons = refusals(edits, run.rules, modes, lambda path: content(path) or b"")
+    if reasons:
+        raise BadAnswer("the guard refused the change: " + "; ".join(reasons))
+    changed = [e for e in edits if e.content != content(e.path)]
+    if not changed:
+        raise BadAnswer("the change leaves every file as it is")
+    if not any(changes_code(e.path, content(e.path), e.content) for e in changed):
+        raise BadAnswer("the change touches comments and layout alone; there is nothing to measure")
+    return changed
+
+
+def accept(run: Run, candidate: Candidate, by: str) -> Candidate:
+    """Record a commit as the candidate of its experiment."""
+    fields = {k: getattr(candidate, k) for k in Candidate.__slots__ if k != "number"}
+    if by == "baseline":
+        ref = candidate_ref(run.tag, candidate.number)
+        run.repo.set_ref(ref, candidate.commit, run.repo.resolve(ref))
+    run.note("candidate", n=candidate.number, by=by, **fields)
+    patch = run.repo.patch(candidate.parent, candidate.commit)
+    run.files.write_patch(candidate.number, patch)
+    run.files.write_tables(run.state)
+    return candidate

@@ -1,0 +1,155 @@
+"""The examiner beside a trial: a process of ours that grants the data, asks the model, and scores.
+
+It is the harness, started with the Python of the trials (the orchestrator loads neither numpy nor
+the harness), outside of any sandbox and with bytecode of its own, so that nothing a trial left can
+run in it. It and the trial share a socket pair and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from autoresearch.errors import InfrastructureError, LabError
+from autoresearch.fit import device
+from autoresearch.lab.run import Run
+from autoresearch.paths import cache_dir, make_folder
+from autoresearch.rules import metrics
+from autoresearch.runners.environment import SEED, python_of
+from autoresearch.workspace.removal import remove
+
+Role = Literal["score", "true", "foreign"]
+_SAYS = "examine: "  # before what a person can mend (harness/__main__.py)
+_END_S = 60.0  # for a result, once the trial is gone
+
+
+@dataclass
+class Examiner:
+    """One examiner; `descriptor` is the trial's end of the socket pair."""
+
+    role: Role
+    process: subprocess.Popen[bytes]
+    trials_end: socket.socket
+    folder: Path
+    device: str
+
+    @property
+    def descriptor(self) -> int:
+        return self.trials_end.fileno()
+
+    def finish(self) -> dict[str, Any]:
+        """What it found, once the trial is gone.
+
+        Raises LabError where the data can't be used, InfrastructureError where it died.
+        """
+        self.trials_end.close()
+        late = False
+        try:
+            self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            late = True
+        self.abandon()
+        result = self.folder / f"{self.role}.json"
+        if self.process.returncode == 0 and result.exists():
+            found: dict[str, Any] = json.loads(result.read_bytes())
+            return found
+        code = self.process.returncode
+        if code < 0 and not late:
+            reason = (
+                f"the examiner was killed (signal {-code}): by the trial, or since memory ran out"
+            )
+            return {"void": {"failure": "exam", "reason": reason}}
+        log = self.folder / "examiner.log"
+        last = metrics.tail(metrics.lines(log), 1, 400) if log.exists() else ""
+        if code == 1 and last.startswith(_SAYS):
+            raise LabError(last.removeprefix(_SAYS))
+        raise InfrastructureError(
+            f"the examiner {'did not end' if late else f'failed (exit code {code})'}: "
+            f"{last or 'it said nothing'}. Its log: {log}. Mend what it names (its Python needs "
+            "numpy and this release of autoresearch), and call autoresearch run again: the candidate "
+            "is tried again then"
+        )
+
+    def abandon(self) -> None:
+        """End it, whatever it is at; it also ends by itself when we die."""
+        self.trials_end.close()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Examiners:
+    """Starts the examiners of a run; outer: the supervisor's environment."""
+
+    def __init__(self, run: Run, outer: dict[str, str]) -> None:
+        task = run.config.task
+        self._run = run
+        self._python = python_of(task.command, run.repo.root) or sys.executable
+        self._env = {k: v for k, v in outer.items() if k in ("PATH", "LANG", "LC_ALL", "TZ")}
+        self._device = ""
+        self._begun = False
+
+    @property
+    def device(self) -> str:
+        """What trials run on, by what the driver says and not by what a trial does."""
+        self._device = self._device or device.find().kind
+        return self._device
+
+    def start(
+        self, role: Role, threshold: float | None = None, repeat: int = 0, full: bool = False
+    ) -> Examiner:
+        """An examiner that waits for its trial.
+
+        threshold: of a score, below which the model is handed over too; None: always. full:
+        verification looks at every row.
+        """
+        run, folder = self._run, self._run.paths.exam
+        if not self._begun:  # bytecode of an earlier session's, perhaps somebody else's by now
+            if folder.exists():
+                remove(folder)
+            self._begun = True
+        make_folder(folder)
+        result, log, plan = folder / f"{role}.json", folder / "examiner.log", folder / "plan.json"
+        result.unlink(missing_ok=True)
+        ours, theirs = socket.socketpair()
+        with ours, log.open("wb") as out:
+            harness = run.config.harness
+            settings = {
+                "role": role,
+                "descriptor": ours.fileno(),
+                "cache": str(cache_dir()),
+                "folder": str(folder),
+                "seed": SEED + repeat,
+                "device": self.device,
+                "budget": harness.budget,
+                "max_tflop": harness.max_tflop or None,
+                "threshold": threshold,
+                "calibration": run.state.calibration,
+                "full": full,
+            }
+            plan.write_text(json.dumps(settings))
+            process = subprocess.Popen(
+                [
+                    *(self._python, "-I", "-X", f"pycache_prefix={folder / 'bytecode'}"),
+                    *("-m", "autoresearch.harness", "examine", str(plan)),
+                ],
+                cwd=folder,
+                env=self._env,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                pass_fds=(ours.fileno(),),
+                start_new_session=True,
+            )
+        os.set_inheritable(theirs.fileno(), True)
+        return Examiner(role, process, theirs, folder, self.device)

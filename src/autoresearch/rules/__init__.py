@@ -1,0 +1,1 @@
+"""What decides, as pure functions: no file is opened here and no process started."""

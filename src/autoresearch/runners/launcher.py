@@ -1,0 +1,237 @@
+"""The process between the supervisor and a trial. Stand-alone: run as `python -I -S launcher.py SPEC`.
+
+It exists so that a kill kills. It is the subreaper of all that a trial starts, in sessions of their
+own or not; it obeys one pipe from the supervisor, and the end of that pipe (the supervisor died,
+however it died) is an order to kill. It holds no secret: its environment is the trial's own.
+
+    supervisor -> launcher   "go"            start the commands of SPEC, one after the other
+                             "stop SECONDS"  TERM to every process, KILL to what is left after that time
+                             (end of file)   KILL at once
+    launcher -> supervisor   "ready", then one line of JSON when no process of the trial is left
+
+SPEC is JSON: commands, log, stdin; prefix: the jail's words before each command, "{status}" standing
+for a descriptor on which the jail tells that it holds; monitor: whether the first of these words is
+a process of the jail's own that stays above the trial (bwrap); descriptors: inherited by the commands.
+
+What it does not promise: a trial that runs as the same user can kill the launcher itself; the
+supervisor then sweeps what it inherits, and the trial is void.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Collection, Iterable
+from typing import Any
+
+_PR_SET_CHILD_SUBREAPER = 36
+_SWEEP_S = 10.0
+FILE_SIZE_MAX = 64 << 30  # bytes: more than any checkpoint, less than a disk
+
+
+def become_subreaper() -> None:
+    """Inherit the orphans among our descendants (Linux; elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(root: int, but: Collection[int] = ()) -> list[int]:
+    """Every process below one, by /proc; `but` names children that are left out with all below."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if sys.platform == "linux" else ():
+        if name.isdigit():
+            try:
+                with open("/proc/" + name + "/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in but:
+                found.append(child)
+                waiting.append(child)
+    return found
+
+
+def send(pids: Iterable[int], number: int) -> None:
+    """Signal processes, gone ones ignored."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def reap() -> dict[int, int] | None:
+    """Collect what has ended, as {pid: status}; None where no child is left at all.
+
+    A process with a subreaper above it is always below a living child of the subreaper, so "no
+    child" proves that nothing of the trial is left, however fast it forks.
+    """
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended or None
+        if pid == 0:
+            return ended
+        ended[pid] = status
+
+
+def sweep(group: int) -> int:
+    """KILL all descendants until there are none; how many were left when the time was over."""
+    end = time.monotonic() + _SWEEP_S
+    while reap() is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+        send(descendants(os.getpid()), signal.SIGKILL)
+        if time.monotonic() > end:
+            return len(descendants(os.getpid()))
+        time.sleep(0.001)
+    return 0
+
+
+def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> int:
+    """Fork and exec one command in a session of its own, with these descriptors; its pid."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return pid
+    os.setsid()
+    os.dup2(stdin, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    after = 3
+    for descriptor in sorted(kept):
+        os.closerange(after, descriptor)
+        os.set_inheritable(descriptor, True)
+        after = descriptor + 1
+    os.closerange(after, after + 256)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a TERM that came too early counts now
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, FILE_SIZE_MAX)
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(
+                "500"
+            )  # if memory runs out, the kernel takes the trial and not the supervisor
+    except OSError:
+        pass
+    try:
+        os.execvp(command[0], command)
+    except OSError as fault:
+        os.write(2, (command[0] + ": " + os.strerror(fault.errno or 0) + "\n").encode())
+    os._exit(127)
+
+
+def _limit(which: int, most: int) -> None:
+    _, hard = resource.getrlimit(which)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def watch(pid: int, wakeup: int) -> tuple[int | None, float | None]:
+    """Wait for a command: its exit code, or the seconds of grace if it is to be stopped."""
+    while True:
+        ended = reap() or {}
+        if pid in ended:
+            return os.waitstatus_to_exitcode(ended[pid]), None
+        ready, _, _ = select.select([0, wakeup], [], [], 1.0)
+        if wakeup in ready:
+            os.read(wakeup, 512)
+        if 0 in ready:
+            order = os.read(0, 512).split()
+            return None, float(order[1]) if len(order) > 1 else 0.0
+
+
+def stop(grace_s: float, group: int, monitor: bool) -> None:
+    """TERM to all, and time to end; a trial that is through sooner is not waited for.
+
+    A monitor is spared: it would die of it at once, and take the trial along.
+    """
+    if grace_s <= 0:
+        return
+    end = time.monotonic() + grace_s
+    if not monitor:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGTERM)
+    send([p for p in descendants(os.getpid()) if not monitor or p != group], signal.SIGTERM)
+    while time.monotonic() < end and reap() is not None:
+        if select.select([0], [], [], 0.01)[0] and not os.read(0, 512):
+            return  # the supervisor is gone: no more grace
+
+
+def run(
+    command: list[str], spec: dict[str, Any], log: int, stdin: int, wakeup: int
+) -> tuple[int | None, bool, int]:
+    """Run one command to its end, and end what it left: exit code, whether the jail held, survivors."""
+    told, status = os.pipe()
+    os.set_blocking(told, False)
+    prefix = [str(status) if word == "{status}" else word for word in spec["prefix"]]
+    kept = [*spec["descriptors"], *([status] if prefix else [])]
+    group = spawn([*prefix, *command], log, stdin, kept)
+    os.close(status)
+    code, grace_s = watch(group, wakeup)
+    if grace_s is not None:
+        stop(grace_s, group, spec["monitor"])
+    survivors = sweep(group)
+    held = not prefix
+    with contextlib.suppress(BlockingIOError):
+        held = held or os.read(told, 1) == b"1"
+    os.close(told)
+    if spec["monitor"] and code is not None and code > 128:
+        code = 128 - code  # as shells do, bwrap turns signal n into 128 + n
+    return code, held, survivors
+
+
+def main() -> None:
+    spec = json.loads(sys.argv[1])
+    become_subreaper()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    os.write(1, b"ready\n")
+    if not os.read(0, len(b"go\n")):  # no more: an order to stop may stand behind it
+        return
+    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    stdin = os.open(spec["stdin"], os.O_RDONLY)
+    began = time.monotonic()
+    code: int | None = 0
+    held, setup_failed, survivors = True, False, 0
+    for index, command in enumerate(spec["commands"]):
+        code, held, left = run(command, spec, log, stdin, read_end)
+        survivors += left
+        if code != 0:
+            setup_failed = index < len(spec["commands"]) - 1
+            break
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = {
+        "exit_code": code,
+        "seconds": time.monotonic() - began,
+        "setup_failed": setup_failed,
+        "survivors": survivors,
+        "held": held,
+        "peak_rss_mb": used.ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
+        "cpu_s": used.ru_utime + used.ru_stime,
+    }
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(report).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
