@@ -432,7 +432,7 @@ def test_where_there_is_a_gpu_a_trial_may_name_its_threads(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CUDA does before anything else; where there is none, Landlock leaves /proc read-only."""
-    monkeypatch.setattr("autoresearch.runners.jail.gpu_devices", lambda: ["/dev/nvidia0"])
+    monkeypatch.setattr("autoresearch.sandbox.jail.gpu_devices", lambda: ["/dev/nvidia0"])
     found = Trial(tmp_path / "run", kind).tries(
         mine="P(f'/proc/self/task/{os.getpid()}/comm').write_text('named')",
         another=f"P('/proc/{os.getpid()}/comm').write_text('named')",

@@ -312,7 +312,7 @@ def test_root_could_change_the_kernels_settings(
     ground: Ground, python: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jail = jail_of("bwrap")
-    monkeypatch.setattr("autoresearch.runners.jail._SETTINGS", ())
+    monkeypatch.setattr("autoresearch.sandbox.jail._SETTINGS", ())
     found = prove(jail, ground, python)
     assert (found.level, found.failed) == (1, ("change the kernel's settings",))
 
