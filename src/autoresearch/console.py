@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -17,21 +19,32 @@ from autoresearch.config import Config
 from autoresearch.ledger.results import number
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.drive import Limits
-from autoresearch.records import Event, Experiment
+from autoresearch.records import Event, Experiment, Sink
 from autoresearch.text import one_line
 
 _STYLES = {"keep": "bold green", "discard": "dim", "crash": "red"}
 
 
-def watch(events: Iterable[Event], state: State, config: Config, limits: Limits) -> None:
-    """Show the events of a run as they come."""
+@contextlib.contextmanager
+def screen(state: State, config: Config, limits: Limits) -> Iterator[Sink]:
+    """A sink that shows the events of a run: live in a terminal, else one plain line each."""
     console = Console()
-    if console.is_terminal and not console.is_dumb_terminal:
-        _Screen(console, state, config, limits).watch(events)
-    else:
-        for event in events:
-            for line in plain(event, config):
-                say(line)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield partial(_say_all, config)
+        return
+    display = _Display(console, state, config, limits)
+    with Live(display.render(), console=console, auto_refresh=False, transient=True) as live:
+
+        def show(event: Event) -> None:
+            display.take(event)
+            live.update(display.render(), refresh=True)
+
+        yield show
+
+
+def _say_all(config: Config, event: Event) -> None:
+    for line in plain(event, config):
+        say(line)
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -73,7 +86,7 @@ def verdict(experiment: Experiment, config: Config) -> str:
     )
 
 
-class _Screen:
+class _Display:
     """The live display: what runs, how far it is, the best so far, counts, spend and time left."""
 
     def __init__(self, console: Console, state: State, config: Config, limits: Limits) -> None:
@@ -86,15 +99,7 @@ class _Screen:
         self._seconds = 0.0
         self._loss: float | None = None
 
-    def watch(self, events: Iterable[Event]) -> None:
-        with Live(
-            self._render(), console=self._console, auto_refresh=False, transient=True
-        ) as live:
-            for event in events:
-                self._take(event)
-                live.update(self._render(), refresh=True)
-
-    def _take(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
         mark = "" if event.number is None else f"#{event.number} "
         if event.kind == "progress":
             self._fraction, self._seconds = event.data["fraction"], event.data["seconds"]
@@ -114,7 +119,7 @@ class _Screen:
             else:
                 self._console.print(Text(line, style=style), overflow="fold")
 
-    def _render(self) -> Group:
+    def render(self) -> Group:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True)
         grid.add_column(no_wrap=True)

@@ -13,6 +13,7 @@
     ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
     ├── Outage               the provider is down or asks us to wait
     ├── NothingToPropose     the researcher has come to its end
+    ├── LimitReached         a limit of the run: experiments, hours or dollars
     └── Interrupted          SIGINT or SIGTERM (exit 130)
 
 Everything else that is raised is a bug of ours (exit 3).
@@ -74,6 +75,10 @@ class Outage(Exception):
 
 class NothingToPropose(Exception):
     """The researcher has come to its end (a script without further answers)."""
+
+
+class LimitReached(Exception):
+    """A limit of the run is reached; the text names it."""
 
 
 class Interrupted(BaseException):

@@ -7,11 +7,14 @@
         lock                 held with flock while a process drives the run
         results.tsv          the run's own copy, whatever lies in the checkout
         musings.md
-        worktree/            where candidates are laid out and trials run
-        compiled/            what compilers made for the trial that runs
-        compiled.baseline/   what they made for the baseline: where each trial starts from
-        exam/                the examiner's own: plan, answers, checkpoint, results
+        compiled.baseline/   what compilers made for the baseline: where each trial starts from
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
+        slots/K/             the slot K, from 1 on; the files of slot 0 lie in <tag>/ itself:
+            worktree/        where candidates are laid out and trials run
+            running.log      the log as the trial writes it
+            compiled/        what compilers made for the trial that runs
+            exam/            the examiner's own: plan, answers, checkpoint, results
+            index            the scratch index that candidates are committed with
 """
 
 from __future__ import annotations
@@ -57,41 +60,52 @@ class RunPaths:
         return self.state / MUSINGS
 
     @property
-    def worktree(self) -> Path:
-        return self.state / "worktree"
-
-    @property
-    def compiled(self) -> Path:
-        """Caches of compilers, at one place for all trials, since they know their own path."""
-        return self.state / "compiled"
-
-    @property
     def compiled_baseline(self) -> Path:
         """The caches as the baseline's trial left them."""
         return self.state / "compiled.baseline"
-
-    @property
-    def exam(self) -> Path:
-        """The examiner's folder."""
-        return self.state / "exam"
 
     @property
     def moving(self) -> Path:
         """Marks that a checkout is being brought forward: a lock younger than it is ours."""
         return self.state / "moving"
 
+    def experiment(self, number: int) -> Path:
+        return self.state / "experiments" / f"{number:04d}"
+
+    def slot(self, number: int) -> SlotPaths:
+        """The paths of one slot; those of slot 0 lie where the run's own do."""
+        return SlotPaths(self.state / "slots" / str(number) if number else self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPaths:
+    """Where one trial at a time has its files; `folder` holds them all."""
+
+    folder: Path
+
     @property
-    def index(self) -> Path:
-        """The scratch index that candidates are committed with."""
-        return self.state / "index"
+    def worktree(self) -> Path:
+        return self.folder / "worktree"
 
     @property
     def running_log(self) -> Path:
         """The log as the trial writes it, before it is folded and capped."""
-        return self.state / "running.log"
+        return self.folder / "running.log"
 
-    def experiment(self, number: int) -> Path:
-        return self.state / "experiments" / f"{number:04d}"
+    @property
+    def compiled(self) -> Path:
+        """Caches of compilers, at one place for all trials, since they know their own path."""
+        return self.folder / "compiled"
+
+    @property
+    def exam(self) -> Path:
+        """The examiner's folder."""
+        return self.folder / "exam"
+
+    @property
+    def index(self) -> Path:
+        """The scratch index that candidates are committed with."""
+        return self.folder / "index"
 
 
 def last_tag_file(common_dir: Path) -> Path:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 Status = Literal["keep", "discard", "crash"]
 Direction = Literal["minimize", "maximize"]
@@ -176,6 +177,11 @@ class Experiment:
     evidence: Evidence = "claimed"
     flag: str = ""  # what a person should look at before believing the value
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the incumbent as it was, and no candidate: experiment 0, or a person's commit."""
+        return self.researcher == "baseline"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -191,3 +197,7 @@ class Event:
     experiment: Experiment | None = None
     data: dict[str, float] = field(default_factory=dict)
     detail: str = ""  # a candidate's hypothesis
+
+
+# Whoever is told of events: the screen, a tracker, a test.
+Sink: TypeAlias = Callable[[Event], None]

@@ -16,7 +16,7 @@ def test_frozen_files_are_named_with_their_interface(make_lab: MakeLab) -> None:
     lab = make_lab({"tools.py": TOOLS, "code.py": code})
     lab.cli("baseline")
     opened = Opened(Repository.discover(lab.root))
-    brief = brief_of(Run(opened, "t", opened.config("t")))
+    brief = brief_of(Run(opened, "t", opened.config("t")), 1)
     frozen = "\n".join(brief.frozen)
     assert "trial.sh" in brief.frozen
     assert "tools.py\n    def measure(x: int) -> float  # Say how good x is." in frozen

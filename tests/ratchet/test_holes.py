@@ -68,7 +68,9 @@ def test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before(tmp_path
     (tmp_path / "train.py").write_text("print(1)\n")
     git("add", "train.py")
     git("-c", "user.name=A", "-c", "user.email=a@b.c", "commit", "-q", "-m", "one")
-    worktree = Worktree(Repository.discover(tmp_path), tmp_path / ".git/autoresearch/t/worktree")
+    worktree = Worktree(
+        Repository.discover(tmp_path), tmp_path / ".git/autoresearch/t/worktree", "autoresearch-t"
+    )
     commit, places = git("rev-parse", "HEAD"), (worktree.path, worktree.path / "train.py")
 
     def told() -> list[bool]:

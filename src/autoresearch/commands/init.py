@@ -15,7 +15,7 @@ from autoresearch.fit.rewrite import Fit, fitted
 from autoresearch.lab.lab import STARTER, Lab, no_config
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
-from autoresearch.ledger.state import State
+from autoresearch.ledger.state import FORMAT, State
 from autoresearch.paths import BRANCH, CHARTER, CONFIG, branch_ref
 from autoresearch.rules.guard import Mutable, unknown_symbols
 from autoresearch.workspace.checkout import Checkout
@@ -199,7 +199,7 @@ def _make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say:
             state.add(
                 journal.append(
                     "run", tag=tag, base=base, task=settings.task_name, at=time.time(),
-                    version=__version__,
+                    format=FORMAT, version=__version__,
                 )
             )  # fmt: skip
         repo.set_ref(branch_ref(tag), base)

@@ -149,11 +149,13 @@ def status(tag: str | None) -> None:
 
 
 def _doing(state: State) -> str:
-    if state.open is None:
-        return ""
-    what = "asking for" if state.open.candidate is None else "trying"
-    about = "" if state.open.candidate is None else f": {state.open.candidate.description}"
-    return f"; {what} #{state.open.number}{about}"
+    """What is under way, in words."""
+    words = ""
+    for pending in state.open.values():
+        what = "asking for" if pending.candidate is None else "trying"
+        about = "" if pending.candidate is None else f": {pending.candidate.description}"
+        words += f"; {what} #{pending.number}{about}"
+    return words
 
 
 def show(number: int, tag: str | None) -> None:
@@ -161,16 +163,17 @@ def show(number: int, tag: str | None) -> None:
     lab = Lab.here()
     tag = lab.tag(tag)
     state, metric = lab.state(tag), lab.config(tag).task.metric.name
-    if number >= len(state.experiments):
-        last = len(state.experiments) - 1
-        there = f"there are 0 to {last}" if last >= 0 else "there is none yet"
+    e = state.experiment(number)
+    if e is None:
+        last = max((each.number for each in state.experiments), default=None)
+        there = "there is none yet" if last is None else f"there are 0 to {last}"
         raise LabError(f"there is no experiment {number} in the run {tag}; {there}")
-    e = state.experiments[number]
     say(f"#{e.number} {e.status}: {one_line(e.description)}")
     say(f"why: {one_line(e.reason)}" + (f" ({e.failure})" if e.failure else ""))
     if e.hypothesis:
         say(f"hypothesis: {one_line(e.hypothesis)}")
-    lesson = state.experiments[number + 1].lesson if number + 1 < len(state.experiments) else ""
+    place = state.experiments.index(e) + 1
+    lesson = state.experiments[place].lesson if place < len(state.experiments) else ""
     if lesson:
         say(f"lesson: {one_line(lesson)}")
     say(

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoresearch.config import Config
-from autoresearch.console import say, watch
+from autoresearch.console import say, screen
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Driver, Limits, run_program
 from autoresearch.ratchet.interrupts import Interrupts
 from autoresearch.ratchet.ratchet import Ratchet
+from autoresearch.records import Event, Sink
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.runners.hygiene import harden
 from autoresearch.sandbox.sandbox import Sandbox
@@ -32,6 +33,14 @@ class Open:
     driver: Driver
     config: Config
     environment: dict[str, str]
+    sinks: list[Sink]
+
+    @contextlib.contextmanager
+    def shown(self, limits: Limits) -> Iterator[None]:
+        """What happens meanwhile is shown on the screen."""
+        with screen(self.ratchet.run.state, self.config, limits) as sink:
+            self.sinks.append(sink)
+            yield
 
 
 @contextlib.contextmanager
@@ -47,7 +56,13 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
     with Interrupts() as interrupts, lab.locked(tag):
         harden(*([config.researcher.key_env] if config.researcher.key_env else []))
         lab.remember(tag)
-        run = Run(lab, tag, config)
+        sinks: list[Sink] = []
+
+        def emit(event: Event) -> None:
+            for sink in sinks:
+                sink(event)
+
+        run = Run(lab, tag, config, emit)
         sandbox = Sandbox(run, environment)
         if notices:
             say(sandbox.proof.line)
@@ -66,7 +81,7 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
             stopping=lambda: interrupts.requested,
         )
         driver = Driver(ratchet)
-        yield Open(ratchet, driver, config, environment)
+        yield Open(ratchet, driver, config, environment, sinks)
 
 
 def run(
@@ -93,16 +108,18 @@ def run(
             usd_limited=bool(max_usd or run.config.budget.usd),
             description=run.ratchet.description,
         )
-        watch(run.driver.run(researcher, limits), run.ratchet.run.state, run.config, limits)
+        with run.shown(limits):
+            run.driver.run(researcher, limits)
 
 
 def baseline(tag: str | None) -> None:
     """`autoresearch baseline`."""
     with opened(tag) as run:
         limits = Limits(budget=run.config.budget)
-        watch(run.driver.baseline(), run.ratchet.run.state, run.config, limits)
+        with run.shown(limits):
+            run.driver.baseline()
         state = run.ratchet.run.state
-        last = [e for e in state.experiments if e.researcher == "baseline"][-1]
+        last = [e for e in state.experiments if e.is_baseline][-1]
         say(f"baseline: {run.config.task.metric.name} {last.value} at {last.commit[:7]}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
 
 from autoresearch.commands.session import opened, typed
-from autoresearch.console import say, watch
+from autoresearch.console import say
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Limits
@@ -56,13 +57,9 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
             put_on = merge(repo, edits, base, head, ratchet.run.incumbent.commit)
             return Proposal(typed(message), put_on)
 
-        events = run.driver.attempt(proposal, {**place, "blobs": blobs})
-        if as_json:
-            for _ in events:
-                pass
-        else:
-            watch(events, ratchet.run.state, run.config, Limits(budget=run.config.budget))
-        experiment = ratchet.run.state.experiments[-1]
+        limits = Limits(budget=run.config.budget)
+        with contextlib.nullcontext() if as_json else run.shown(limits):
+            experiment = run.driver.attempt(proposal, {**place, "blobs": blobs})
         if rewind and experiment.status != "keep":
             left = _rewind(ratchet.run, edits, place, base)
             for path in left:

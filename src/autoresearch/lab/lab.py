@@ -96,7 +96,8 @@ class Lab:
 
     def state(self, tag: str) -> State:
         """The run as it stands, whoever is driving it."""
-        return State.of(journal.read(self.paths(tag).journal))
+        file = self.paths(tag).journal
+        return State.of(journal.read(file), str(file))
 
     def remember(self, tag: str) -> None:
         """Make a run the one that commands without a tag mean."""

@@ -4,57 +4,92 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import Config, HarnessConfig
-from autoresearch.errors import LabError
+from autoresearch import __version__
+from autoresearch.config import Config, HarnessConfig, MetricConfig, TaskConfig
+from autoresearch.errors import InfrastructureError, Interrupted, LabError
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import Files
 from autoresearch.ledger.journal import Journal
-from autoresearch.ledger.state import State
+from autoresearch.ledger.state import FORMAT, Pending, State
 from autoresearch.paths import RunPaths, branch_ref, candidate_ref
-from autoresearch.records import Event, Experiment
+from autoresearch.records import Event, Experiment, Sink
 from autoresearch.rules.guard import Mutable
 from autoresearch.runners.base import Runner
 from autoresearch.workspace.checkout import Checkout, moved_by_hand
 from autoresearch.workspace.removal import remove
-from autoresearch.workspace.worktree import Worktree
 
-Events = Generator[Event, None, None]
+# What a baseline fixes, of [task] and of [harness]: results hang on it.
+_FROZEN_TASK = ("command", "setup", "inputs", "metric", "exam")
+_FROZEN_HARNESS = ("budget", "max_tflop")
 
-_MEASURED = ("command", "setup", "inputs", "metric", "exam")
-_BUDGET = ("budget", "max_tflop")
+
+def _ignore(event: Event) -> None:
+    pass
 
 
 class Run:
-    """One run of a lab. Hold the lab's lock for the tag while there is one."""
+    """One run of a lab. Hold the lab's lock for the tag while there is one.
+
+    `emit` is called with every event: the console, a tracker and a test are such sinks.
+    """
 
     def __init__(
-        self, lab: Lab, tag: str, config: Config, now: Callable[[], float] = time.time
+        self,
+        lab: Lab,
+        tag: str,
+        config: Config,
+        emit: Sink = _ignore,
+        now: Callable[[], float] = time.time,
     ) -> None:
         task = config.task
-        self.tag, self.config, self.now = tag, config, now
+        self.tag, self.config, self.emit, self.now = tag, config, emit, now
         self.repo = lab.repo
         self.ref = branch_ref(tag)
         self.paths: RunPaths = lab.paths(tag)
         self.journal = Journal(self.paths.journal)
-        self.state = State.of(self.journal.records)
+        self.state = State.of(self.journal.records, str(self.paths.journal))
         self.files = Files(self.paths, self.repo.root, config.results_name, task.metric.name)
         self.checkout = Checkout(self.repo)
-        self.worktree = Worktree(
-            self.repo,
-            self.paths.worktree,
-            tuple(task.inputs),
-            tuple(task.caches),
-            tuple(task.fresh),
-        )
+        self.slots = [
+            Slot.of(self.repo, tag, self.paths, task, number)
+            for number in range(config.runner.slots)
+        ]
         self.rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
 
     def note(self, kind: str, **fields: Any) -> None:
         """Journal a record, durably, and fold it into the state."""
         self.state.add(self.journal.append(kind, at=self.now(), **fields))
+
+    @contextlib.contextmanager
+    def putting_off(self, number: int) -> Iterator[None]:
+        """A stop, or a fault that isn't the candidate's, leaves it for the next call.
+
+        The start that ends so is not held against the candidate: "pause" is journaled, and the
+        fault goes on upwards.
+        """
+        try:
+            yield
+        except (InfrastructureError, LabError, Interrupted):
+            with contextlib.suppress(InfrastructureError):
+                self.note("pause", n=number)
+            raise
+
+    def slot_of(self, pending: Pending) -> Slot:
+        """The slot of an experiment under way.
+
+        What stands in a slot that an earlier call had, and this one hasn't, is shared out.
+        """
+        return self.slots[pending.slot % len(self.slots)]
+
+    def under_way(self, slot: int) -> Pending | None:
+        """The experiment under way in a slot that was asked for first."""
+        ours = (each for each in self.state.open.values() if self.slot_of(each).number == slot)
+        return next(ours, None)
 
     @property
     def incumbent(self) -> Experiment:
@@ -62,7 +97,13 @@ class Run:
         assert self.state.incumbent is not None
         return self.state.incumbent
 
-    def recover(self, runner: Runner) -> Events:
+    def begin(self, researcher: str, sandbox: str) -> None:
+        """Journal that this process begins to drive the run."""
+        self.note(
+            "session", researcher=researcher, sandbox=sandbox, format=FORMAT, version=__version__
+        )
+
+    def recover(self, runner: Runner) -> None:
         """Bring everything in line with the journal, after a kill, a power cut or a person."""
         self.clean_up(runner)
         there = self.repo.refs(f"refs/autoresearch/{self.tag}")
@@ -71,13 +112,14 @@ class Run:
             if there.get(ref) != experiment.commit:
                 self.repo.set_ref(ref, experiment.commit, there.get(ref))
         self._refuse_other_task()
-        yield from self.settle()
+        self.settle()
         self.files.rebuild(self.state, self.repo.patch)
 
     def clean_up(self, runner: Runner) -> None:
         """End what a killed supervisor left running, and remove the locks it left lying."""
-        pending = self.state.open
-        if pending is not None and pending.trial is not None:
+        for pending in self.state.open.values():
+            if pending.trial is None:
+                continue
             identity = pending.trial["identity"]
             runner.clean_up(identity)
             if identity["scratch"]:
@@ -88,23 +130,29 @@ class Run:
             self.checkout.drop_locks(self.ref, self.paths.moving.stat().st_mtime)
 
     def _refuse_other_task(self) -> None:
-        """Results compare as long as what is measured stays as it was at the baseline."""
-        frozen, now = self.state.frozen, self.measured()
-        if frozen is None:
+        """Results compare as long as the frozen settings stay as they were at the baseline.
+
+        A key that an older release did not freeze counts as its default then.
+        """
+        if self.state.frozen is None:
             return
-        defaults = HarnessConfig().model_dump()
-        keys = [f"task.{key}" for key in _MEASURED if frozen.get(key, "") != now[key]]
-        then = defaults | frozen.get("harness", {})
-        keys += [f"harness.{key}" for key in _BUDGET if then[key] != now["harness"][key]]
+        then, now = _frozen_or_default(self.state.frozen), self.frozen_settings()
+        keys = [f"task.{key}" for key in _FROZEN_TASK if then[key] != now[key]]
+        keys += [
+            f"harness.{key}"
+            for key in _FROZEN_HARNESS
+            if then["harness"][key] != now["harness"][key]
+        ]
         if keys:
             changed = ", ".join(keys)
             raise LabError(
                 f"autoresearch.toml: {changed} changed since the baseline of {self.tag}, and results "
-                "would not compare; put it back, or start another run: autoresearch init TAG"
+                "would not compare; put it back, or start another run from its tip: autoresearch init "
+                f"TAG --from autoresearch/{self.tag}"
             )
 
-    def measured(self) -> dict[str, Any]:
-        """The part of the settings that results hang on, fixed by the baseline.
+    def frozen_settings(self) -> dict[str, Any]:
+        """The settings that results hang on, fixed by the baseline.
 
         Of [harness] the budget counts here; what its data was made from shows in the fingerprint.
         """
@@ -115,10 +163,10 @@ class Run:
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip
 
-    def settle(self) -> Events:
+    def settle(self) -> None:
         """Refs, branch, checkout and files as the journal has them."""
         for text in self.files.write_tables(self.state):
-            yield Event("notice", text)
+            self.emit(Event("notice", text))
         tip, incumbent = self.repo.resolve(self.ref), self.state.incumbent
         if incumbent is None:
             if tip is None:
@@ -130,18 +178,26 @@ class Run:
                 raise moved_by_hand(self.repo, self.ref, incumbent.commit)
             self.paths.moving.touch()
             for text in self.checkout.advance(self.ref, tip, incumbent.commit):
-                yield Event("notice", text)
+                self.emit(Event("notice", text))
         self.paths.moving.unlink(missing_ok=True)
 
     def set_aside(self) -> None:
-        """Keep the commit of a candidate under way whose number goes to a new baseline."""
-        pending = self.state.open
-        if pending is not None and pending.candidate is not None and pending.by != "baseline":
-            commit = pending.candidate.commit
-            ref = f"{candidate_ref(self.tag, pending.number)}-{commit[:7]}"
-            self.repo.set_ref(ref, commit, self.repo.resolve(ref))
+        """Keep the commits of candidates under way, whose numbers go to a new baseline."""
+        for pending in self.state.open.values():
+            if pending.candidate is not None and not pending.is_baseline:
+                commit = pending.candidate.commit
+                ref = f"{candidate_ref(self.tag, pending.number)}-{commit[:7]}"
+                self.repo.set_ref(ref, commit, self.repo.resolve(ref))
 
     def moved_by_hand(self) -> bool:
         """Whether a person has committed on the run's branch since the last keep."""
         tip = self.repo.resolve(self.ref)
         return tip is not None and tip not in self.state.kept
+
+
+def _frozen_or_default(frozen: dict[str, Any]) -> dict[str, Any]:
+    """Frozen settings as an older release journaled them, with the defaults of what it didn't know."""
+    task = {name: field.get_default() for name, field in TaskConfig.model_fields.items()}
+    metric = MetricConfig().model_dump(exclude={"memory"}) | frozen.get("metric", {})
+    harness = HarnessConfig().model_dump() | frozen.get("harness", {})
+    return task | frozen | {"metric": metric, "harness": harness}

@@ -37,10 +37,11 @@ class Files:
         for torn in (self._paths.state / "experiments").glob("*/*.tmp"):
             torn.unlink()
         answers = list(state.answers)
-        if state.open is not None and state.open.candidate is not None:
-            candidate = state.open.candidate
-            self._patch(candidate.number, candidate.parent, candidate.commit, patch)
-            answers += [(candidate.number, answer.text) for answer in state.open.answers[-1:]]
+        for pending in state.open.values():
+            candidate = pending.candidate
+            if candidate is not None:
+                self._patch(candidate.number, candidate.parent, candidate.commit, patch)
+                answers += [(candidate.number, answer.text) for answer in pending.answers[-1:]]
         for experiment in state.experiments:
             self._patch(experiment.number, experiment.parent, experiment.commit, patch)
             if not (self._paths.experiment(experiment.number) / "record.json").exists():
@@ -103,15 +104,14 @@ class Files:
         return f"{file.name} was not this run's: renamed to {target.name}"
 
     def _musings(self, state: State) -> str:
+        under_way = [each.candidate for each in state.open.values() if each.candidate]
+        lessons = [e.lesson for e in state.experiments[1:]] + [c.lesson for c in under_way[:1]]
         text = f"# Musings of the run {one_line(state.tag)}\n"
-        lessons = [e.lesson for e in state.experiments[1:]]
-        under_way = state.open.candidate if state.open else None
-        lessons.append(under_way.lesson if under_way else "")
-        for experiment, lesson in zip(state.experiments, lessons, strict=False):
+        for experiment, lesson in zip(state.experiments, [*lessons, ""], strict=False):
             text += "\n" + results.musing(experiment, self._metric) + results.lesson(lesson)
-        if under_way is not None:
+        for candidate in under_way:
             text += "\n" + results.idea(
-                under_way.number, under_way.description, under_way.hypothesis
+                candidate.number, candidate.description, candidate.hypothesis
             )
         return text
 
@@ -126,10 +126,10 @@ class Files:
     def write_patch(self, number: int, patch: bytes) -> None:
         self._write(number, "candidate.patch", patch)
 
-    def write_log(self, number: int) -> None:
-        """Fold and cap the trial's log, and keep it."""
-        if self._paths.running_log.exists():
-            self._write(number, "trial.log", capped(self._paths.running_log))
+    def write_log(self, number: int, log: Path) -> None:
+        """Keep what a trial wrote as `trial.log`, folded and capped."""
+        if log.exists():
+            self._write(number, "trial.log", capped(log))
 
     def write_result(self, experiment: Experiment) -> None:
         record = json.dumps(asdict(experiment), indent=2, ensure_ascii=True) + "\n"

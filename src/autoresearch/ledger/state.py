@@ -1,45 +1,68 @@
 """The journal's records -> the state of a run. Pure.
 
-run       the run was made: tag, base commit, task
-session   a process began to drive it: limits, researcher, sandbox
-ask       the researcher is asked for experiment n, on a parent commit
+run       the run was made: tag, base commit, task, format of the journal, release
+session   a process began to drive it: researcher, sandbox, format of the journal, release
+ask       the researcher is asked for experiment n in a slot, on a parent commit
 answer    it answered; journaled before it is parsed
 refused   its answers made no proposal: a failure without a row
 candidate a proposal was committed (n = 0, or `by` = "baseline": the incumbent as it is)
 trial     a trial of it was started
+verification  a further trial of it was started, before a keep
 pause     the trial was stopped on purpose (Ctrl-C): it does not count against the candidate
 failed    a baseline's trial failed: no row, the user mends it
 result    the verdict: the commit point of an experiment
+rewound   edits that lost made way for the incumbent in the checkout
 stop      the session ended, and why
+
+A record may hold fields that this release does not know, which are passed over, and lack those that
+have a default here. A record of an unknown kind, one without a field that has no default, and a
+journal of a later format are a JournalError of one line.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch.records import Answer, Candidate, Edit, Experiment, Usage
+from autoresearch.errors import JournalError
+from autoresearch.ledger.codec import answer_of, candidate_of, experiment_of
+from autoresearch.records import Answer, Candidate, Experiment
+
+# 1 is that of the release of 2026-11-21, which wrote no number and knew no slots.
+FORMAT = 2
 
 Record = dict[str, Any]
 
 
 @dataclass
-class Open:
-    """The experiment under way: what was asked, answered, committed and started of it."""
+class Pending:
+    """An experiment under way: what was asked, answered, committed and started of it."""
 
     number: int
     parent: str
     at: float
     researcher: str = ""
     by: str = "run"
+    slot: int = 0
     answers: list[Answer] = field(default_factory=list)
     candidate: Candidate | None = None
     trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
     running: bool = False  # the last start has not ended yet
     trial: Record | None = None  # the last start, to clean up after
     checkout: Record | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.by == "baseline"
+
+
+class _Fields(Record):
+    """A record whose missing fields are a JournalError."""
+
+    def __missing__(self, key: str) -> Any:
+        raise JournalError(f"a record of the kind {self['kind']!r} lacks the field {key!r}")
 
 
 @dataclass
@@ -49,17 +72,17 @@ class State:
     tag: str = ""
     base: str = ""
     task: str | None = None
-    frozen: Record | None = None  # the measured part of the task, fixed by the baseline
-    experiments: list[Experiment] = field(default_factory=list)
+    frozen: Record | None = None  # the settings that results hang on, fixed by the baseline
+    experiments: list[Experiment] = field(default_factory=list)  # in the order of their verdicts
     incumbent: Experiment | None = None
     fingerprint: str = ""  # of data and harness; the first baseline that printed one has set it
     calibration: Record | None = None  # what the last baseline's examination showed
-    open: Open | None = None
+    open: dict[int, Pending] = field(default_factory=dict)  # by number, in the order of asking
     refusals: list[str] = field(default_factory=list)  # since the last experiment
     refused: int = 0
     answers: list[tuple[int, str]] = field(default_factory=list)
     asked: int = 0
-    trees: dict[str, int] = field(default_factory=dict)
+    trees: dict[str, Experiment] = field(default_factory=dict)
     usd: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -68,95 +91,125 @@ class State:
     stop: Record | None = None
     checkout: Record | None = None  # root, head, and path -> blob that later edits are made from
     last_at: float = 0.0
+    release: str = ""  # that wrote the last run or session record
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> State:
-        """Fold a whole journal."""
+    def of(cls, records: Iterable[Record], where: str = "the journal") -> State:
+        """Fold a whole journal; `where` names it in a JournalError."""
         state = cls()
-        for record in records:
-            state.add(record)
+        for line, record in enumerate(records, 1):
+            try:
+                state.add(record)
+            except JournalError as fault:
+                raise JournalError(
+                    state._of_another_release(f"{where}, line {line}: {fault}")
+                ) from None
         return state
 
     def add(self, record: Record) -> None:
         """Fold one more record."""
+        fields = _Fields(record)
+        fold = _FOLDS.get(record.get("kind", ""))
+        if fold is None:
+            raise JournalError(f"this release knows no record of the kind {record.get('kind')!r}")
         if self.session is not None and record["kind"] != "session" and self.stop is None:
-            self.seconds += max(0.0, record["at"] - self.last_at)
-        self.last_at = record["at"]
-        getattr(self, f"_{record['kind']}")(record)
+            self.seconds += max(0.0, fields["at"] - self.last_at)
+        self.last_at = fields["at"]
+        fold(self, fields)
+
+    def _of_another_release(self, what: str) -> str:
+        release = f" ({self.release})" if self.release else ""
+        return (
+            f"{what}. It was written by another release of autoresearch{release}: go on with that "
+            f"one, or start another run from its tip: autoresearch init TAG --from "
+            f"autoresearch/{self.tag or 'OLD'}"
+        )
+
+    # -- the kinds of records -----------------------------------------------------------------
 
     def _run(self, record: Record) -> None:
-        self.tag, self.base, self.task = record["tag"], record["base"], record["task"]
+        self._written_by(record)
+        self.tag, self.base, self.task = record["tag"], record["base"], record.get("task")
 
     def _session(self, record: Record) -> None:
+        self._written_by(record)
         self.session, self.stop = record, None
-        if self.open is not None:
-            self.open.running = False
+        for pending in self.open.values():
+            pending.running = False
+
+    def _written_by(self, record: Record) -> None:
+        self.release = record.get("version", self.release)
+        if record.get("format", 1) > FORMAT:
+            raise JournalError(
+                f"the journal has the format {record['format']}, and this release reads up to {FORMAT}"
+            )
 
     def _stop(self, record: Record) -> None:
         self.stop = record
-        self._pause(record)  # a full disk, say: the supervisor lived, the candidate is not to blame
+        for pending in self.open.values():  # of a full disk, say, no candidate is to blame
+            _put_off(pending)
 
     def _ask(self, record: Record) -> None:
-        self.open = Open(
-            record["n"], record["parent"], record["at"], record["researcher"], record["by"],
-            checkout=record.get("checkout"),
+        number = record["n"]
+        self.open[number] = Pending(
+            number, record["parent"], record["at"], record.get("researcher", ""),
+            record.get("by", "run"), record.get("slot", 0), checkout=record.get("checkout"),
         )  # fmt: skip
 
     def _answer(self, record: Record) -> None:
-        assert self.open is not None
         answer = answer_of(record)
-        self.open.answers.append(answer)
+        self._pending(record).answers.append(answer)
         self.asked += 1
         self.usd += answer.usage.usd or 0.0
         self.input_tokens += answer.usage.input_tokens or 0
         self.output_tokens += answer.usage.output_tokens or 0
 
     def _refused(self, record: Record) -> None:
-        self.open = None
+        self.open.pop(record["n"], None)
         self.refusals.append(record["reason"])
         self.refused += 1
 
     def _candidate(self, record: Record) -> None:
-        candidate = Candidate(
-            **{key: record[key] for key in Candidate.__slots__ if key not in ("number",)},
-            number=record["n"],
-        )
-        asked = (self.open.number, self.open.by) if self.open else None
-        if asked != (candidate.number, record["by"]):  # an ask that a person's commit overtook
-            self.open = Open(candidate.number, candidate.parent, record["at"], by=record["by"])
-        assert self.open is not None
-        self.open.candidate = candidate
+        candidate, by = candidate_of(record), record.get("by", "run")
+        if by == "baseline":  # a person's commit overtook whatever was under way
+            self.open.clear()
+        pending = self.open.get(candidate.number)
+        if pending is None or pending.by != by:
+            pending = Pending(candidate.number, candidate.parent, record["at"], by=by)
+            self.open[candidate.number] = pending
+        pending.candidate = candidate
 
     def _trial(self, record: Record) -> None:
-        assert self.open is not None
-        self.open.trial = record
-        self.open.trials += 1
-        self.open.running = True
+        pending = self._pending(record)
+        pending.trial = record
+        pending.trials += 1
+        pending.running = True
 
     def _verification(self, record: Record) -> None:
-        assert self.open is not None
-        self.open.trial = record  # the one to clean up after; it is the candidate's same try
+        self._pending(
+            record
+        ).trial = record  # to clean up after; it is the same try of the candidate
 
     def _pause(self, record: Record) -> None:
-        if self.open is not None and self.open.running:
-            self.open.trials -= 1
-            self.open.running = False
+        if record["n"] in self.open:
+            _put_off(self.open[record["n"]])
 
     def _failed(self, record: Record) -> None:
-        self.open = None
+        self.open.pop(record["n"], None)
 
     def _rewound(self, record: Record) -> None:
         self.checkout = record["checkout"]
 
     def _result(self, record: Record) -> None:
         experiment = experiment_of(record)
-        if self.open is not None and self.open.checkout and experiment.status == "keep":
-            self.checkout = self.open.checkout
-        if self.open is not None and self.open.answers:
-            self.answers.append((experiment.number, self.open.answers[-1].text))
-        if self.open is not None and self.open.candidate is not None:
-            self.trees[self.open.candidate.tree] = len(self.experiments)
-        self.open = None
+        pending = self.open.pop(experiment.number, None)
+        if pending is not None:
+            if pending.checkout and experiment.status == "keep":
+                self.checkout = pending.checkout
+            if pending.answers:
+                self.answers.append((experiment.number, pending.answers[-1].text))
+            if pending.candidate is not None:
+                self.trees[pending.candidate.tree] = experiment
         self.refusals = []
         self.experiments.append(experiment)
         if experiment.status == "keep":
@@ -166,14 +219,30 @@ class State:
             self.fingerprint = self.fingerprint or experiment.fingerprint
             self.calibration = record.get("calibration")
 
-    @property
-    def in_baseline(self) -> bool:
-        """Whether what is under way is a baseline."""
-        return self.open is not None and self.open.by == "baseline"
+    def _pending(self, record: Record) -> Pending:
+        if record["n"] not in self.open:
+            raise JournalError(
+                f"a record of the kind {record['kind']!r} is about experiment {record['n']}, which "
+                "is not under way"
+            )
+        return self.open[record["n"]]
+
+    # -- what is asked of it ------------------------------------------------------------------
+
+    def experiment(self, number: int) -> Experiment | None:
+        """Returns the experiment of a number, once it has its verdict."""
+        return next((each for each in self.experiments if each.number == number), None)
 
     @property
     def next_number(self) -> int:
-        return self.experiments[-1].number + 1 if self.experiments else 0
+        """The lowest number that no row has and nothing under way."""
+        taken = {each.number for each in self.experiments} | self.open.keys()
+        return next(number for number in itertools.count() if number not in taken)
+
+    @property
+    def next_baseline(self) -> int:
+        """The number of a new baseline, which overtakes whatever is under way."""
+        return max((each.number + 1 for each in self.experiments), default=0)
 
     @property
     def kept(self) -> list[str]:
@@ -181,41 +250,25 @@ class State:
         return [self.base, *(e.commit for e in self.experiments if e.status == "keep")]
 
 
-def answer_fields(answer: Answer) -> Record:
-    """An answer as the journal keeps it."""
-    fields: Record = {"text": answer.text, "usage": asdict(answer.usage)}
-    if answer.edits is not None:
-        fields["edits"] = [
-            [e.path, None if e.content is None else base64.b64encode(e.content).decode(), e.mode]
-            for e in answer.edits
-        ]
-    return fields
+def _put_off(pending: Pending) -> None:
+    """The start that has not ended is not held against the candidate."""
+    if pending.running:
+        pending.trials -= 1
+        pending.running = False
 
 
-def answer_of(record: Record) -> Answer:
-    """The answer in a journal's record."""
-    edits = record.get("edits")
-    return Answer(
-        record["text"],
-        Usage(**record["usage"]),
-        None
-        if edits is None
-        else tuple(
-            Edit(path, None if content is None else base64.b64decode(content), mode)
-            for path, content, mode in edits
-        ),
-    )
-
-
-def experiment_of(record: Record) -> Experiment:
-    """The experiment in a result's record."""
-    fields = {key: record[key] for key in Experiment.__slots__ if key in record}
-    return Experiment(**{**fields, "number": record["n"], "usage": Usage(**record["usage"])})
-
-
-def result_fields(experiment: Experiment) -> Record:
-    """An experiment as the journal keeps it."""
-    fields = asdict(experiment)
-    fields.pop("number")
-    fields.pop("at")
-    return fields
+_FOLDS: dict[str, Callable[[State, Record], None]] = {
+    "run": State._run,
+    "session": State._session,
+    "ask": State._ask,
+    "answer": State._answer,
+    "refused": State._refused,
+    "candidate": State._candidate,
+    "trial": State._trial,
+    "verification": State._verification,
+    "pause": State._pause,
+    "failed": State._failed,
+    "result": State._result,
+    "rewound": State._rewound,
+    "stop": State._stop,
+}

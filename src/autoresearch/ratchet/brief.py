@@ -18,8 +18,8 @@ _DESCRIBED_FILES = 100
 _IMPORTED = re.compile(rb"\bautoresearch\.harness\.([a-z]\w*)")
 
 
-def brief_of(run: Run) -> Brief:
-    """All that is told with the next ask. Pure but for reading git and the last log."""
+def brief_of(run: Run, number: int) -> Brief:
+    """Returns all that is told with the ask for experiment `number`; pure but for git and the logs."""
     state, repo, task = run.state, run.repo, run.config.task
     incumbent = run.incumbent
     tree = repo.tree(incumbent.commit)
@@ -39,7 +39,7 @@ def brief_of(run: Run) -> Brief:
         lines = [*lines[:_FROZEN_LINES], f"... and {len(lines) - _FROZEN_LINES} more lines"]
     charter = bytes_of[plain[CHARTER]].decode("utf-8", "replace") if CHARTER in plain else ""
     return Brief(
-        number=state.next_number,
+        number=number,
         charter=charter,
         files={path: bytes_of[plain[path]] for path in mutable},
         frozen=tuple(lines),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from autoresearch.errors import BadAnswer
 from autoresearch.lab.run import Run
+from autoresearch.ledger.codec import candidate_fields
+from autoresearch.ledger.state import Pending
 from autoresearch.paths import candidate_ref
 from autoresearch.records import Candidate, Edit, Proposal
 from autoresearch.rules.guard import changes_code, refusals
@@ -13,32 +15,31 @@ from autoresearch.workspace.repository import Tree
 _DESCRIPTION = 200
 
 
-def commit(
-    run: Run, proposal: Proposal, at: float, by: str = "run", description: str = ""
-) -> Candidate:
-    """The guard, and then exactly the bytes that it saw, committed; BadAnswer where it refuses.
+def commit(run: Run, pending: Pending, proposal: Proposal, description: str = "") -> Candidate:
+    """Returns the proposal of an experiment under way as its candidate: guarded, committed, recorded.
 
-    at: Unix time of the commit, the same on every resume. description: where the proposal has none.
+    Exactly the bytes that the guard saw are committed, with the time of the ask, so that a resume
+    makes the same commit. `description` is taken where the proposal has none. Raises BadAnswer
+    where the guard refuses it, and where its files were tried before.
     """
-    parent = run.incumbent
+    parent, number = run.incumbent, pending.number
     tree = run.repo.tree(parent.commit)
     edits = _guarded(run, proposal.edits, tree)
-    number = run.state.next_number
     paths = ", ".join(one_line(edit.path) for edit in edits)
     description = proposal.description or description or f"edit {paths}"[:_DESCRIPTION]
     message = (
         f"{description}\n\n{proposal.hypothesis}".strip()
         + f"\n\nAutoresearch-Experiment: {run.tag}/{number:04d}\n"
     )
-    made, tree_id = run.repo.commit(parent.commit, edits, message, at, run.paths.index)
-    twin = run.state.trees.get(tree_id)
-    if twin is not None:
-        earlier = run.state.experiments[twin]
+    index = run.slot_of(pending).paths.index
+    made, tree_id = run.repo.commit(parent.commit, edits, message, pending.at, index)
+    earlier = run.state.trees.get(tree_id)
+    if earlier is not None:
         value = (
             "" if earlier.value is None else f", {run.config.task.metric.name} {earlier.value:g}"
         )
         raise BadAnswer(
-            f"this makes the same files as experiment {twin} ({earlier.description}: "
+            f"this makes the same files as experiment {earlier.number} ({earlier.description}: "
             f"{earlier.status}{value}); propose something that was not tried"
         )
     ref = candidate_ref(run.tag, number)
@@ -47,7 +48,7 @@ def commit(
         number, made, parent.commit, tree_id, description, proposal.hypothesis,
         proposal.lesson, run.repo.only_deletes(parent.commit, made),
     )  # fmt: skip
-    return accept(run, candidate, by)
+    return accept(run, candidate, pending.by)
 
 
 def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
@@ -60,7 +61,7 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
     def content(path: str) -> bytes | None:
         return blobs.get(tree[path][1]) if path in tree else None
 
-    kept = (*run.worktree.caches, *run.worktree.inputs)
+    kept = (*run.config.task.caches, *run.config.task.inputs)
     for e in edits:
         if any(e.path == name or e.path.startswith(f"{name}/") for name in kept):
             raise BadAnswer(f"the guard refused the change: {e.path}: in a cache or an input")
@@ -76,12 +77,11 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
 
 
 def accept(run: Run, candidate: Candidate, by: str) -> Candidate:
-    """Record a commit as the candidate of its experiment."""
-    fields = {k: getattr(candidate, k) for k in Candidate.__slots__ if k != "number"}
+    """Records a commit as the candidate of its experiment, and returns it."""
     if by == "baseline":
         ref = candidate_ref(run.tag, candidate.number)
         run.repo.set_ref(ref, candidate.commit, run.repo.resolve(ref))
-    run.note("candidate", n=candidate.number, by=by, **fields)
+    run.note("candidate", n=candidate.number, by=by, **candidate_fields(candidate))
     patch = run.repo.patch(candidate.parent, candidate.commit)
     run.files.write_patch(candidate.number, patch)
     run.files.write_tables(run.state)

@@ -1,24 +1,29 @@
-"""The loops around the ratchet: limits, the serial run, the baseline, one try. Generators of events."""
+"""The loops around the ratchet: limits, the serial run, the baseline, one try."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from autoresearch.config import BudgetConfig
-from autoresearch.errors import AutoresearchError, Interrupted, LabError, NothingToPropose
+from autoresearch.errors import (
+    AutoresearchError,
+    Interrupted,
+    LabError,
+    LimitReached,
+    NothingToPropose,
+)
 from autoresearch.fit.estimates import measured
-from autoresearch.lab.run import Events
 from autoresearch.ledger.files import capped
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
 from autoresearch.researchers.command import Ran
-from autoresearch.rules import training_log
 from autoresearch.runners.base import TrialSpec, finish
 
 
@@ -31,9 +36,10 @@ class Limits:
     usd: float | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
-    def reached(self, state: State, experiments: int, usd: float, seconds: float) -> str | None:
-        """The first limit that is reached, in words. The arguments are what this call did so far."""
-        budget, done = self.budget, max(0, len(state.experiments) - 1)
+    def check(self, state: State, experiments: int, usd: float, seconds: float) -> None:
+        """Raises LimitReached at the first limit; the arguments are what this call did so far."""
+        budget = self.budget
+        done = sum(not experiment.is_baseline for experiment in state.experiments)
         for limit, spent, words in (
             (self.experiments, experiments, f"--max {self.experiments} experiments"),
             (self.hours, seconds / 3600, f"--hours {self.hours}"),
@@ -43,13 +49,12 @@ class Limits:
             (budget.usd, state.usd, f"budget.usd = {budget.usd:g}"),
         ):
             if limit and spent >= limit:
-                return f"reached {words}"
-        return None
+                raise LimitReached(f"reached {words}")
 
 
 @dataclass
 class Driver:
-    """Drives one run, one trial at a time."""
+    """Drives one run, one trial at a time; what happens goes to the run's sinks."""
 
     ratchet: Ratchet
 
@@ -59,169 +64,123 @@ class Driver:
 
     # -- the commands -------------------------------------------------------------------------
 
-    def run(self, researcher: Researcher, limits: Limits) -> Events:
+    def run(self, researcher: Researcher, limits: Limits) -> None:
         """The ratchet, until a limit, the researcher's end, too many failures, or an interrupt."""
-        yield from self._session(self._climb(researcher, limits), researcher.kind)
+        self._session(partial(self._climb, researcher, limits), researcher.kind)
 
-    def baseline(self) -> Events:
+    def baseline(self) -> None:
         """Experiment 0, or a new baseline where a person has committed on the run's branch."""
-        yield from self._session(self._baseline(again=True), "baseline")
+        self._session(partial(self._baseline, again=True), "baseline")
 
-    def attempt(self, proposal: Callable[[], Proposal], checkout: dict[str, Any]) -> Events:
-        """A person's edits, judged as one experiment; `proposal` puts them on the incumbent."""
+    def attempt(self, proposal: Callable[[], Proposal], checkout: dict[str, Any]) -> Experiment:
+        """Returns a person's edits judged as one experiment; `proposal` puts them on the incumbent."""
+        tried: list[Experiment] = []
 
-        def steps() -> Generator[Event, None, str]:
-            yield from self._baseline()
-            yield from self._finish()
-            candidate = self.ratchet.submit(proposal(), checkout)
-            yield from self._trial(candidate)
+        def steps() -> str:
+            self._baseline()
+            self._finish()
+            tried.append(self._trial(self.ratchet.submit(proposal(), checkout)))
             return "tried"
 
-        yield from self._session(steps(), "try")
+        self._session(steps, "try")
+        return tried[0]
 
     # -- their parts --------------------------------------------------------------------------
 
-    def _session(self, steps: Generator[Event, None, str], researcher: str) -> Events:
+    def _session(self, steps: Callable[[], str], researcher: str) -> None:
         """A command's steps, with their beginning and their end journaled."""
-        ratchet = self.ratchet
+        ratchet, run = self.ratchet, self.ratchet.run
         if researcher != "baseline":
-            yield from ratchet.run.recover(ratchet.runner)
-        ratchet.run.note("session", researcher=researcher, sandbox=ratchet.sandbox.text)
-        yield Event(
-            "start", researcher, data={"experiments": float(len(ratchet.run.state.experiments))}
+            run.recover(ratchet.runner)
+        run.begin(researcher, ratchet.sandbox.text)
+        run.emit(
+            Event("start", researcher, data={"experiments": float(len(run.state.experiments))})
         )
         try:
             ratchet.sandbox.check()
             ratchet.fingerprint.check()
-            reason = yield from steps
-        except NothingToPropose as end:
+            reason = steps()
+        except (NothingToPropose, LimitReached) as end:
             reason = str(end) or "the researcher has nothing more to propose"
         except Interrupted:
-            ratchet.run.note("stop", reason="interrupted")
-            yield Event("stop", "interrupted; autoresearch run goes on from here")
+            run.note("stop", reason="interrupted")
+            run.emit(Event("stop", "interrupted; autoresearch run goes on from here"))
             raise
         except (AutoresearchError, OSError) as fault:
-            ratchet.run.note("stop", reason=str(fault))
+            run.note("stop", reason=str(fault))
             raise
-        ratchet.run.note("stop", reason=reason)
-        yield Event("stop", reason)
+        run.note("stop", reason=reason)
+        run.emit(Event("stop", reason))
 
-    def _climb(self, researcher: Researcher, limits: Limits) -> Generator[Event, None, str]:
-        yield from self._baseline()
+    def _climb(self, researcher: Researcher, limits: Limits) -> str:
+        self._baseline()
         state = self.ratchet.run.state
-        yield from self._estimate()
+        self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
+
+        def check() -> None:
+            self._check()
+            done, spent_s = len(state.experiments) - rows_before, time.monotonic() - began
+            limits.check(state, done, state.usd - usd_before, spent_s)
+
         failures: list[str] = []
         while True:
-            reached = self._reached(limits, began, usd_before, rows_before)
-            if reached:
-                return reached
-            asking = self.ratchet.ask(researcher)
-            while True:
-                try:
-                    event = next(asking)
-                except StopIteration as end:
-                    candidate = end.value
-                    break
-                yield event
-                if event.kind in ("again", "wait"):  # another answer costs, and waiting takes time
-                    reached = self._reached(limits, began, usd_before, rows_before)
-                    if reached:
-                        return reached
+            check()
+            candidate = self.ratchet.ask(researcher, check=check)
             if candidate is None:
                 failures.append(state.refusals[-1])
             else:
-                reached = self._reached(limits, began, usd_before, rows_before)
-                if reached:
-                    return reached
-                experiment = yield from self._trial(candidate)
+                check()
+                experiment = self._trial(candidate)
                 failures = [*failures, experiment.reason] if experiment.status == "crash" else []
             most = limits.budget.consecutive_failures
             if most and len(failures) >= most:
                 raise LabError(_failed(failures))
 
-    def _reached(
-        self, limits: Limits, began: float, usd_before: float, rows_before: int
-    ) -> str | None:
-        self._check()
-        state = self.ratchet.run.state
-        return limits.reached(
-            state,
-            len(state.experiments) - rows_before,
-            state.usd - usd_before,
-            time.monotonic() - began,
-        )
-
-    def _baseline(self, again: bool = False) -> Generator[Event, None, str]:
+    def _baseline(self, again: bool = False) -> str:
         """Experiment 0 where there is none; `again`: and where a person moved the branch on."""
-        ratchet = self.ratchet
-        incumbent = ratchet.run.state.incumbent
-        if again:
-            moved = incumbent is not None and ratchet.run.moved_by_hand()
-            if moved:
-                ratchet.run.clean_up(ratchet.runner)
-                ratchet.run.set_aside()
-            else:
-                yield from ratchet.run.recover(ratchet.runner)
-            if incumbent is not None and not moved:
-                return "the baseline is measured already"
-        elif incumbent is not None:
+        run = self.ratchet.run
+        incumbent = run.state.incumbent
+        moved = again and incumbent is not None and run.moved_by_hand()
+        if moved:
+            run.clean_up(self.ratchet.runner)
+            run.set_aside()
+        elif again:
+            run.recover(self.ratchet.runner)
+        if incumbent is not None and not moved:
             return "the baseline is measured already"
-        candidate = ratchet.baseline()
-        yield Event("baseline", candidate.description, candidate.number)
-        yield from self._trial(candidate)
+        candidate = self.ratchet.baseline()
+        run.emit(Event("baseline", candidate.description, candidate.number))
+        self._trial(candidate)
         return "the baseline is measured"
 
-    def _estimate(self) -> Events:
+    def _estimate(self) -> None:
         """What a trial will take, by the baseline; nothing where its summary does not say."""
         run = self.ratchet.run
-        rows = reversed(run.state.experiments)
-        baseline = next((e for e in rows if e.researcher == "baseline"), None)
+        baseline = next((e for e in reversed(run.state.experiments) if e.is_baseline), None)
         estimate = measured(baseline) if baseline else None
         timeout_s = run.config.task.timeout_s
         if estimate is None:
             return
-        yield Event("estimate", estimate.words(timeout_s))
+        run.emit(Event("estimate", estimate.words(timeout_s)))
         warning = estimate.warning(timeout_s)
         if warning:
-            yield Event("notice", warning)
+            run.emit(Event("notice", warning))
 
-    def _finish(self) -> Events:
-        """Bring a candidate that was under way to its verdict."""
-        pending = self.ratchet.run.state.open
-        if pending is not None and pending.candidate is not None:
-            yield from self._trial(pending.candidate)
+    def _finish(self) -> None:
+        """Bring the candidates that were under way to their verdicts."""
+        for pending in list(self.ratchet.run.state.open.values()):
+            if pending.candidate is not None:
+                self._trial(pending.candidate)
 
-    def _trial(self, candidate: Candidate) -> Generator[Event, None, Experiment]:
+    def _trial(self, candidate: Candidate) -> Experiment:
         """One candidate from its start to its verdict."""
         ratchet = self.ratchet
-        if ratchet.hopeless:
-            return (yield from ratchet.give_up(candidate))
+        if ratchet.hopeless(candidate):
+            return ratchet.give_up(candidate)
         self._check()
         ratchet.sandbox.check()
-        trial = ratchet.start(candidate)
-        try:
-            ratchet.run.note("trial", n=candidate.number, identity=trial.identity)
-            yield Event(
-                "candidate", candidate.description, candidate.number, detail=candidate.hypothesis
-            )
-            watching = trial.run(self.stopping)
-            while True:
-                try:
-                    progress = next(watching)
-                except StopIteration as end:
-                    outcome = end.value
-                    break
-                data = {"seconds": progress.seconds, "fraction": progress.fraction}
-                trained = training_log.last(ratchet.run.paths.running_log)
-                if trained is not None:
-                    data |= {"fraction": trained.progress, "loss": trained.loss}
-                yield Event("progress", number=candidate.number, data=data)
-        finally:
-            trial.abandon()
-        experiment = yield from ratchet.tell(candidate, outcome)
-        if experiment is None:
-            raise Interrupted
+        experiment = ratchet.tell(candidate, ratchet.try_out(candidate))
         ratchet.sandbox.check()
         return experiment
 
@@ -237,7 +196,7 @@ def run_program(
 
     def execute(prompt: str) -> Ran:
         commit = ratchet.run.incumbent.commit
-        tree = ratchet.run.worktree.lay_out(commit)
+        tree = ratchet.run.slots[0].worktree.lay_out(commit)
         stdin, log = (
             ratchet.run.paths.state / "program.stdin",
             ratchet.run.paths.state / "program.log",
@@ -246,7 +205,7 @@ def run_program(
         log.unlink(missing_ok=True)
         spec = TrialSpec(
             (tuple(command),),
-            ratchet.run.paths.worktree,
+            ratchet.run.slots[0].paths.worktree,
             ratchet.environment,
             log,
             timeout_s,
@@ -265,7 +224,9 @@ def run_program(
             failure = f"exited with {outcome.exit_code}"
         if failure:
             return Ran(failure, output, ())
-        return Ran("", output, ratchet.run.worktree.edits(commit, tree, ratchet.run.rules.names))
+        return Ran(
+            "", output, ratchet.run.slots[0].worktree.edits(commit, tree, ratchet.run.rules.names)
+        )
 
     return execute
 

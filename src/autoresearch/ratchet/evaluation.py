@@ -1,19 +1,17 @@
-"""How a trial ended -> its metrics, or the crash that it was; what is the machine's fault is raised."""
+"""How a trial ended -> its metrics, or the crash that it was."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 from autoresearch.config import TaskConfig
-from autoresearch.errors import InfrastructureError, Interrupted, LabError
+from autoresearch.errors import InfrastructureError, LabError
 from autoresearch.lab.run import Run
-from autoresearch.ratchet.examiner import Examiner
-from autoresearch.ratchet.fingerprint import Fingerprint
-from autoresearch.records import Candidate, Crash, Metrics, Outcome
+from autoresearch.ratchet.trial import Ended
+from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, training_log
 
 _FULL_DISK_BYTES = 64 << 20
@@ -21,50 +19,28 @@ _ENDED = re.compile("the trial ended ")
 _OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 
 
-def measure(
-    run: Run, outcome: Outcome, fingerprint: Fingerprint, examiner: Examiner | None = None
-) -> Metrics | Crash:
-    """The metrics of a trial that ended, or its crash.
-
-    Raises, with the candidate put off until the next call: InfrastructureError where the disk is
-    full or the examiner died, LabError where data or harness changed under the run, Interrupted.
-    """
-    log, task = run.paths.running_log, run.config.task
-    try:
-        if examiner is None:
-            measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
-        else:
-            score = examiner.finish()
-            measured = _examined(outcome, log, task, score, on_cpu=examiner.device == "cpu")
-        if isinstance(measured, Crash) and _disk_full(run):
-            raise InfrastructureError(
-                f"{run.paths.state}: the disk is full; make room and call autoresearch run again: "
-                "the candidate is tried again then"
-            )
-        return fingerprint.judge(measured)
-    except (InfrastructureError, LabError, Interrupted):
-        with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
-            run.note("pause", n=run.state.next_number)
-        raise
+def evaluation(ended: Ended, task: TaskConfig) -> Metrics | Crash:
+    """Returns the metrics of a trial that ended, or the crash that it was; pure but for the log."""
+    if ended.score is None:
+        return metrics.judge_outcome(ended.outcome, ended.log, task.metric, task.timeout_s)
+    return _examined(ended, task, ended.score)
 
 
-def _examined(
-    outcome: Outcome, log: Path, task: TaskConfig, score: dict[str, Any], on_cpu: bool
-) -> Metrics | Crash:
+def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics | Crash:
     """The metrics of a trial that an examiner scored: what the log says beside it are claims."""
     void = score["void"]
-    crash = metrics.crash_of(outcome, log, task.timeout_s)
+    crash = metrics.crash_of(ended.outcome, ended.log, task.timeout_s)
     # A script that the examiner ended exits with an error, of which the examiner knows more.
     if void and (crash is None or (crash.failure == "exit" and not _ENDED.match(void["reason"]))):
         return Crash(void["failure"], void["reason"])
     if crash is not None:
         return crash
-    told = metrics.read(metrics.lines(log), task.metric)
+    told = metrics.read(metrics.lines(ended.log), task.metric)
     own = {key: score[key] for key in _OWN_FIGURES}
     own |= {"val_bpb": score["bpb"], "total_tokens_M": score["tokens"] / 1e6}
     return Metrics(
         value=score["bpb"],
-        memory_mb=outcome.peak_rss_mb if on_cpu else told.memory_mb,
+        memory_mb=ended.outcome.peak_rss_mb if ended.device == "cpu" else told.memory_mb,
         summary={**told.summary, **own},
         fingerprint=score["fingerprint"],
         device=told.device,
@@ -78,8 +54,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _disk_full(run: Run) -> bool:
-    return shutil.disk_usage(run.paths.state).free < _FULL_DISK_BYTES
+def check_disk(folder: Path) -> None:
+    """Raises InfrastructureError where the disk of a folder is full: no crash is a candidate's then."""
+    if shutil.disk_usage(folder).free < _FULL_DISK_BYTES:
+        raise InfrastructureError(
+            f"{folder}: the disk is full; make room and call autoresearch run again: the candidate "
+            "is tried again then"
+        )
 
 
 def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) -> LabError:

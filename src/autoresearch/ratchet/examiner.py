@@ -19,6 +19,7 @@ from typing import Any, Literal
 from autoresearch.errors import InfrastructureError, LabError
 from autoresearch.fit import device
 from autoresearch.lab.run import Run
+from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir, make_folder
 from autoresearch.rules import metrics
 from autoresearch.runners.environment import SEED, python_of
@@ -89,11 +90,11 @@ class Examiner:
 
 
 class Examiners:
-    """Starts the examiners of a run; outer: the supervisor's environment."""
+    """Starts the examiners of one slot; `outer` is the supervisor's environment."""
 
-    def __init__(self, run: Run, outer: dict[str, str]) -> None:
+    def __init__(self, run: Run, slot: Slot, outer: dict[str, str]) -> None:
         task = run.config.task
-        self._run = run
+        self._run, self._slot = run, slot
         self._python = python_of(task.command, run.repo.root) or sys.executable
         self._env = {k: v for k, v in outer.items() if k in ("PATH", "LANG", "LC_ALL", "TZ")}
         self._device = ""
@@ -113,7 +114,7 @@ class Examiners:
         threshold: of a score, below which the model is handed over too; None: always. full:
         verification looks at every row.
         """
-        run, folder = self._run, self._run.paths.exam
+        run, folder = self._run, self._slot.paths.exam
         if not self._begun:  # bytecode of an earlier session's, perhaps somebody else's by now
             if folder.exists():
                 remove(folder)

@@ -119,5 +119,6 @@ class Fingerprint:
             f"data or harness changed under the run {tag}: its baseline was measured with the "
             f"fingerprint {was}, {says}, and results would not compare. Put it back with: "
             f"{shlex.join(['autoresearch', 'prepare', *flags])} (and the same release of autoresearch "
-            "in the trials' Python), then call this again; or start another run: autoresearch init TAG"
+            "in the trials' Python), then call this again; or start another run from its tip: autoresearch "
+            f"init TAG --from autoresearch/{tag}"
         )

@@ -1,7 +1,7 @@
-"""The ratchet: `ask` hands out the next candidate, `tell` takes how its trial ended and returns the verdict.
+"""The ratchet: `ask` hands out the next candidate, `tell` takes how its trial ended and gives the verdict.
 
 Serial runs, `try`, and later slots and queues are drivers around these two verbs (drive.py). Every
-step is journaled before the next begins, and `recover` brings a run from whatever point it was
+step is journaled before the next begins, and `Run.recover` brings a run from whatever point it was
 killed at to where it can go on, so that the same rows, refs and branch come out:
 
     ask -> answer -> candidate -> trial -> result (the commit point) -> refs, branch, files
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,22 +21,23 @@ from typing import Any
 
 from autoresearch.errors import BadAnswer, LabError
 from autoresearch.lab.run import Run
-from autoresearch.ledger.state import answer_fields, result_fields
+from autoresearch.ledger.codec import answer_fields, experiment_fields
+from autoresearch.ledger.state import Pending
 from autoresearch.ratchet import hook
 from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
-from autoresearch.ratchet.evaluation import failed_baseline, measure
+from autoresearch.ratchet.evaluation import check_disk, evaluation, failed_baseline
 from autoresearch.ratchet.fingerprint import Fingerprint
 from autoresearch.ratchet.retry import sit_out
-from autoresearch.ratchet.trial import Trials
-from autoresearch.ratchet.verification import verify
+from autoresearch.ratchet.trial import Ended, Trials
+from autoresearch.ratchet.verification import verified
 from autoresearch.records import (
+    Answer,
     Candidate,
     Crash,
     Event,
     Experiment,
     Metrics,
-    Outcome,
     Proposal,
     Usage,
     Verdict,
@@ -44,18 +45,23 @@ from autoresearch.records import (
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
 from autoresearch.rules import keep
-from autoresearch.runners.base import Runner, Trial
+from autoresearch.runners.base import Runner
 from autoresearch.sandbox.sandbox import Sandbox
 
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
+
+
+def _go_on() -> None:
+    pass
 
 
 @dataclass
 class Ratchet:
     """The two verbs over one run.
 
-    environment: the user's, as it was at the start; description: of proposals whose researcher
-    gives none; breaking: the context in which Ctrl-C may break in; stopping: whether it was pressed.
+    `environment` is the user's, as it was at the start; `description` that of proposals whose
+    researcher gives none; `breaking` is the context in which Ctrl-C may break in, `stopping` says
+    whether it was pressed.
     """
 
     run: Run
@@ -67,181 +73,214 @@ class Ratchet:
     stopping: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        self.trials = Trials(self.run, self.runner, self.environment, self.sandbox)
+        self.trials = [
+            Trials(self.run, slot, self.runner, self.environment, self.sandbox, self.stopping)
+            for slot in self.run.slots
+        ]
         self.fingerprint = Fingerprint(self.run, self.runner, self.environment, self.stopping)
 
     # -- ask ----------------------------------------------------------------------------------
 
     def baseline(self) -> Candidate:
-        """The branch's tip as it is, as the next experiment."""
-        tip = self.run.repo.resolve(self.run.ref)
+        """Returns the branch's tip as it is, as the next experiment."""
+        run = self.run
+        tip = run.repo.resolve(run.ref)
         assert tip is not None
-        pending = self.run.state.open
-        if (
-            pending
-            and pending.candidate
-            and pending.by == "baseline"
-            and pending.candidate.commit == tip
-        ):
-            return pending.candidate
-        number = self.run.state.next_number
-        candidate = Candidate(
-            number, tip, tip, self.run.repo.tree_id(tip),
-            "baseline" if number == 0 else f"baseline: {self.run.repo.subject(tip)}",
-        )  # fmt: skip
-        return accept(self.run, candidate, "baseline")
+        for pending in run.state.open.values():
+            if pending.is_baseline and pending.candidate and pending.candidate.commit == tip:
+                return pending.candidate
+        number = run.state.next_baseline
+        description = "baseline" if number == 0 else f"baseline: {run.repo.subject(tip)}"
+        candidate = Candidate(number, tip, tip, run.repo.tree_id(tip), description)
+        return accept(run, candidate, "baseline")
 
-    def ask(self, researcher: Researcher) -> Generator[Event, None, Candidate | None]:
-        """The next candidate, or None where the researcher's answers made no proposal.
+    def ask(
+        self, researcher: Researcher, slot: int = 0, check: Callable[[], None] = _go_on
+    ) -> Candidate | None:
+        """Returns the next candidate of a slot, or None where the answers made no proposal.
 
-        A candidate that was under way comes first; answers that were paid for are read again.
+        A candidate that was under way there comes first; answers that were paid for are read again.
+        `check` is called before another answer is asked for or waited for: what it raises goes up,
+        and nothing is lost.
         """
-        incumbent = self.run.incumbent
-        pending = self.run.state.open
-        if pending is not None and pending.candidate is not None:
+        pending = self._asked(researcher, slot)
+        if pending.candidate is not None:
             return pending.candidate
-        number = self.run.state.next_number
-        if pending is None or (pending.researcher, pending.parent) != (
-            researcher.kind,
-            incumbent.commit,
-        ):
-            self.run.note(
-                "ask", n=number, parent=incumbent.commit, researcher=researcher.kind, by="run"
-            )
-            pending = self.run.state.open
-        assert pending is not None
-        yield Event("ask", researcher.kind, number)
-        brief = brief_of(self.run)
+        self.run.emit(Event("ask", researcher.kind, pending.number))
+        brief = brief_of(self.run, pending.number)
         prompt = render(brief)
-        self.run.files.write_prompt(number, prompt)
+        self.run.files.write_prompt(pending.number, prompt)
         turns: list[Turn] = []
         for attempt in range(researcher.attempts):
             try:
                 if attempt == len(pending.answers):
                     if attempt:
-                        yield Event("again", turns[-1].error, number)
+                        self.run.emit(Event("again", turns[-1].error, pending.number))
+                        check()
                     asked = replace(brief, asked=self.run.state.asked)
-                    answer = yield from sit_out(
-                        partial(researcher.propose, prompt, asked, tuple(turns)),
-                        researcher.kind,
-                        self.run.config.researcher.retry_hours,
-                        self.breaking,
-                    )
-                    self.run.note("answer", n=number, **answer_fields(answer))
+                    ask = partial(researcher.propose, prompt, asked, tuple(turns))
+                    answer = self._answer(ask, researcher.kind, check)
+                    self.run.note("answer", n=pending.number, **answer_fields(answer))
                 answer = pending.answers[attempt]
-                self.run.files.write_answer(number, answer.text)
+                self.run.files.write_answer(pending.number, answer.text)
                 proposal = researcher.read(answer, brief)
-                return commit(self.run, proposal, pending.at, description=self.description)
+                return commit(self.run, pending, proposal, self.description)
             except BadAnswer as bad:
                 last = pending.answers[attempt].text if attempt < len(pending.answers) else ""
                 turns.append(Turn(last, str(bad)))
                 if attempt == len(pending.answers):
                     break  # there was no answer at all that could be told what is wrong with it
-        self.run.note("refused", n=number, reason=turns[-1].error)
-        yield Event("refused", turns[-1].error, number)
+        self.run.note("refused", n=pending.number, reason=turns[-1].error)
+        self.run.emit(Event("refused", turns[-1].error, pending.number))
         return None
 
-    def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
-        """A person's proposal (`try`) as the next candidate; LabError where the guard refuses it.
+    def _asked(self, researcher: Researcher, slot: int) -> Pending:
+        """What is under way in a slot, or a new number where that can't be gone on with."""
+        state, tip = self.run.state, self.run.incumbent.commit
+        pending = self.run.under_way(slot)
+        if pending is not None and pending.candidate is not None:
+            return pending
+        if pending is None or (pending.researcher, pending.parent) != (researcher.kind, tip):
+            number = state.next_number if pending is None else pending.number
+            self.run.note(
+                "ask", n=number, parent=tip, researcher=researcher.kind, by="run", slot=slot
+            )
+            return state.open[number]
+        return pending
 
-        checkout: root, head and path -> blob of the files that were tried, for the next merge.
+    def _answer(self, ask: Callable[[], Answer], who: str, check: Callable[[], None]) -> Answer:
+        waiting = sit_out(ask, who, self.run.config.researcher.retry_hours, self.breaking)
+        while True:
+            try:
+                event = next(waiting)
+            except StopIteration as end:
+                answer: Answer = end.value
+                return answer
+            self.run.emit(event)
+            check()
+
+    def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
+        """Returns a person's proposal (`try`) as the next candidate; LabError where it is refused.
+
+        `checkout` holds root, head and path -> blob of the files that were tried, for the next merge.
         """
         number = self.run.state.next_number
         self.run.note(
             "ask", n=number, parent=self.run.incumbent.commit, researcher="try", by="try",
-            checkout=checkout,
+            checkout=checkout, slot=0,
         )  # fmt: skip
         try:
-            return commit(self.run, proposal, self.run.state.last_at, "try")
+            return commit(self.run, self.run.state.open[number], proposal)
         except BadAnswer as bad:
             self.run.note("refused", n=number, reason=str(bad))
             raise LabError(str(bad)) from None
 
     # -- the trial ----------------------------------------------------------------------------
 
-    def start(self, candidate: Candidate) -> Trial:
-        """Lay the candidate out, and make its trial ready without letting it go.
+    def try_out(self, candidate: Candidate) -> Ended:
+        """Runs the candidate's trial in its slot; raises what Trials.try_out raises.
 
         A model that could be kept is handed over with its score, for the verification.
         """
-        best = None if self.run.state.in_baseline else self.run.incumbent.value
+        best = None if self._pending(candidate).is_baseline else self.run.incumbent.value
         # An equal one may be kept too, where it only deletes lines.
         threshold = None if best is None else math.nextafter(best, math.inf)
-        return self.trials.start(candidate, threshold=threshold)
+        return self._trials(candidate).try_out(candidate, threshold=threshold)
+
+    def _pending(self, candidate: Candidate) -> Pending:
+        return self.run.state.open[candidate.number]
+
+    def _trials(self, candidate: Candidate) -> Trials:
+        return self.trials[self.run.slot_of(self._pending(candidate)).number]
 
     # -- tell ---------------------------------------------------------------------------------
 
-    def tell(
-        self, candidate: Candidate, outcome: Outcome
-    ) -> Generator[Event, None, Experiment | None]:
-        """The verdict on a candidate whose trial ended; None where the trial was stopped on purpose.
+    def tell(self, candidate: Candidate, ended: Ended) -> Experiment:
+        """Returns the verdict on a candidate whose trial ended.
 
-        Raises LabError for a baseline that fails, and what `measure` raises.
+        Raises LabError for a baseline that fails; with the candidate put off until the next call,
+        InfrastructureError where the disk is full, LabError where data or harness changed under the
+        run, and Interrupted.
         """
-        outcome = replace(outcome, tampered=self.trials.ended(candidate))
-        self.run.files.write_log(candidate.number)
-        examiner = self.trials.take_examiner()
-        if outcome.interrupted:
-            if examiner is not None:
-                examiner.abandon()
-            self.run.note("pause", n=candidate.number)
-            return None
-        left = self.trials.left_on_gpus()
-        if left:
-            yield Event("notice", left, candidate.number)
-        measured = measure(self.run, outcome, self.fingerprint, examiner)
-        flag = ""
-        if self.run.state.in_baseline:
-            measured = self._verified(candidate, measured)
-            if isinstance(measured, Crash):
-                raise self._failed_baseline(candidate, measured)
-            self.trials.keep_compiled()
-            verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
-        elif isinstance(measured, Metrics):
-            verdict = self._judge(candidate, measured)
-            if verdict.status == "keep":
-                flag = self._flag(measured)
-                if flag:
-                    yield Event("notice", flag, candidate.number)
-                measured = self._verified(candidate, measured, full=bool(flag))
-        if isinstance(measured, Crash):
-            verdict = Verdict("crash", measured.reason, measured.failure)
-        experiment = yield from self._record(candidate, verdict, measured, outcome.seconds, flag)
-        return experiment
+        with self.run.putting_off(candidate.number):
+            found = evaluation(ended, self.run.config.task)
+            if isinstance(found, Crash):
+                check_disk(self.run.paths.state)
+            found = self.fingerprint.judge(found)
+            verdict, found, flag = self._judged(candidate, found)
+        if isinstance(found, Crash) and self._pending(candidate).is_baseline:
+            raise failed_baseline(self.run, candidate, found, self.sandbox.jailed)
+        return self._record(candidate, verdict, found, ended.outcome.seconds, flag)
 
-    def _failed_baseline(self, candidate: Candidate, crash: Crash) -> LabError:
-        return failed_baseline(self.run, candidate, crash, jailed=self.sandbox.jailed)
+    def _judged(
+        self, candidate: Candidate, found: Metrics | Crash
+    ) -> tuple[Verdict, Metrics | Crash, str]:
+        """The verdict, what it rests on, and why a person should look at it ("" where nobody need)."""
+        flag = ""
+        if isinstance(found, Metrics) and self._pending(candidate).is_baseline:
+            found = self._verified(candidate, found, None)
+            if isinstance(found, Metrics):
+                self._trials(candidate).keep_compiled()
+                words = "the baseline" if candidate.number == 0 else "a new baseline"
+                return Verdict("keep", words), found, flag
+        elif isinstance(found, Metrics):
+            verdict = self._kept_or_not(candidate, found)
+            if verdict.status == "discard":
+                return verdict, found, flag
+            flag = self._flag(found)
+            if flag:
+                self.run.emit(Event("notice", flag, candidate.number))
+            found = self._verified(candidate, found, self.run.state.calibration, full=bool(flag))
+            if isinstance(found, Metrics):
+                return verdict, found, flag
+        return Verdict("crash", found.reason, found.failure), found, flag
 
     def _verified(
-        self, candidate: Candidate, measured: Metrics | Crash, full: bool = False
+        self,
+        candidate: Candidate,
+        found: Metrics,
+        calibration: dict[str, Any] | None,
+        full: bool = False,
     ) -> Metrics | Crash:
-        """What an examiner measured, once the probes hold; anything else as it is."""
-        if isinstance(measured, Crash) or measured.evidence == "claimed":
-            return measured
-        return verify(self.trials, candidate, measured, full, self.stopping)
+        """What an examiner found, once the probes hold; what a trial claims, as it is."""
+        if found.evidence == "claimed":
+            return found
+        return verified(self._trials(candidate), candidate, found, calibration, full)
 
-    def _flag(self, measured: Metrics) -> str:
+    def _flag(self, found: Metrics) -> str:
         """Why a person should look at a gain; "" where it is like others."""
-        kept = [e.value for e in self.run.state.experiments if e.status == "keep"]
-        values = [value for value in kept if value is not None]
-        gains = [abs(b - a) for a, b in itertools.pairwise(values)]
+        state = self.run.state
+        kept = [e for e in state.experiments if e.status == "keep"]
+        gains = [
+            abs(b.value - a.value)
+            for a, b in itertools.pairwise(kept)
+            if not b.is_baseline and a.value is not None and b.value is not None
+        ]
         assert self.run.incumbent.value is not None
-        unheard = keep.unheard(measured.value, self.run.incumbent.value, gains)
-        return unheard or keep.slow(measured.summary, self.run.state.calibration or {})
+        unheard = keep.unheard(found.value, self.run.incumbent.value, gains)
+        return unheard or keep.slow(found.summary, state.calibration or {})
 
-    def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
+    def _kept_or_not(self, candidate: Candidate, found: Metrics) -> Verdict:
+        incumbent = self.run.incumbent
         verdict = keep.strict(
-            measured,
-            self.run.incumbent.value,
+            found,
+            incumbent.value,
             self.run.config.task.metric.direction,
             candidate.deletes_only,
         )
+        if verdict.status == "keep" and candidate.parent != incumbent.commit:
+            return Verdict(
+                "discard",
+                f"{verdict.reason}, but made for an earlier incumbent than #{incumbent.number}, "
+                "which was kept meanwhile",
+            )
         if verdict.status == "keep" and self.run.moved_by_hand():
             return Verdict(
                 "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
             )
         if verdict.status == "keep":
-            refusal = hook.refusal(self.run, candidate, self.runner, self.stopping)
+            slot = self.run.slot_of(self._pending(candidate))
+            refusal = hook.refusal(self.run, slot, candidate, self.runner, self.stopping)
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict
@@ -250,18 +289,17 @@ class Ratchet:
         self,
         candidate: Candidate,
         verdict: Verdict,
-        measured: Metrics | Crash,
+        found: Metrics | Crash,
         seconds: float,
         flag: str = "",
-    ) -> Generator[Event, None, Experiment]:
-        pending = self.run.state.open
-        assert pending is not None
-        found = measured if isinstance(measured, Metrics) else None
+    ) -> Experiment:
+        pending = self._pending(candidate)
+        metrics = found if isinstance(found, Metrics) else None
         experiment = Experiment(
             candidate.number, candidate.commit, candidate.parent, verdict.status,
             candidate.description, verdict.reason,
-            value=found.value if found else None,
-            memory_mb=found.memory_mb if found else None,
+            value=metrics.value if metrics else None,
+            memory_mb=metrics.memory_mb if metrics else None,
             failure=verdict.failure,
             hypothesis=candidate.hypothesis,
             lesson=candidate.lesson,
@@ -269,38 +307,36 @@ class Ratchet:
             seconds=seconds,
             usage=_sum([answer.usage for answer in pending.answers]),
             at=self.run.now(),
-            sandbox=self.trials.sandbox.text,
-            summary=found.summary if found else {},
-            fingerprint=found.fingerprint if found else "",
-            device=found.device if found else "",
-            claimed=found.claimed if found else None,
-            evidence=found.evidence if found else "claimed",
+            sandbox=self.sandbox.text,
+            summary=metrics.summary if metrics else {},
+            fingerprint=metrics.fingerprint if metrics else "",
+            device=metrics.device if metrics else "",
+            claimed=metrics.claimed if metrics else None,
+            evidence=metrics.evidence if metrics else "claimed",
             flag=flag,
         )  # fmt: skip
         extra: dict[str, Any] = {}
-        if pending.by == "baseline":
-            extra = {"frozen": {**self.run.measured(), "sandbox": self.trials.sandbox.mark}}
-            extra["calibration"] = found.calibration if found else None
-        self.run.note("result", n=candidate.number, **result_fields(experiment), **extra)
+        if pending.is_baseline:
+            extra = {"frozen": {**self.run.frozen_settings(), "sandbox": self.sandbox.mark}}
+            extra["calibration"] = metrics.calibration if metrics else None
+        self.run.note("result", n=candidate.number, **experiment_fields(experiment), **extra)
         experiment = self.run.state.experiments[-1]
         self.run.files.write_result(experiment)
-        yield Event("verdict", verdict.reason, candidate.number, experiment)
-        yield from self.run.settle()
+        self.run.emit(Event("verdict", verdict.reason, candidate.number, experiment))
+        self.run.settle()
         return experiment
 
-    def give_up(self, candidate: Candidate) -> Generator[Event, None, Experiment]:
-        """The verdict on a candidate that brought the supervisor down again and again."""
+    def give_up(self, candidate: Candidate) -> Experiment:
+        """Returns the verdict on a candidate that brought the supervisor down again and again."""
         crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
-        if self.run.state.in_baseline:
-            raise self._failed_baseline(candidate, crash)
-        return (yield from self._record(
-            candidate, Verdict("crash", crash.reason, crash.failure), crash, 0.0
-        ))  # fmt: skip
+        if self._pending(candidate).is_baseline:
+            raise failed_baseline(self.run, candidate, crash, self.sandbox.jailed)
+        verdict = Verdict("crash", crash.reason, crash.failure)
+        return self._record(candidate, verdict, crash, 0.0)
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether the candidate under way was started too often without an end."""
-        return self.run.state.open is not None and self.run.state.open.trials >= _UNCLEAN_TRIALS
+    def hopeless(self, candidate: Candidate) -> bool:
+        """Whether a candidate was started too often without an end."""
+        return self._pending(candidate).trials >= _UNCLEAN_TRIALS
 
 
 def _sum(usages: list[Usage]) -> Usage:

@@ -1,19 +1,24 @@
-"""A candidate's trial, laid out: worktree, scratch, caches, environment, what it may touch, its examiner."""
+"""The one way through a trial: laid out, started, watched, ended, its examiner heard."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from autoresearch.errors import InfrastructureError
+from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
 from autoresearch.lab.run import Run
+from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir
 from autoresearch.ratchet.examiner import Examiner, Examiners, Role
-from autoresearch.records import Candidate
-from autoresearch.runners.base import Runner, Trial, TrialSpec
+from autoresearch.records import Candidate, Event, Outcome
+from autoresearch.rules import training_log
+from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
@@ -24,118 +29,176 @@ _KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A trial that ended: its outcome, its log, and what its examiner found (None: it had none)."""
+
+    outcome: Outcome
+    log: Path
+    device: str = "cpu"
+    score: dict[str, Any] | None = None
+
+
 @dataclass
 class Trials:
-    """Lays out the trials of a run, one at a time. environment: the supervisor's own."""
+    """Runs the trials of one slot. `environment` is the supervisor's own."""
 
     run: Run
+    slot: Slot
     runner: Runner
     environment: dict[str, str]
     sandbox: Sandbox
-    examiner: Examiner | None = None  # of the trial that is laid out
+    stopping: Callable[[], bool]
+    _examiner: Examiner | None = None  # of the trial that is laid out
     _laid_out: Tree = field(default_factory=dict)
     _scratch: Path | None = None
+    _gpus: device.Load | None = None  # before the trial
 
     def __post_init__(self) -> None:
-        self._examiners = Examiners(self.run, self.environment)
-        self._gpus: device.Load | None = None  # before the trial
+        self._examiners = Examiners(self.run, self.slot, self.environment)
 
-    def start(
+    def try_out(
         self,
         candidate: Candidate,
         role: Role = "score",
         threshold: float | None = None,
         full: bool = False,
+    ) -> Ended:
+        """Returns how one trial of a candidate ended, once nothing of it is left.
+
+        `role`, `threshold` and `full` are told to its examiner (Examiners.start). Raises
+        Interrupted, InfrastructureError (the machine failed) or LabError (data, harness or sandbox
+        are not what they were), each with the candidate put off until the next call.
+        """
+        with self.run.putting_off(candidate.number):
+            trial = self._start(candidate, role, threshold, full)
+            try:
+                kind = "trial" if role == "score" else "verification"
+                self.run.note(kind, n=candidate.number, identity=trial.identity)
+                if role == "score":
+                    about = (candidate.description, candidate.number)
+                    self.run.emit(Event("candidate", *about, detail=candidate.hypothesis))
+                outcome = trial.run(self.stopping, partial(self._progress, candidate.number, role))
+            finally:
+                trial.abandon()
+            return self._ended(candidate, outcome, role)
+
+    def _progress(self, number: int, role: Role, progress: Progress) -> None:
+        if role != "score":
+            return
+        data = {"seconds": progress.seconds, "fraction": progress.fraction}
+        trained = training_log.last(self.slot.paths.running_log)
+        if trained is not None:
+            data |= {"fraction": trained.progress, "loss": trained.loss}
+        self.run.emit(Event("progress", number=number, data=data))
+
+    def forget_exam(self) -> None:
+        """Remove what verification needed of a trial: its weights and its answers."""
+        for name in _KEPT_FOR_WORKERS:
+            (self.slot.paths.exam / name).unlink(missing_ok=True)
+
+    # -- its beginning ------------------------------------------------------------------------
+
+    def _start(
+        self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> Trial:
-        """Lay a candidate out, and make its trial ready. role, threshold, full: of its examiner."""
         try:
             return self.runner.start(self._prepare(candidate, role, threshold, full))
         finally:
-            if self.examiner is not None:  # the trial has its end; ours would keep it open
-                self.examiner.trials_end.close()
+            if self._examiner is not None:  # the trial has its end; ours would keep it open
+                self._examiner.trials_end.close()
 
     def _prepare(
         self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> TrialSpec:
-        run, task = self.run, self.run.config.task
-        self._laid_out = run.worktree.lay_out(candidate.commit, anew=bool(task.exam))
-        run.paths.running_log.unlink(missing_ok=True)
+        run, task, paths = self.run, self.run.config.task, self.slot.paths
+        self._laid_out = self.slot.worktree.lay_out(candidate.commit, anew=bool(task.exam))
+        paths.running_log.unlink(missing_ok=True)
         self._scratch = make_scratch()
         self._lay_out_compiled()
         if task.exam:
-            self.examiner = self._examiners.start(role, threshold, full=full)
+            self._examiner = self._examiners.start(role, threshold, full=full)
         if self._examiners.device == "cuda":
             self._gpus = device.load()
-        descriptor = self.examiner.descriptor if self.examiner else None
+        descriptor = self._examiner.descriptor if self._examiner else None
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            run.config.harness.environment(), run.paths.compiled, examiner=descriptor,
+            run.config.harness.environment(), paths.compiled, examiner=descriptor,
         )  # fmt: skip
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env["PYTHONPYCACHEPREFIX"] = str(self._scratch / "bytecode")
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
-            run.paths.worktree,
+            paths.worktree,
             env,
-            run.paths.running_log,
+            paths.running_log,
             task.timeout_s,
             access=self.sandbox.access(self._scratch),
             descriptors=() if descriptor is None else (descriptor,),
         )
 
-    def ended(self, candidate: Candidate) -> str:
+    # -- its end ------------------------------------------------------------------------------
+
+    def _ended(self, candidate: Candidate, outcome: Outcome, role: Role) -> Ended:
+        examiner, self._examiner = self._examiner, None
+        log = self.slot.paths.running_log
+        try:
+            outcome = replace(outcome, tampered=self._tampered(candidate))
+            if role == "score":
+                self.run.files.write_log(candidate.number, log)
+            if outcome.interrupted:
+                raise Interrupted
+            self._look_at_gpus(candidate.number)
+            if examiner is None:
+                return Ended(outcome, log)
+            return Ended(outcome, log, examiner.device, examiner.finish())
+        finally:
+            if examiner is not None:
+                examiner.abandon()
+
+    def _tampered(self, candidate: Candidate) -> str:
         """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
-        tampered = self.run.worktree.tampered(candidate.commit, self._laid_out)
+        tampered = self.slot.worktree.tampered(candidate.commit, self._laid_out)
         if self._scratch is not None:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
         return tampered or self.sandbox.broken()
 
-    def left_on_gpus(self) -> str:
-        """Processes that work on the cards since the trial and are not its own; "" if none.
+    def _look_at_gpus(self, number: int) -> None:
+        """Say which processes work on the cards since the trial and are not its own.
 
         Raises InfrastructureError where memory is gone that no process holds: the next trial would
         not find it either.
         """
         before, self._gpus = self._gpus, None
         if before is None:
-            return ""
+            return
         processes, held_mb = device.wait_until_free(before)
         if processes:
             named = ", ".join(f"{pid} ({one_line(name)})" for pid, name in processes.items())
-            return f"on the GPU there are processes that were not there before the trial: {named}"
-        if held_mb > _HELD_MB:
+            text = f"on the GPU there are processes that were not there before the trial: {named}"
+            self.run.emit(Event("notice", text, number))
+        elif held_mb > _HELD_MB:
             raise InfrastructureError(
                 f"the GPU has {held_mb} MB less than before the trial, and no process holds them: "
                 "look at nvidia-smi, reset the card (nvidia-smi --gpu-reset), and call autoresearch "
                 "run again"
             )
-        return ""
-
-    def forget_exam(self) -> None:
-        """Remove what verification needed of a trial: its weights and its answers."""
-        for name in _KEPT_FOR_WORKERS:
-            (self.run.paths.exam / name).unlink(missing_ok=True)
-
-    def take_examiner(self) -> Examiner | None:
-        """The examiner of the trial that ended, which is then no more the present one."""
-        examiner, self.examiner = self.examiner, None
-        return examiner
 
     # -- compilers' caches --------------------------------------------------------------------
 
     def _lay_out_compiled(self) -> None:
         """Caches as the baseline's trial left them: those of other candidates could hold weights."""
-        paths = self.run.paths
-        if paths.compiled.exists():
-            remove(paths.compiled)
-        if paths.compiled_baseline.exists():
-            shutil.copytree(paths.compiled_baseline, paths.compiled, symlinks=True)
+        compiled, start = self.slot.paths.compiled, self.run.paths.compiled_baseline
+        if compiled.exists():
+            remove(compiled)
+        if start.exists():
+            shutil.copytree(start, compiled, symlinks=True)
 
     def keep_compiled(self) -> None:
         """The caches of the trial that ended, a baseline's, are where later ones start from."""
-        paths = self.run.paths
-        if paths.compiled_baseline.exists():
-            remove(paths.compiled_baseline)
-        if paths.compiled.exists():
-            paths.compiled.rename(paths.compiled_baseline)
+        compiled, start = self.slot.paths.compiled, self.run.paths.compiled_baseline
+        if start.exists():
+            remove(start)
+        if compiled.exists():
+            compiled.rename(start)

@@ -2,76 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from autoresearch.errors import InfrastructureError, Interrupted, LabError
 from autoresearch.ratchet.examiner import Role
 from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, probes
-from autoresearch.runners.base import finish
 
-_MEASURED = ("replay", "rows", "gap", "twin")
+_PROBED = ("replay", "rows", "gap", "twin")
 _WORKERS: tuple[Role, Role] = ("true", "foreign")
 
 
-def verify(
+def verified(
     trials: Trials,
     candidate: Candidate,
-    measured: Metrics,
+    examined: Metrics,
+    calibration: dict[str, Any] | None,
     full: bool,
-    stopping: Callable[[], bool],
 ) -> Metrics | Crash:
-    """The metrics as verified, with a calibration where it is a baseline; or the probe that failed.
+    """Returns the metrics as verified, with what the probes showed; or the probe that failed.
 
-    Raises Interrupted, with the candidate put off, where the person stops the run meanwhile, and
-    what Examiner.finish raises.
+    `calibration` is what the baseline's probes showed, None for a baseline itself; with `full` every
+    row is looked at. Raises what Trials.try_out raises.
     """
-    run = trials.run
     found: dict[str, float] = {}
     try:
         for role in _WORKERS:
-            result = _worker(trials, candidate, role, full, stopping)
+            result = _worker(trials, candidate, role, full)
             if isinstance(result, Crash):
                 return result
-            found |= {key: result[key] for key in _MEASURED if key in result}
-    except (InfrastructureError, LabError, Interrupted):
-        with contextlib.suppress(InfrastructureError):  # it is not held against the candidate
-            run.note("pause", n=candidate.number)
-        raise
+            found |= {key: result[key] for key in _PROBED if key in result}
     finally:
         trials.forget_exam()
-    calibration = None if run.state.in_baseline else run.state.calibration
-    why = probes.fault(found, measured.value, calibration)
+    why = probes.fault(found, examined.value, calibration)
     if why:
         return Crash("probe", why)
-    calibration = {**(measured.calibration or {}), **found}
-    return replace(measured, evidence="verified", calibration=calibration)
+    return replace(
+        examined, evidence="verified", calibration={**(examined.calibration or {}), **found}
+    )
 
 
-def _worker(
-    trials: Trials, candidate: Candidate, role: Role, full: bool, stopping: Callable[[], bool]
-) -> dict[str, Any] | Crash:
+def _worker(trials: Trials, candidate: Candidate, role: Role, full: bool) -> dict[str, Any] | Crash:
     """What one of the two found."""
-    run = trials.run
-    trial = trials.start(candidate, role, full=full)
-    try:
-        run.note("verification", n=candidate.number, identity=trial.identity)
-        outcome = finish(trial, stopping)
-    finally:
-        trial.abandon()
-    outcome = replace(outcome, tampered=trials.ended(candidate))
-    examiner = trials.take_examiner()
-    assert examiner is not None
-    if outcome.interrupted:
-        examiner.abandon()
-        raise Interrupted
-    trials.left_on_gpus()
-    result = examiner.finish()
-    crash = metrics.crash_of(outcome, run.paths.running_log, run.config.task.timeout_s)
+    ended = trials.try_out(candidate, role, full=full)
+    result = ended.score
+    assert result is not None
+    crash = metrics.crash_of(ended.outcome, ended.log, trials.run.config.task.timeout_s)
     if crash is not None and crash.failure == "tampered":
         return crash
     if crash is None and not result["void"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,13 +51,22 @@ class Progress:
     fraction: float
 
 
+def unwatched(progress: Progress) -> None:
+    """Looks at no progress."""
+
+
 class Trial(Protocol):
     """A trial that is ready and waits; `identity` finds it again after a crash of ours."""
 
     identity: dict[str, str | int]
 
-    def run(self, stopping: Callable[[], bool]) -> Generator[Progress, None, Outcome]:
-        """Let it go, and watch it until nothing of it is left; asked to stop, it ends within 5 s."""
+    def run(
+        self, stopping: Callable[[], bool], watch: Callable[[Progress], None] = unwatched
+    ) -> Outcome:
+        """Lets it go, and returns how it ended once nothing of it is left; asked to stop, within 5 s.
+
+        `watch` is told how far it is, some ten times a second.
+        """
         ...
 
     def abandon(self) -> None:
@@ -79,10 +88,4 @@ class Runner(Protocol):
 
 def finish(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
     """Run a trial to its end without looking at how far it is."""
-    watching = trial.run(stopping)
-    while True:
-        try:
-            next(watching)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
+    return trial.run(stopping)

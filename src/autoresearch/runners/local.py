@@ -18,14 +18,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import InfrastructureError
 from autoresearch.records import Outcome
 from autoresearch.runners import launcher, shared_memory
-from autoresearch.runners.base import Progress, TrialSpec
+from autoresearch.runners.base import Progress, TrialSpec, unwatched
 from autoresearch.sandbox.jail import Jail
 from autoresearch.text import one_line
 
@@ -106,7 +106,9 @@ class LocalTrial:
         }
         self._heard = b""
 
-    def run(self, stopping: Callable[[], bool]) -> Generator[Progress, None, Outcome]:
+    def run(
+        self, stopping: Callable[[], bool], watch: Callable[[Progress], None] = unwatched
+    ) -> Outcome:
         spec, began = self._spec, time.monotonic()
         follower = _Follower(spec.log)
         timed_out = interrupted = overflow = False
@@ -129,7 +131,7 @@ class LocalTrial:
                         due = now + grace_s + (_LAUNCHER_S if not interrupted else _HASTE_S)
                 elif now > due:
                     return self._launcher_died(seconds, timed_out, interrupted)
-                yield Progress(seconds, follower.fraction() or min(1.0, seconds / spec.timeout_s))
+                watch(Progress(seconds, follower.fraction() or min(1.0, seconds / spec.timeout_s)))
         finally:
             self.abandon()
         if not (report["held"] or timed_out or interrupted):

@@ -121,8 +121,8 @@ def _ground(run: Run, environment: Mapping[str, str], jailed: bool) -> Ground:
     return Ground(
         root=root,
         git=run.repo.common,
-        worktree=run.paths.worktree,
-        compiled=run.paths.compiled,
+        worktree=run.slots[0].paths.worktree,
+        compiled=run.slots[0].paths.compiled,
         cache=cache,
         home=Path.home(),
         readable=readable,

@@ -25,10 +25,11 @@ from autoresearch.workspace.repository import Repository, Tree
 
 @dataclass
 class Worktree:
-    """A worktree of a repository at `path`, on a detached HEAD."""
+    """A worktree of a repository at `path`, on a detached HEAD; git knows it by its `name`."""
 
     repo: Repository
     path: Path
+    name: str
     inputs: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ class Worktree:
         """The worktree's folder inside the git directory, named after the run; never a user's own."""
         ours = os.fsencode(f"{self.path / '.git'}\n")
         for number in itertools.count(1):
-            name = f"autoresearch-{self.path.parent.name}" + (f"-{number}" if number > 1 else "")
+            name = self.name + (f"-{number}" if number > 1 else "")
             admin = self.repo.common / "worktrees" / name
             if not os.path.lexists(admin) or _plain_bytes(admin / "gitdir") == ours:
                 return admin
