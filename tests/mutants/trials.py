@@ -281,7 +281,7 @@ MUTANTS = [
     Mutant(
         "what a kill in a verification left is not looked for",
         "ledger/state.py",
-        "        self.open.trial = record  # the one to clean up after; it is the candidate's same try\n",
+        "        self._pending(record).trial = record  # to clean up after; it is the same try of the candidate\n",
         "",
         ("tests/commands/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
     ),
