@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.labs import unwatched
+from tests.speeds import Speeds
 
 # Lowers the first line of value.txt by one: every proposal is a keep.
 PROPOSE = """\
@@ -48,6 +49,10 @@ FILES = {
     "other.txt": "other\n",
 }
 BASELINE = 150  # what the files above measure
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Speeds())
 
 
 @pytest.fixture(autouse=True)

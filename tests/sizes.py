@@ -1,7 +1,24 @@
-"""How much of what takes long is tried: a spread by day, all of it with FAULTS=all, as in `make nightly`."""
+"""How much is tried of the families of tests that take long, at each of the three speeds.
+
+`make test`     of each family a `smoke`
+`make ci`       of each family a spread, the same each time, so that a red suite is a change's doing
+`make nightly`  all of each, by FAULTS=all
+
+FAULTS=8, or another number, thins the sweeps of faults: each takes every 8th point of its spread.
+"""
 
 from __future__ import annotations
 
 import os
 
-ALL = os.environ.get("FAULTS") == "all"
+_FAULTS = os.environ.get("FAULTS") or "1"
+ALL = _FAULTS == "all"
+
+SPARSER = 1 if ALL else int(_FAULTS)  # the step over the points of a sweep's spread
+SEVERAL_FAULTS = 500 if ALL else 50  # runs with two to seven faults each
+NIGHTS, STEPS = (500, 40) if ALL else (30, 20)  # of a careless person on a failing machine
+SEEDS = 5 if ALL else 1  # trainings of each honest model
+EVERY_MUTANT = 10  # of `make ci`; `python -m tests.mutants` tries all
+
+SMOKE_SPARSER = 25
+SMOKE_NIGHTS = 4

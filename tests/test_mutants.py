@@ -10,6 +10,7 @@ import pytest
 from tests.mutants import MUTANTS
 from tests.mutants.__main__ import survivors
 from tests.mutants.overlay import ROOT
+from tests.sizes import EVERY_MUTANT
 
 
 def test_every_mutant_is_one_of_the_sources_as_they_are() -> None:
@@ -21,8 +22,18 @@ def test_every_mutant_is_one_of_the_sources_as_they_are() -> None:
     assert [file for file in sorted(named) if not (ROOT / file).is_file()] == []
 
 
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="jails, kills and faults are tried on Linux"
+)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="jails, kills and faults are tried on Linux")
+@needs_linux
 def test_without_a_safeguard_the_suite_is_red() -> None:
-    """Every tenth, the same each time, so that a red suite is a change's doing; all: make nightly."""
-    assert survivors(MUTANTS[::10]) == []
+    assert survivors(MUTANTS[::EVERY_MUTANT]) == []
+
+
+@pytest.mark.smoke
+@needs_linux
+def test_without_the_first_safeguard_the_suite_is_red() -> None:
+    assert survivors(MUTANTS[:1]) == []

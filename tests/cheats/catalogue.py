@@ -8,10 +8,10 @@ from tests.cheats.cheat import KEPT, NONE, Cheat
 # What is really better is still kept, after all that was tried before it.
 BETTER = Cheat("0", "an honest gain", "", (KEPT,), swap=(("RATE = 200.0", "RATE = 230.0"),))
 
-CHEATS: tuple[Cheat, ...] = (
-    *answers.CHEATS, *scores.CHEATS, *models.CHEATS, *leaks.CHEATS, *memories.CHEATS,
-    *system.CHEATS
-)  # fmt: skip
+FAMILIES: tuple[tuple[Cheat, ...], ...] = tuple(
+    tuple(family.CHEATS) for family in (answers, scores, models, leaks, memories, system)
+)
+CHEATS: tuple[Cheat, ...] = tuple(cheat for family in FAMILIES for cheat in family)
 
 NOT_RUN = {
     "17": "long work before the first batch: the allowance is over a minute (tests of the examiner)",

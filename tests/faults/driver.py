@@ -1,12 +1,14 @@
 """Sweeps of faults over a whole run. Started by test_faults.py with the shim preloaded:
 
-python driver.py WORKDIR cuts FIRST STEP          what a kill, a power cut and a torn write leave
-python driver.py WORKDIR FAULT FIRST STEP         kill, full, enospc, edquot, eio, eio4
-python driver.py WORKDIR mixed FIRST STEP RUNS    2 to 7 faults in a run
-python driver.py WORKDIR thrice 0 1               one candidate, and three times no room for its log
+python driver.py WORKDIR MODE:FIRST:STEP:RUNS ...
+
+    cuts      what a kill, a power cut and a torn write leave
+    kill, full, enospc, edquot, eio, eio4
+    mixed     2 to 7 faults in each of RUNS runs
+    thrice    one candidate, and three times no room for its log
 
 Every point is a run that is hit, taken up again, and compared with a run that nothing happened to.
-Prints one JSON line with the counts, and one per point that was tried.
+Prints for each sweep one JSON line with the counts, and one per point that was tried.
 """
 
 from __future__ import annotations
@@ -225,9 +227,11 @@ def sweep(bench: Bench, mode: str, first: int, step: int, runs: int) -> Iterator
 
 
 def main() -> None:
-    first, step, *runs = (int(word) for word in sys.argv[3:])
-    for report in sweep(Bench(Path(sys.argv[1])), sys.argv[2], first, step, *(runs or [0])):
-        print(json.dumps(report), flush=True)
+    bench = Bench(Path(sys.argv[1]))
+    for wanted in sys.argv[2:]:
+        mode, first, step, runs = wanted.split(":")
+        for report in sweep(bench, mode, int(first), int(step), int(runs)):
+            print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

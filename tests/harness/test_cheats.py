@@ -8,6 +8,7 @@ what is listed for level 1.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from string import ascii_lowercase
 
 import pytest
@@ -16,13 +17,11 @@ pytest.importorskip("torch")
 if sys.platform != "linux":
     pytest.skip("jails, /proc and keyrings are Linux's", allow_module_level=True)
 
-from tests.cheats.campaign import Campaign
-from tests.cheats.catalogue import CHEATS, NOT_RUN
+from tests.cheats.campaign import Campaign, look
+from tests.cheats.catalogue import CHEATS, FAMILIES, NOT_RUN
 from tests.cheats.cheat import LEVELS
 from tests.cheats.table import markdown
 from tests.sizes import ALL
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +39,21 @@ def test_the_catalogue_is_whole() -> None:
     assert tried | {int(number) for number in NOT_RUN} == set(range(1, 55))
 
 
+@pytest.mark.smoke
+def test_a_cheat_of_each_family_is_stopped(tmp_path: Path) -> None:
+    results = look(tmp_path)
+    assert len(results) == len(FAMILIES)
+    wrong = [r for r in results if not r.stopped or r.ended not in r.cheat.ends]
+    assert [(r.cheat.number, r.ended, r.reason) for r in wrong] == []
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not ALL, reason="FAULTS=all plays them unprotected too")
 def test_every_cheat_works_on_a_loop_without_protection(campaign: Campaign) -> None:
     assert [number for number, lost in campaign.losses.items() if not lost] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_cheat_is_stopped_but_those_listed(campaign: Campaign, level: int) -> None:
     if level in campaign.missing:
@@ -62,6 +71,7 @@ def test_every_cheat_is_stopped_but_those_listed(campaign: Campaign, level: int)
     assert not wrong
 
 
+@pytest.mark.slow
 def test_an_honest_gain_is_kept_and_verified(campaign: Campaign) -> None:
     (honest,) = [r for r in campaign.results[campaign.levels[0]] if r.cheat.number == "0"]
     assert (honest.ended, honest.evidence) == ("keep", "verified")

@@ -23,8 +23,8 @@ import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness.__main__ import main  # noqa: E402
 from autoresearch.harness.cache import HarnessError, UsageError  # noqa: E402
+from autoresearch.harness.data import tokenizer as tokenizer_module  # noqa: E402
 from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local  # noqa: E402
-from autoresearch.harness.data.corpus import tokenizer as tokenizer_module  # noqa: E402
 from autoresearch.harness.data.formats import PIECE_CHARS, documents  # noqa: E402
 from autoresearch.harness.data.library import stdlib  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq  # noqa: E402
 import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
-from autoresearch.harness.data.corpus import sources  # noqa: E402
+from autoresearch.harness.data import sources  # noqa: E402
 from autoresearch.harness.data.fetch import Pin, fetch  # noqa: E402
 from autoresearch.harness.data.formats import check_parquet  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402

@@ -23,9 +23,8 @@ from autoresearch.rules import probes  # noqa: E402
 from tests.honest import HONEST, fresh, trained  # noqa: E402
 from tests.honest.exam import examine  # noqa: E402
 from tests.honest.models import Bigram  # noqa: E402
-from tests.sizes import ALL  # noqa: E402
+from tests.sizes import SEEDS  # noqa: E402
 
-SEEDS = range(5 if ALL else 1)
 FULL_BYTES = scorer.FULL_BYTES
 PROBES = ("replay", "rows", "twin")
 ROWS = 12  # of a batch; of 50 rows the last batch has two, and is filled up
@@ -135,7 +134,7 @@ def test_no_false_alarm(data: Sealed, tmp_path: Path, monkeypatch: pytest.Monkey
     A fifth goes by commit and audit, as where all logits would be too many.
     """
     worst = dict.fromkeys(HONEST, dict.fromkeys(PROBES, 0.0))
-    for seed in SEEDS:
+    for seed in range(SEEDS):
         for number, name in enumerate(HONEST):
             audited = (seed + number) % 5 == 0
             monkeypatch.setattr(scorer, "FULL_BYTES", 0 if audited else FULL_BYTES)

@@ -16,14 +16,13 @@ pytest.importorskip("numpy")
 pytest.importorskip("pyarrow")
 pytest.importorskip("rustbpe")
 
-from autoresearch.harness.data.corpus.corpus import TRAIN, VAL, VAULT, Files, local
-from autoresearch.harness.data.corpus.corpus import library as library_module
-from autoresearch.harness.data.corpus.library import APART, RARE, hidden_parts, stdlib
-from autoresearch.harness.data.corpus.prepare import prepare
-from autoresearch.harness.data.corpus.sources import KNOWN
-
 from autoresearch.harness import cache as store
 from autoresearch.harness.cache import HarnessError
+from autoresearch.harness.data import library as library_module
+from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local
+from autoresearch.harness.data.library import APART, RARE, hidden_parts, stdlib
+from autoresearch.harness.data.prepare import prepare
+from autoresearch.harness.data.sources import KNOWN
 from tests.harness.test_data import manifest_of, parts_of, quiet, write_texts
 
 ROOT = Path(sysconfig.get_paths()["stdlib"])

@@ -12,9 +12,8 @@ full    the disk is full from call N on; enospc, edquot: for four calls
 eio     call N fails with EIO; eio4: it and the next three
 mixed   2 to 7 of them in one run, and results.tsv deleted
 
-Each takes a spread of the calls; FAULTS=all takes every call in every mode, and goes on to the run's end
-behind each. FAULTS=25, or another number, multiplies every sweep's step by it: a look at whether faults
-are seen at all.
+Each takes a spread of the calls, and the smoke a look at every mode: tests/sizes.py. FAULTS=all takes
+every call in every mode, and goes on to the run's end behind each.
 """
 
 from __future__ import annotations
@@ -27,15 +26,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.faults import HERE, preloaded
-from tests.sizes import ALL
+from tests.sizes import ALL, SEVERAL_FAULTS, SMOKE_SPARSER, SPARSER
 
-FAULTS = os.environ.get("FAULTS") or "1"
-SPARSER = 1 if ALL else int(FAULTS)
 SHARES = 2  # processes for each sweep
 # Of each sweep, the first point and every how manieth; those of a kind fill each other's gaps.
 SWEEPS = {
@@ -48,7 +44,6 @@ SWEEPS = {
     "eio4": (8, 16),
     "mixed": (0, 1),
 }
-RUNS = 500 if ALL else 50  # of `mixed`
 
 
 @pytest.fixture
@@ -64,18 +59,29 @@ needs_a_compiler = pytest.mark.skipif(
 )
 
 
-def sweep(work: Path, mode: str, *arguments: int) -> tuple[int, list[dict[str, Any]]]:
-    """How many points a sweep has, and the reports of those that were tried."""
+def sweep(work: Path, mode: str, first: int, step: int) -> tuple[int, int]:
+    """Returns how many points a sweep has, and how many of them were tried."""
+    (counts,) = sweeps(work, [(mode, first, step)])
+    return counts
+
+
+def sweeps(work: Path, wanted: list[tuple[str, int, int]]) -> list[tuple[int, int]]:
+    """Returns `sweep` of each (mode, first, step): several share one lab and its first run."""
+    orders = [f"{mode}:{first}:{step}:{SEVERAL_FAULTS}" for mode, first, step in wanted]
     done = subprocess.run(
-        [sys.executable, HERE / "driver.py", work, mode, *map(str, arguments)],
+        [sys.executable, HERE / "driver.py", work, *orders],
         env=preloaded(work), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    told, *tried = [json.loads(line) for line in done.stdout.splitlines()]
-    assert told["rows"] == 5
-    bad = [report for report in tried if report["bad"]]
-    assert not bad, f"{len(bad)} of {len(tried)}: {json.dumps(bad[:3], indent=2)}"
-    return told["points"], tried
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    starts = [number for number, report in enumerate(reports) if "points" in report]
+    assert len(starts) == len(wanted) and all(reports[start]["rows"] == 5 for start in starts)
+    bad = [report for report in reports if report.get("bad")]
+    assert not bad, f"{len(bad)} of {len(reports) - len(starts)}: {json.dumps(bad[:3], indent=2)}"
+    ends = [*starts[1:], len(reports)]
+    return [
+        (reports[start]["points"], end - start - 1) for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 @pytest.mark.slow
@@ -85,9 +91,16 @@ def sweep(work: Path, mode: str, *arguments: int) -> tuple[int, list[dict[str, A
 def test_a_run_survives(work: Path, mode: str, share: int) -> None:
     offset, step = (0, 1) if ALL else SWEEPS[mode]
     first, stride = offset + share * step * SPARSER, SHARES * step * SPARSER
-    points, tried = sweep(work, mode, first, stride, RUNS)
-    assert len(tried) == len(range(first, points, stride))
+    points, tried = sweep(work, mode, first, stride)
+    assert tried == len(range(first, points, stride))
     assert tried or (share and SPARSER > 1)  # of a few points all may be the first share's
+
+
+@pytest.mark.smoke
+@needs_a_compiler
+def test_a_run_survives_a_look_at_every_mode(work: Path) -> None:
+    wanted = [(mode, first, step * SMOKE_SPARSER) for mode, (first, step) in SWEEPS.items()]
+    assert all(tried for _, tried in sweeps(work, wanted))
 
 
 @needs_a_compiler

@@ -36,10 +36,9 @@ from tests import labs
 from tests.faults import HERE, preloaded
 from tests.faults.model import ANSWERS, CONFIG, TRIAL, Model, Row
 from tests.faults.scene import JOURNAL, ONE, RUN, cut_off, leftovers
-from tests.sizes import ALL
+from tests.sizes import NIGHTS, SMOKE_NIGHTS, STEPS
 
 SHARES = 2
-NIGHTS, STEPS = (500, 40) if ALL else (30, 20)
 BRANCH = "autoresearch/t"
 
 GARBAGE = [b"\0" * 50, b'deadbeef {"kind":"resu', b"ffffffff {}\n", b"\n"]
@@ -367,17 +366,13 @@ def server() -> Iterator[Server]:
         made.close()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which("cc") is None, reason="no C compiler (cc) to build the fault injector"
-)
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_careless_person_on_a_failing_machine(server: Server, share: int) -> None:
+def nights(server: Server, count: int, chance: int) -> None:
+    """Tries so many nights, drawn with a seed."""
     machine = type("Night", (Night,), {"server": server})
     run_state_machine_as_test(
-        seed(share)(machine),
+        seed(chance)(machine),
         settings=settings(
-            max_examples=NIGHTS // SHARES,
+            max_examples=count,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
@@ -385,6 +380,24 @@ def test_a_careless_person_on_a_failing_machine(server: Server, share: int) -> N
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+needs_a_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="no C compiler (cc) to build the fault injector"
+)
+
+
+@pytest.mark.slow
+@needs_a_compiler
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_careless_person_on_a_failing_machine(server: Server, share: int) -> None:
+    nights(server, NIGHTS // SHARES, chance=share)
+
+
+@pytest.mark.smoke
+@needs_a_compiler
+def test_a_few_nights_of_a_careless_person(server: Server) -> None:
+    nights(server, SMOKE_NIGHTS, chance=SHARES)
 
 
 def test_a_candidate_that_a_persons_commit_overtakes_keeps_a_ref(tmp_path: Path) -> None:
