@@ -32,7 +32,7 @@ def measure(
     log, task = run.paths.running_log, run.config.task
     try:
         if examiner is None:
-            measured = metrics.judge_outcome(outcome, log, task.metric, task.timeout_s)
+            measured = metrics.metrics_of(outcome, log, task.metric, task.timeout_s)
         else:
             score = examiner.finish()
             measured = _examined(outcome, log, task, score, on_cpu=examiner.device == "cpu")
@@ -67,7 +67,7 @@ def _examined(
         memory_mb=outcome.peak_rss_mb if on_cpu else told.memory_mb,
         summary={**told.summary, **own},
         fingerprint=score["fingerprint"],
-        device=told.device,
+        device=told.device or "",
         claimed=metrics.claimed(told, task.metric),
         evidence="examined",
         calibration={key: score[key] for key, value in score.items() if _is_number(value)},

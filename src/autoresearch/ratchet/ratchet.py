@@ -226,8 +226,9 @@ class Ratchet:
         values = [value for value in kept if value is not None]
         gains = [abs(b - a) for a, b in itertools.pairwise(values)]
         assert self.run.incumbent.value is not None
-        unheard = keep.unheard(measured.value, self.run.incumbent.value, gains)
-        return unheard or keep.slow(measured.summary, self.run.state.calibration or {})
+        implausible = keep.implausible(measured.value, self.run.incumbent.value, gains)
+        slow = keep.unusually_slow(measured.summary, self.run.state.calibration or {})
+        return implausible or slow or ""
 
     def _judge(self, candidate: Candidate, measured: Metrics) -> Verdict:
         verdict = keep.strict(

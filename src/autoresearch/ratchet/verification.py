@@ -45,7 +45,7 @@ def verify(
     finally:
         trials.forget_exam()
     calibration = None if run.state.in_baseline else run.state.calibration
-    why = probes.fault(found, measured.value, calibration)
+    why = probes.failed_probe(found, measured.value, calibration)
     if why:
         return Crash("probe", why)
     calibration = {**(measured.calibration or {}), **found}
