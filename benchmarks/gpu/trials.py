@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from autoresearch.fit.rewrite import with_knobs
+from autoresearch.fit.rewrite import with_constants
 from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
 
 from .machine import ask
@@ -76,7 +76,7 @@ def train(setup: Setup) -> None:
 def trial(setup: Setup, log: Path, budget: str) -> dict[str, str]:
     """The summary of train.py with the profile's knobs, run to its end; what it printed, in a log."""
     script = setup.work / "train.py"
-    script.write_bytes(with_knobs(TEMPLATE.read_bytes(), setup.knobs))
+    script.write_bytes(with_constants(TEMPLATE.read_bytes(), setup.knobs))
     env = {**os.environ, "AUTORESEARCH_BUDGET": budget, "AUTORESEARCH_SEED": "42"}
     with log.open("w") as file:
         code = subprocess.call([sys.executable, script], env=env, stdout=file, stderr=file)

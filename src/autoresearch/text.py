@@ -1,4 +1,4 @@
-"""Words from outside (a model, a log, a file's name) made fit for a line of ours."""
+"""Text from outside (a model, a log, a file's name) as it can be shown or parsed here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ESCAPES = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text without escape sequences and unseen characters; newlines and tabs stay."""
+    """Returns the text without escape sequences and unseen characters; newlines and tabs stay."""
     plain = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     if plain.isascii() and plain.isprintable():
         return plain
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, limit: int | None = None) -> str:
-    """The text on one line: no escape sequence, blanks for unseen characters, cut at limit characters."""
+    """Returns the text on one line, without escape sequences, cut at `limit` characters."""
     plain = _ESCAPES.sub("", text if limit is None else text[: limit * 8])
     if not plain.isprintable():
         plain = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in plain)
@@ -31,8 +31,8 @@ def one_line(text: str, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def path_fault(path: str) -> str:
-    """What is wrong with a path that an answer names; "" where nothing is."""
+def path_fault(path: str) -> str | None:
+    """Returns what is wrong with a path that an answer names; None where nothing is."""
     if not path:
         return "the path is empty"
     if len(path.encode("utf-8", "replace")) > 1000:
@@ -48,11 +48,11 @@ def path_fault(path: str) -> str:
         return "the path leads out with `..`"
     if "" in parts or "." in parts:
         return "the path is not in its plain form"
-    return ""
+    return None
 
 
 def fenced(text: str, info: str = "") -> str:
-    """The text in a code fence that is longer than any run of backticks in it."""
+    """Returns the text in a code fence that is longer than any run of backticks in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{info}\n{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{fence}"

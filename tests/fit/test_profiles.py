@@ -13,7 +13,7 @@ import pytest
 import autoresearch
 from autoresearch import config
 from autoresearch.errors import UsageError
-from autoresearch.fit import device
+from autoresearch.fit import constants, device
 from autoresearch.fit.estimates import (
     Estimate,
     Model,
@@ -23,7 +23,7 @@ from autoresearch.fit.estimates import (
     peak_memory_mb,
 )
 from autoresearch.fit.profiles import PROFILES, Device, changed, choose
-from autoresearch.fit.rewrite import Unfit, fitted, knobs_of, with_knobs, with_settings
+from autoresearch.fit.rewrite import RewriteError, with_constants, with_profile, with_settings
 from autoresearch.records import Experiment
 from tests.conftest import Lab, MakeLab
 
@@ -44,11 +44,11 @@ def test_every_knob_is_one_line_of_the_template(name: str) -> None:
     for knob, value in PROFILES[name].knobs.items():
         lines = re.findall(rf"(?m)^{knob} = [^#\n]+  # \S.*$", TRAIN.decode())
         assert len(lines) == 1, knob
-        assert type(knobs_of(TRAIN)[knob]) is type(value), knob
+        assert type(constants.values(TRAIN)[knob]) is type(value), knob
 
 
 def test_the_template_as_it_ships_is_the_cpus() -> None:
-    assert fitted(TRAIN, TOML, PROFILES["cpu"]) == (TRAIN, TOML)
+    assert with_profile(TRAIN, TOML, PROFILES["cpu"]) == (TRAIN, TOML)
 
 
 def test_the_table_in_the_documentation() -> None:
@@ -65,8 +65,8 @@ def test_the_table_in_the_documentation() -> None:
 def test_a_profile_passes_its_own_checks_and_fits_its_smallest_card(name: str) -> None:
     profile = PROFILES[name]
     assert changed(profile, []) == profile
-    train, toml = fitted(TRAIN, TOML, profile)
-    assert {**knobs_of(TRAIN), **profile.knobs} == knobs_of(train)
+    train, toml = with_profile(TRAIN, TOML, profile)
+    assert {**constants.values(TRAIN), **profile.knobs} == constants.values(train)
     written = config.parse(toml)
     assert written.harness == profile.settings and written.task.timeout_s == profile.timeout_s
     for source, now in ((TRAIN, train), (TOML, toml)):
@@ -149,19 +149,19 @@ def test_knobs_are_written_into_their_lines_alone() -> None:
         b"# DEPTH = 1\r\nDEPTH = 2  # blocks = many\r\nRATE=-0.5\r\nWINDOW = 'SL'# x\r\n"
         b"BATCH = 2**10\r\nif DEPTH:\r\n    DEPTH_ = 3\r\nflag = True\r\nFLAG = True\r\n"
     )
-    assert knobs_of(source) == {
+    assert constants.values(source) == {
         "DEPTH": 2,
         "RATE": -0.5,
         "WINDOW": "SL",
         "BATCH": 1024,
         "FLAG": True,
     }
-    made = with_knobs(source, {"DEPTH": 12, "RATE": 3e-4, "WINDOW": "SSL", "BATCH": 2**18})
+    made = with_constants(source, {"DEPTH": 12, "RATE": 3e-4, "WINDOW": "SSL", "BATCH": 2**18})
     assert made == (
         b'# DEPTH = 1\r\nDEPTH = 12  # blocks = many\r\nRATE=0.0003\r\nWINDOW = "SSL"# x\r\n'
         b"BATCH = 2**18\r\nif DEPTH:\r\n    DEPTH_ = 3\r\nflag = True\r\nFLAG = True\r\n"
     )
-    assert with_knobs(source, {"BATCH": 1024, "WINDOW": "SL"}) == source
+    assert with_constants(source, {"BATCH": 1024, "WINDOW": "SL"}) == source
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,25 @@ def test_knobs_are_written_into_their_lines_alone() -> None:
         (b"DEPTH = f(2)\n", "no line DEPTH = ..."),
         (b"DEPTH = 2\nDEPTH = 3\n", "no line DEPTH = ..."),
         (b"DEPTH = (\n", "no line DEPTH = ..."),
-        (b"DEPTH = (\n    2\n)\n", "can't be written"),
-        (b"X = 1; DEPTH = 2\n", "can't be written"),
+        (b"DEPTH = 2\nif DEPTH:\n    DEPTH = 3\n", "no line DEPTH = ..."),
     ],
 )
-def test_knobs_that_have_no_line_of_their_own(source: bytes, words: str) -> None:
-    with pytest.raises(Unfit, match=re.escape(words)):
-        with_knobs(source, {"DEPTH": 4})
+def test_knobs_that_are_not_there(source: bytes, words: str) -> None:
+    with pytest.raises(RewriteError, match=re.escape(words)):
+        with_constants(source, {"DEPTH": 4})
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        (b"DEPTH = (\n    2\n)\n", b"DEPTH = (\n    4\n)\n"),
+        (b"X = 1; DEPTH = 2\n", b"X = 1; DEPTH = 4\n"),
+        (b'"""\nDEPTH = 2\n"""\nDEPTH: int = 2\n', b'"""\nDEPTH = 2\n"""\nDEPTH: int = 4\n'),
+        ("É = 'é'; DEPTH = 2 # é\n".encode(), "É = 'é'; DEPTH = 4 # é\n".encode()),
+    ],
+)
+def test_knobs_are_written_wherever_they_stand(source: bytes, made: bytes) -> None:
+    assert with_constants(source, {"DEPTH": 4}) == made
 
 
 def test_settings_are_written_where_they_belong() -> None:
@@ -203,16 +215,42 @@ def test_settings_are_written_where_they_belong() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "made"),
     [
-        "harness = {seq_len = 64}",
-        "harness.seq_len = 64",
-        '[a]\nb = """\n[harness]\n"""',
-        "harness = 3",
+        ("harness = {seq_len = 64} # x", "harness = {seq_len = 8,shards = 2} # x\n"),
+        ("harness.seq_len = 64 # x\n", "harness.seq_len = 8  # x\nharness.shards = 2\n"),
+        (
+            '[a]\nb = """\n[harness]\n"""\n',
+            '[a]\nb = """\n[harness]\n"""\n\n[harness]\nseq_len = 8\nshards = 2\n',
+        ),
+        (
+            '["harness"]\n"seq_len" = 64# x\n\n# next\n[[more]]\nx=1\n[[more]]\nx=[2,\n 3]\n',
+            '["harness"]\n"seq_len" = 8 # x\nshards = 2\n\n# next\n[[more]]\nx=1\n[[more]]\n'
+            "x=[2,\n 3]\n",
+        ),
+        (
+            "[harness]\n[task]\nx = 1\n[harness.sub]\ny = 2\n",
+            "[harness]\nseq_len = 8\nshards = 2\n[task]\nx = 1\n[harness.sub]\ny = 2\n",
+        ),
+        ("# one\n\n[harness]\n  # none yet\n", None),
+        ("", "[harness]\nseq_len = 8\nshards = 2\n"),
     ],
 )
-def test_settings_in_a_form_that_is_not_followed(text: str) -> None:
-    with pytest.raises(Unfit):
+def test_settings_in_other_forms(text: str, made: str | None) -> None:
+    """Dotted, inline and quoted keys, arrays of tables, a table in two pieces."""
+    values = {"harness": {"seq_len": 8, "shards": 2}}
+    for end in ("\n", "\r\n"):
+        now = with_settings(text.replace("\n", end).encode(), values).decode()
+        if made is not None:
+            wanted = made.replace("\n", end) if end in text.replace("\n", end) else made
+            assert now == wanted
+        assert config.tables(now.encode())["harness"]["shards"] == 2
+        assert with_settings(now.encode(), values) == now.encode()
+
+
+@pytest.mark.parametrize("text", ["harness = 3", "[[harness]]\nseq_len = 64\n"])
+def test_settings_in_what_is_no_table(text: str) -> None:
+    with pytest.raises(RewriteError, match="harness is no table"):
         with_settings(text.encode(), {"harness": {"seq_len": 8}})
 
 
@@ -360,7 +398,7 @@ def test_init_writes_what_suits_the_card(tmp_path: Path, driver: Path) -> None:
     [estimate] = [line for line in lines if line.startswith("estimate: ")]
     assert "training 300, " in estimate and "assuming 35 % of 165 TFLOP/s" in estimate
     assert lab.git("status", "--porcelain") == ""
-    assert lab.read("train.py") == fitted(TRAIN, TOML, PROFILES["24gb"])[0].decode()
+    assert lab.read("train.py") == with_profile(TRAIN, TOML, PROFILES["24gb"])[0].decode()
     assert config.parse(lab.read("autoresearch.toml").encode()).harness == PROFILES["24gb"].settings
     assert "TOTAL_BATCH = 2**16  # tokens" in lab.read("train.py")
 

@@ -68,7 +68,7 @@ def verified(
     for role, worker in zip(("true", "foreign"), workers, strict=True):
         found |= examine(role, worker, data, folder, ROWS)
     calibration = dict.fromkeys(PROBES, 0.0) | {"gap": found["gap"], "bpb": score["bpb"]}
-    return found, probes.fault(found, score["bpb"], calibration)
+    return found, probes.failed_probe(found, score["bpb"], calibration)
 
 
 def deviations(name: str, seed: int, data: Sealed, folder: Path) -> dict[str, float]:

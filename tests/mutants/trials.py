@@ -20,21 +20,21 @@ MUTANTS = [
     Mutant(
         "invisible characters pass",
         "rules/guard.py",
-        "    reason = obfuscation.hidden(old, new, code=python)\n",
-        '    reason = ""\n',
+        "    reason = obfuscation.invisible_character(old, new, code=python)\n",
+        "    reason = None\n",
         _LEGIBLE,
     ),
     Mutant(
         "names of two scripts pass",
         "rules/guard.py",
-        "        reason = reason or obfuscation.disguised(old, new)\n",
+        "        reason = reason or obfuscation.mixed_scripts(old, new)\n",
         "",
         _LEGIBLE,
     ),
     Mutant(
         "data in the place of code passes",
         "rules/guard.py",
-        '        reason = reason or (obfuscation.carried(old, new) if code_only else "")\n',
+        "        reason = reason or (obfuscation.embedded_data(old, new) if code_only else None)\n",
         "",
         _LEGIBLE,
     ),
@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "what is around a mutable body may change",
         "rules/guard.py",
-        "        if _outside(old, symbols) == _outside(new, symbols):",
+        "        if language.around(old, symbols) == language.around(new, symbols):",
         "        if True:",
         ("tests/rules/test_guard.py::test_the_rest_may_not",),
     ),
@@ -248,8 +248,8 @@ MUTANTS = [
     Mutant(
         "nan passes the probes",
         "rules/probes.py",
-        "        if not measured[probe] <= allowed:",
-        "        if measured[probe] > allowed:",
+        "        if not readings[probe] <= allowed:",
+        "        if readings[probe] > allowed:",
         _PROBES,
     ),
     # -- the sandbox of a run -----------------------------------------------------------------
@@ -281,7 +281,7 @@ MUTANTS = [
     Mutant(
         "what a kill in a verification left is not looked for",
         "ledger/state.py",
-        "        self._pending(record).trial = record  # to clean up after; it is the same try of the candidate\n",
+        "        self._pending(record).trial = record  # to clean up after: it is the same try\n",
         "",
         ("tests/commands/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
     ),

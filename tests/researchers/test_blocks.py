@@ -349,7 +349,7 @@ def check(text: str) -> bool:
         return False
     assert proposal.edits
     for edit in proposal.edits:
-        assert path_fault(edit.path) == ""
+        assert path_fault(edit.path) is None
         assert edit.path in FILES or edit.path not in TREE
         assert edit.content is not None
         assert edit.content != FILES.get(edit.path)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from autoresearch.config import MetricConfig
 from autoresearch.records import Crash, Metrics, Outcome
 from autoresearch.rules import metrics
-from autoresearch.rules.metrics import judge_outcome, lines, parse, tail
+from autoresearch.rules.metrics import lines, metrics_of, parse, tail
 from autoresearch.text import printable
 
 BPB = MetricConfig()
@@ -208,7 +208,7 @@ def outcome(**fields: object) -> Outcome:
 def test_the_kinds_of_crash(how: Outcome, log: str, kind: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "trial.log"
     file.write_text(log)
-    found = judge_outcome(how, file, BPB, 600)
+    found = metrics_of(how, file, BPB, 600)
     assert isinstance(found, Crash)
     assert found.failure == kind and words in found.reason
 
@@ -216,7 +216,7 @@ def test_the_kinds_of_crash(how: Outcome, log: str, kind: str, words: str, tmp_p
 def test_a_trial_that_ended_well(tmp_path: Path) -> None:
     file = tmp_path / "trial.log"
     file.write_text("MemoryError\nloss nan\n" + SUMMARY)
-    assert isinstance(judge_outcome(outcome(), file, BPB, 600), Metrics)
+    assert isinstance(metrics_of(outcome(), file, BPB, 600), Metrics)
 
 
 # -- 500 malformed logs -----------------------------------------------------------------------
@@ -355,7 +355,7 @@ def test_500_malformed_logs_are_crashes(tmp_path: Path) -> None:
         before, after = (r.choice([b"", b"step 1 | loss 3.2\n", b"\r", b"\n"]) for _ in range(2))
         content = maker(r)
         file.write_bytes(before + content + (after if content.endswith(b"\n") else b""))
-        found = judge_outcome(outcome(), file, BPB, 600)
+        found = metrics_of(outcome(), file, BPB, 600)
         assert isinstance(found, Crash), (maker.__name__, seed, content[:100])
         assert found.failure in ("no_summary", "two_summaries", "nan"), (maker.__name__, seed)
         assert found.reason and "\n" not in found.reason

@@ -12,38 +12,40 @@ HONEST = {"replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03}
 
 
 def test_an_honest_model_passes_and_a_baseline_too() -> None:
-    assert probes.fault(HONEST, 1.6, BASELINE) == ""
-    assert probes.fault(HONEST, 1.7, None) == ""
+    assert probes.failed_probe(HONEST, 1.6, BASELINE) is None
+    assert probes.failed_probe(HONEST, 1.7, None) is None
 
 
 @pytest.mark.parametrize("probe", ["replay", "rows", "twin"])
 def test_each_probe_alone_condemns(probe: str) -> None:
     moved = {**HONEST, probe: 2 * FLOOR_NATS}
-    why = probes.fault(moved, 1.6, BASELINE)
+    why = probes.failed_probe(moved, 1.6, BASELINE)
     assert why.startswith(f"probe {probe}: ") and f"{2 * FLOOR_NATS:.2g} nats" in why
-    assert probes.fault({**HONEST, probe: FLOOR_NATS / 2}, 1.6, BASELINE) == ""
+    assert probes.failed_probe({**HONEST, probe: FLOOR_NATS / 2}, 1.6, BASELINE) is None
 
 
 @pytest.mark.parametrize("probe", ["replay", "rows", "twin"])
 def test_the_baseline_widens_a_tolerance(probe: str) -> None:
     noisy = {**BASELINE, probe: FLOOR_NATS}
-    assert probes.fault({**HONEST, probe: 0.9 * FACTOR * FLOOR_NATS}, 1.6, noisy) == ""
-    assert probes.fault({**HONEST, probe: 1.1 * FACTOR * FLOOR_NATS}, 1.6, noisy) != ""
+    assert probes.failed_probe({**HONEST, probe: 0.9 * FACTOR * FLOOR_NATS}, 1.6, noisy) is None
+    assert probes.failed_probe({**HONEST, probe: 1.1 * FACTOR * FLOOR_NATS}, 1.6, noisy) is not None
 
 
 def test_a_baseline_is_held_to_a_limit_of_its_own() -> None:
-    assert probes.fault({**HONEST, "twin": WORST_NATS / 2}, 1.7, None) == ""
-    assert "looks ahead" in probes.fault({**HONEST, "twin": 2 * WORST_NATS}, 1.7, None)
+    assert probes.failed_probe({**HONEST, "twin": WORST_NATS / 2}, 1.7, None) is None
+    assert "looks ahead" in probes.failed_probe({**HONEST, "twin": 2 * WORST_NATS}, 1.7, None)
 
 
 def test_not_a_number_is_a_failure() -> None:
-    assert probes.fault({**HONEST, "rows": float("nan")}, 1.6, BASELINE) != ""
-    assert probes.fault({**HONEST, "gap": float("nan")}, 1.6, BASELINE) != ""
+    assert probes.failed_probe({**HONEST, "rows": float("nan")}, 1.6, BASELINE) is not None
+    assert probes.failed_probe({**HONEST, "gap": float("nan")}, 1.6, BASELINE) is not None
 
 
 def test_what_is_gained_on_validation_alone_is_no_gain() -> None:
     stolen = {**HONEST, "gap": 0.5}
-    why = probes.fault(stolen, 1.2, BASELINE)
+    why = probes.failed_probe(stolen, 1.2, BASELINE)
     assert why.startswith("probe vault: ")
     assert "0.5" not in why, "nobody learns what the vault gave"
-    assert probes.fault({**HONEST, "gap": -0.5}, 1.6, BASELINE) == "", "the other way is fair"
+    assert probes.failed_probe({**HONEST, "gap": -0.5}, 1.6, BASELINE) is None, (
+        "the other way is fair"
+    )

@@ -11,7 +11,8 @@ from autoresearch import __version__, config
 from autoresearch.config import Config
 from autoresearch.errors import LabError, UsageError
 from autoresearch.fit.device import find
-from autoresearch.fit.rewrite import Fit, fitted
+from autoresearch.fit.fitting import Fitting
+from autoresearch.fit.rewrite import with_profile
 from autoresearch.lab.lab import STARTER, Lab, no_config
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
@@ -93,8 +94,8 @@ def _files(
         return {CONFIG: STARTER.encode(), CHARTER: _CHARTER.encode()}, []
     folder = resources.files("autoresearch") / "template"
     files = {name: (folder / source).read_bytes() for name, source in _TEMPLATE.items()}
-    fit = Fit.of(find(), profile, sets)
-    files["train.py"], files[CONFIG] = fitted(files["train.py"], files[CONFIG], fit.profile)
+    fit = Fitting.of(find(), profile, sets)
+    files["train.py"], files[CONFIG] = with_profile(files["train.py"], files[CONFIG], fit.profile)
     return files, list(fit.lines())
 
 

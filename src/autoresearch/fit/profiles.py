@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from autoresearch.config import HarnessConfig
 from autoresearch.config.explanations import explain
 from autoresearch.errors import UsageError
+from autoresearch.fit.constants import Value
 
-Value: TypeAlias = "int | float | str"
 Knobs: TypeAlias = "Mapping[str, Value]"
 
 

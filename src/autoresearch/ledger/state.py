@@ -186,9 +186,7 @@ class State:
         pending.running = True
 
     def _verification(self, record: Record) -> None:
-        self._pending(
-            record
-        ).trial = record  # to clean up after; it is the same try of the candidate
+        self._pending(record).trial = record  # to clean up after: it is the same try
 
     def _pause(self, record: Record) -> None:
         if record["n"] in self.open:

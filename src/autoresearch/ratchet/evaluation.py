@@ -22,7 +22,7 @@ _OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 def evaluation(ended: Ended, task: TaskConfig) -> Metrics | Crash:
     """Returns the metrics of a trial that ended, or the crash that it was; pure but for the log."""
     if ended.score is None:
-        return metrics.judge_outcome(ended.outcome, ended.log, task.metric, task.timeout_s)
+        return metrics.metrics_of(ended.outcome, ended.log, task.metric, task.timeout_s)
     return _examined(ended, task, ended.score)
 
 
@@ -43,7 +43,7 @@ def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics 
         memory_mb=ended.outcome.peak_rss_mb if ended.device == "cpu" else told.memory_mb,
         summary={**told.summary, **own},
         fingerprint=score["fingerprint"],
-        device=told.device,
+        device=told.device or "",
         claimed=metrics.claimed(told, task.metric),
         evidence="examined",
         calibration={key: score[key] for key, value in score.items() if _is_number(value)},

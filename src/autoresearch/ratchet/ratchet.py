@@ -214,9 +214,9 @@ class Ratchet:
 
     def _judged(
         self, candidate: Candidate, found: Metrics | Crash
-    ) -> tuple[Verdict, Metrics | Crash, str]:
-        """The verdict, what it rests on, and why a person should look at it ("" where nobody need)."""
-        flag = ""
+    ) -> tuple[Verdict, Metrics | Crash, str | None]:
+        """The verdict, what it rests on, and why a person should look at it, if one should."""
+        flag = None
         if isinstance(found, Metrics) and self._pending(candidate).is_baseline:
             found = self._verified(candidate, found, None)
             if isinstance(found, Metrics):
@@ -230,7 +230,9 @@ class Ratchet:
             flag = self._flag(found)
             if flag:
                 self.run.emit(Event("notice", flag, candidate.number))
-            found = self._verified(candidate, found, self.run.state.calibration, full=bool(flag))
+            found = self._verified(
+                candidate, found, self.run.state.calibration, full=flag is not None
+            )
             if isinstance(found, Metrics):
                 return verdict, found, flag
         return Verdict("crash", found.reason, found.failure), found, flag
@@ -247,8 +249,8 @@ class Ratchet:
             return found
         return verified(self._trials(candidate), candidate, found, calibration, full)
 
-    def _flag(self, found: Metrics) -> str:
-        """Why a person should look at a gain; "" where it is like others."""
+    def _flag(self, found: Metrics) -> str | None:
+        """Why a person should look at a gain; None where it is like others."""
         state = self.run.state
         kept = [e for e in state.experiments if e.status == "keep"]
         gains = [
@@ -257,8 +259,9 @@ class Ratchet:
             if not b.is_baseline and a.value is not None and b.value is not None
         ]
         assert self.run.incumbent.value is not None
-        unheard = keep.unheard(found.value, self.run.incumbent.value, gains)
-        return unheard or keep.slow(found.summary, state.calibration or {})
+        implausible = keep.implausible(found.value, self.run.incumbent.value, gains)
+        slow = keep.unusually_slow(found.summary, state.calibration or {})
+        return implausible or slow
 
     def _kept_or_not(self, candidate: Candidate, found: Metrics) -> Verdict:
         incumbent = self.run.incumbent
@@ -291,7 +294,7 @@ class Ratchet:
         verdict: Verdict,
         found: Metrics | Crash,
         seconds: float,
-        flag: str = "",
+        flag: str | None = None,
     ) -> Experiment:
         pending = self._pending(candidate)
         metrics = found if isinstance(found, Metrics) else None
@@ -313,7 +316,7 @@ class Ratchet:
             device=metrics.device if metrics else "",
             claimed=metrics.claimed if metrics else None,
             evidence=metrics.evidence if metrics else "claimed",
-            flag=flag,
+            flag=flag or "",
         )  # fmt: skip
         extra: dict[str, Any] = {}
         if pending.is_baseline:

@@ -35,7 +35,7 @@ def verified(
             found |= {key: result[key] for key in _PROBED if key in result}
     finally:
         trials.forget_exam()
-    why = probes.fault(found, examined.value, calibration)
+    why = probes.failed_probe(found, examined.value, calibration)
     if why:
         return Crash("probe", why)
     return replace(

@@ -1,4 +1,4 @@
-"""When a candidate is kept. Pure."""
+"""When a candidate is kept, and which keeps a person should look at. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from autoresearch.records import Direction, Metrics, Verdict
 
 
 def improves(value: float, incumbent: float, direction: Direction) -> bool:
-    """Whether a value is strictly better than the incumbent's."""
+    """Returns whether a value is strictly better than the incumbent's."""
     return value < incumbent if direction == "minimize" else value > incumbent
 
 
 def strict(
     metrics: Metrics, incumbent: float | None, direction: Direction, deletes_only: bool
 ) -> Verdict:
-    """The rule `strict`: better than the incumbent, else discard.
+    """Returns the verdict of the rule `strict`: keep what is better than the incumbent, discard the rest.
 
     A tie is discarded too, unless the change only deletes lines: the reference's simplicity
     criterion (karpathy/autoresearch, program.md: equal with less code is a gain).
@@ -35,41 +35,42 @@ def strict(
 
 
 # A step of a tenth in one experiment is more than most nights bring in all.
-_UNHEARD_SHARE, _UNHEARD_TIMES = 0.1, 3.0
+_IMPLAUSIBLE_SHARE, _IMPLAUSIBLE_TIMES = 0.1, 3.0
 
 
-def unheard(value: float, incumbent: float, gains: Sequence[float]) -> str:
-    """Why a gain is too good to be believed unseen; "" where it is not.
+def implausible(value: float, incumbent: float, gains: Sequence[float]) -> str | None:
+    """Returns why a person should look at a gain before believing it; None where it is like others.
 
-    It is where it is beyond anything that the run has seen: over a tenth of the incumbent's value,
-    and over three times the largest of its earlier gains.
+    A gain is implausible where it is more than a tenth of the incumbent's value and more than three
+    times the largest of the run's earlier gains.
     """
     gain = abs(value - incumbent)
     largest = max(gains, default=0.0)
-    if gain <= max(_UNHEARD_SHARE * abs(incumbent), _UNHEARD_TIMES * largest):
-        return ""
+    if gain <= max(_IMPLAUSIBLE_SHARE * abs(incumbent), _IMPLAUSIBLE_TIMES * largest):
+        return None
     before = f"the largest before was {_number(largest)}" if largest else "the first of this run"
     share = f"{100 * gain / abs(incumbent):.0f} % at once" if incumbent else "from 0"
     return f"too good to be true? {_number(gain)} better, {share}; {before}"
 
 
 # No budget counts start-up, and one of steps or tokens no training.
-_ASKED = {
+_QUESTIONS = {
     "startup_seconds": "what did it do before its first batch?",
     "training_seconds": "what did it do with its batches?",
 }
 
 
-def slow(spent: Mapping[str, float], usual: Mapping[str, float]) -> str:
-    """Why the time that a trial took should be looked at; "" where it is like the baseline's.
+def unusually_slow(spent: Mapping[str, float], baseline: Mapping[str, float]) -> str | None:
+    """Returns what a person should ask about the time a trial took; None where it is like the baseline's.
 
-    spent, usual: seconds by the examiner's name for them; nothing is usual where none measured.
+    Both hold seconds by the examiner's name for them; a baseline without an exam has none, and then
+    nothing is unusual.
     """
-    for name, question in _ASKED.items():
-        seconds, usual_s = spent.get(name, 0.0), usual.get(name, math.inf)
+    for name, question in _QUESTIONS.items():
+        seconds, usual_s = spent.get(name, 0.0), baseline.get(name, math.inf)
         if seconds > 2 * usual_s + 10:
             return f"{question} {seconds:.0f} s, and the baseline {usual_s:.0f} s"
-    return ""
+    return None
 
 
 def _number(value: float) -> str:

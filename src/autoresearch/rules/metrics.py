@@ -1,4 +1,4 @@
-"""A trial's log -> metrics, or the reason there are none. Pure.
+"""The metrics in a trial's log, or the kind of crash that the trial was. Pure, but for reading the log.
 
 A log is read as lines, where a carriage return ends a line too (progress bars). The metric must
 stand on exactly one line of the documented shape, `val_bpb: 0.997900`, with an ASCII number that is
@@ -32,7 +32,7 @@ _TAIL_LINES = 40
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a log, decoded with replacement; \\r ends a line.
+    """Yields the lines of a log, decoded with replacement; \\r ends a line.
 
     A line is cut at 64 KiB and then ends in an ellipsis, so that what is left of it is no number.
     """
@@ -58,18 +58,18 @@ def _cut(line: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a log says of a trial. claims: the texts that stand where the metric would, two at most."""
+class ParsedLog:
+    """What a log says of a trial; `claims` are the texts where the metric would stand, two at most."""
 
     claims: tuple[str, ...]
     memory_mb: float | None
     summary: dict[str, float]
-    fingerprint: str
-    device: str
+    fingerprint: str | None
+    device: str | None
 
 
-def read(log: Iterable[str], config: MetricConfig) -> Told:
-    """What a log's lines say."""
+def read(log: Iterable[str], config: MetricConfig) -> ParsedLog:
+    """Returns what a log's lines say."""
     shape = re.compile(config.pattern, re.ASCII) if config.pattern else None
     metric_key = f"{config.name}:"
     memory_key = f"{config.memory}:" if config.memory else None
@@ -91,27 +91,30 @@ def read(log: Iterable[str], config: MetricConfig) -> Told:
             memory.append(line[len(memory_key) :].strip(" \t"))
         del claims[2:], memory[2:]  # a second one is enough to tell that it is not one
     known = {key: number for key, number in summary.items() if number is not None}
-    return Told(
+    device = _text(texts["device"], _DEVICE)
+    return ParsedLog(
         tuple(claims),
         _memory(memory),
         {key: number for key, number in known.items() if math.isfinite(number)},
         _text(texts["fingerprint"], _FINGERPRINT),
-        one_line(_text(texts["device"], _DEVICE), _DEVICE_MAX),
+        None if device is None else one_line(device, _DEVICE_MAX) or None,
     )
 
 
 def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
-    """The metrics in a log's lines, or the crash that their absence is."""
-    told = read(log, config)
-    value = _value(told.claims, config)
+    """Returns the metrics in a log's lines, or the crash that their absence is."""
+    parsed = read(log, config)
+    value = _value(parsed.claims, config)
     if isinstance(value, Crash):
         return value
-    return Metrics(value, told.memory_mb, told.summary, told.fingerprint, told.device)
+    return Metrics(
+        value, parsed.memory_mb, parsed.summary, parsed.fingerprint or "", parsed.device or ""
+    )
 
 
-def claimed(told: Told, config: MetricConfig) -> float | None:
-    """The value that a log claims; None where it claims none, or several."""
-    value = _value(told.claims, config)
+def claimed(parsed: ParsedLog, config: MetricConfig) -> float | None:
+    """Returns the value that a log claims; None where it claims none, or several."""
+    value = _value(parsed.claims, config)
     return None if isinstance(value, Crash) else value
 
 
@@ -138,9 +141,9 @@ def _value(claims: tuple[str, ...], config: MetricConfig) -> float | Crash:
     return value + 0.0
 
 
-def _text(claims: list[str], shape: re.Pattern[str]) -> str:
+def _text(claims: list[str], shape: re.Pattern[str]) -> str | None:
     found = shape.fullmatch(claims[0]) if len(claims) == 1 else None
-    return found[1] if found else ""
+    return found[1] if found else None
 
 
 def _memory(claims: list[str]) -> float | None:
@@ -150,15 +153,15 @@ def _memory(claims: list[str]) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def judge_outcome(
+def metrics_of(
     outcome: Outcome, log: Path, config: MetricConfig, timeout_s: float
 ) -> Metrics | Crash:
-    """The metrics of a trial that ended, or the kind of its crash."""
+    """Returns the metrics of a trial that ended, or the kind of its crash."""
     return crash_of(outcome, log, timeout_s) or parse(lines(log), config)
 
 
 def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
-    """How a trial failed, whatever it measured; the worst fault names it. None: it did not."""
+    """Returns how a trial failed, whatever it printed, by the worst of its faults; None where it did not."""
     if outcome.tampered:
         return Crash("tampered", f"the trial changed {outcome.tampered}")
     if not log.is_file():
@@ -170,7 +173,7 @@ def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
     if outcome.log_overflow:
         return Crash("log", "killed: the log outgrew 1 GiB")
     if outcome.exit_code != 0:
-        last = list(_last(lines(log), _TAIL_LINES))
+        last = _last(lines(log), _TAIL_LINES)
         if any(_OOM.search(line) for line in last):
             return Crash("oom", "out of memory")
         if any(_NAN_LOSS.search(line) for line in last):
@@ -195,6 +198,6 @@ def _last(items: Iterable[str], count: int) -> list[str]:
 
 
 def tail(log: Iterable[str], max_lines: int = _TAIL_LINES, max_chars: int = 4_000) -> str:
-    """The end of a log for people and prompts: printable, bounded, progress bars folded."""
+    """Returns the end of a log for people and prompts: printable, bounded, progress bars folded."""
     kept = _last((printable(line) for line in log if line.strip()), max_lines)
     return "\n".join(kept)[-max_chars:]

@@ -1,6 +1,7 @@
-"""What a reviewer of a candidate can't see: characters that hide, and data in the place of code. Pure.
+"""What a reviewer of a candidate can't see: hidden characters, look-alike names, data as code. Pure.
 
-Both are looked for in what a change brings in; what a file held before is its owner's.
+Each function looks at what a change brings in; what the file held before is its owner's. Each returns
+the reason for a refusal, or None.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NO_WIDTH = re.compile(_DIRECTION.pattern[:-1] + "\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff]")
 
 
-def hidden(before: bytes | None, after: bytes, code: bool) -> str:
-    """A character in a text that hides, and that it did not have; "" if none. code: it is a program."""
+def invisible_character(before: bytes | None, after: bytes, code: bool) -> str | None:
+    """Returns the place of the first new character that hides; a program may have none without width."""
     old, new = _text(before or b""), _text(after)
     if old is None or new is None:
-        return ""
+        return None
     for found in (_NO_WIDTH if code else _DIRECTION).finditer(new.removeprefix("\ufeff")):
         if found[0] not in old:
             line = new.count("\n", 0, found.start()) + 1
             return f"line {line}: the invisible character U+{ord(found[0]):04X}"
-    return ""
+    return None
 
 
-def disguised(before: bytes | None, after: bytes) -> str:
-    """A name in a Python source of letters of several scripts, and that it did not have; "" if none.
+def mixed_scripts(before: bytes | None, after: bytes) -> str | None:
+    """Returns the first new name in a Python source whose letters are of several scripts.
 
     `lоss` with a Cyrillic o is another name than `loss`.
     """
@@ -44,11 +45,11 @@ def disguised(before: bytes | None, after: bytes) -> str:
     for name, line in _names(_tree(after)):
         if name not in known and len(_scripts(name)) > 1:
             return f"line {line}: the name {name!a} mixes the letters of several scripts"
-    return ""
+    return None
 
 
-def carried(before: bytes | None, after: bytes) -> str:
-    """Data that a Python source carries instead of code, and more than it did; "" if none."""
+def embedded_data(before: bytes | None, after: bytes) -> str | None:
+    """Returns what data, such as weights, a change puts into a Python source in the place of code."""
     grown = len(after) - len(before or b"")
     if grown > GROWTH_BYTES:
         return f"it grew by {grown} bytes at once, and {GROWTH_BYTES} are the most"
@@ -59,7 +60,7 @@ def carried(before: bytes | None, after: bytes) -> str:
     ):  # fmt: skip
         if now > max(most, was):
             return f"line {line}: {what.format(now)}, and {most} are the most: data is no code"
-    return ""
+    return None
 
 
 def _text(content: bytes) -> str | None:
@@ -89,34 +90,34 @@ def _names(tree: ast.Module | None) -> list[tuple[str, int]]:
 
 
 def _scripts(name: str) -> set[str]:
-    """The scripts of a name's letters, by the first word of their Unicode names."""
+    """Returns the scripts of a name's letters, by the first word of their Unicode names."""
     return {unicodedata.name(c, "?").split()[0] for c in name if c.isalpha()}
 
 
 def _longest_word(content: bytes) -> tuple[int, int]:
-    """The length of the longest run without blanks, comments included, and its line."""
+    """Returns the length of the longest run without blanks, comments included, and its line."""
     found = max(re.finditer(rb"\S+", content), key=lambda word: len(word[0]), default=None)
     return (len(found[0]), content.count(b"\n", 0, found.start()) + 1) if found else (0, 0)
 
 
 def _longest_text(content: bytes) -> tuple[int, int]:
-    """The size of the largest string or bytes constant that is no docstring, and its line."""
+    """Returns the size of the largest string or bytes constant that is no docstring, and its line."""
     tree = _tree(content)
     if tree is None:
         return 0, 0
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     sizes = [
         (len(node.value), node.lineno)
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, (str, bytes))
-        and id(node) not in told
+        and id(node) not in docstrings
     ]
     return max(sizes, default=(0, 0))
 
 
 def _most_elements(content: bytes) -> tuple[int, int]:
-    """The most constants in one display, nested ones included, and its line."""
+    """Returns the most constants in one display, nested ones included, and its line."""
     counts = []
     for node in ast.walk(tree) if (tree := _tree(content)) else ():
         if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict)):

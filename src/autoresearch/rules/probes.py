@@ -1,7 +1,7 @@
-"""What the probes before a keep found -> whether the score is an honest one. Pure.
+"""Whether a score is an honest one, by the probes before a keep. Pure.
 
-The examiner measures (harness/examiner.py); here it is compared with what the baseline showed on
-this machine, by the same measurement:
+The examiner takes the readings (harness/exam/examiner.py); here they are compared with those of the
+baseline on this machine. There are four probes:
     replay  a fresh process with the same weights gives the losses that were scored
     rows    a row's losses do not hang on the rows beside it
     twin    logits do not hang on tokens that come after them
@@ -36,19 +36,25 @@ BROKEN = {
 Calibration = dict[str, Any]
 
 
-def fault(measured: dict[str, float], bpb: float, calibration: Calibration | None) -> str:
-    """The probe that failed, and why; "" where all hold. calibration: None of a baseline's own."""
+def failed_probe(
+    readings: dict[str, float], bpb: float, calibration: Calibration | None
+) -> str | None:
+    """Returns which probe failed, and why; None where all hold.
+
+    `readings` are in nats per token, the gap in bits per byte; `calibration` holds the baseline's, and
+    is None for the baseline itself.
+    """
     for probe in _PROBES:
         allowed = WORST_NATS
         if calibration is not None:
             allowed = max(FLOOR_NATS, FACTOR * calibration[probe])
-        if not measured[probe] <= allowed:
+        if not readings[probe] <= allowed:
             return (
-                f"probe {probe}: {BROKEN[probe]} ({measured[probe]:.2g} nats per token, "
+                f"probe {probe}: {BROKEN[probe]} ({readings[probe]:.2g} nats per token, "
                 f"tolerance {allowed:.2g})"
             )
     if calibration is not None:
         gain = max(0.0, calibration["bpb"] - bpb)
-        if not measured["gap"] - calibration["gap"] <= GAP_FLOOR_BPB + GAP_SHARE * gain:
+        if not readings["gap"] - calibration["gap"] <= GAP_FLOOR_BPB + GAP_SHARE * gain:
             return f"probe vault: {BROKEN['vault']}"
-    return ""
+    return None

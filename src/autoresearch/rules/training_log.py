@@ -1,4 +1,4 @@
-"""The training log: a trial's lines of JSON -> points, and what they say in a few computed lines. Pure.
+"""The points of a training log, and what they say in a few computed lines. Pure.
 
 A point is one JSON object on a line of its own that begins with `{"step"` and is shorter than 1 KiB:
 
@@ -29,9 +29,10 @@ _LIVE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One logging step. loss: nats per token; NaN and infinity stay. progress: 0 to 1 of the budget.
+    """One logging step: the loss in nats per token (NaN and infinity stay), progress from 0 to 1.
 
-    The rest is None where the line does not say.
+    Progress is the share of the budget that is spent. Tokens per second and milliseconds per step are
+    None where the line does not have them.
     """
 
     step: int
@@ -42,7 +43,7 @@ class Point:
 
 
 def point(line: str) -> Point | None:
-    """The point in a line; None where it is none."""
+    """Returns the point that a line is; None where it is none."""
     if not line.startswith(_BEGINS) or len(line) >= _LINE_MAX:
         return None
     try:
@@ -75,17 +76,17 @@ def _positive(value: Any) -> float | None:
 
 
 def points(log: Iterable[str]) -> list[Point]:
-    """The points of a log, in its order."""
+    """Returns the points of a log, in its order."""
     return [found for line in log if (found := point(line)) is not None]
 
 
 def without(log: Iterable[str]) -> Iterator[str]:
-    """The lines of a log that are no points."""
+    """Returns the lines of a log that are no points."""
     return (line for line in log if point(line) is None)
 
 
 def last(log: Path) -> Point | None:
-    """The last point of a log that is still being written; only its end is read."""
+    """Returns the last point of a log that is still being written, of which only the end is read."""
     try:
         # A trial may put anything in its place, and a pipe would be waited for.
         if not log.is_file():
@@ -103,9 +104,9 @@ def last(log: Path) -> Point | None:
 
 
 def digest(curves: Sequence[tuple[str, Sequence[Point]]]) -> list[str]:
-    """Curves side by side, by name: losses by share of the budget, median speed, what went wrong.
+    """Returns lines that compare named curves: losses by share of the budget, speed, what went wrong.
 
-    [] where no curve has a point.
+    They are [] where no curve has a point.
     """
     curves = [(name, curve) for name, curve in curves if curve]
     if not curves:
@@ -126,7 +127,7 @@ def digest(curves: Sequence[tuple[str, Sequence[Point]]]) -> list[str]:
 
 
 def _loss_at(curve: Sequence[Point], share: float) -> float | None:
-    """The mean loss just before a share of the budget; None where training did not get there."""
+    """Returns the mean loss just before a share of the budget; None where training did not get there."""
     if curve[-1].progress < share - _NEAR:
         return None
     near = [p.loss for p in curve if share - _NEAR < p.progress <= share]
@@ -136,7 +137,7 @@ def _loss_at(curve: Sequence[Point], share: float) -> float | None:
 
 
 def _remarks(curve: Sequence[Point]) -> Iterator[str]:
-    """What a glance at the curve would notice."""
+    """Yields what a glance at the curve would notice."""
     broken = next((p for p in curve if not math.isfinite(p.loss)), None)
     if broken is not None:
         yield f"the loss was {broken.loss} at step {broken.step}"

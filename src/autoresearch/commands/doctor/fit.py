@@ -13,10 +13,12 @@ from autoresearch import config as config_
 from autoresearch.commands.doctor.check import Check
 from autoresearch.config import Config, TaskConfig
 from autoresearch.errors import AutoresearchError, LabError
+from autoresearch.fit import constants
 from autoresearch.fit.device import find
 from autoresearch.fit.estimates import computed, measured, memory_of
+from autoresearch.fit.fitting import Fitting
 from autoresearch.fit.profiles import choose
-from autoresearch.fit.rewrite import Fit, Unfit, fitted, knobs_of
+from autoresearch.fit.rewrite import RewriteError, with_profile
 from autoresearch.lab.lab import Lab
 from autoresearch.paths import CONFIG, write_durably
 from autoresearch.records import Experiment
@@ -30,7 +32,7 @@ def check(lab: Lab, config: Config) -> list[Check]:
     script = _script(lab.repo.root, config.task)
     if script is None:
         return []
-    device, knobs = find(), knobs_of((lab.repo.root / script).read_bytes())
+    device, knobs = find(), constants.values((lab.repo.root / script).read_bytes())
     try:
         peak_mb, fits = memory_of(knobs, config.harness, device)
         estimate = computed(knobs, config.harness, device, choose(device).tflops)
@@ -73,7 +75,7 @@ def fit(
 
     Raises LabError, with what it would have written said, where they are not as committed.
     """
-    chosen = Fit.of(find(), profile, sets)
+    chosen = Fitting.of(find(), profile, sets)
     for line in chosen.lines():
         say(line)
     if lab is None:
@@ -91,11 +93,11 @@ def fit(
         after = dict(
             zip(
                 before,
-                fitted(before[script], before[CONFIG], chosen.profile, settings.task_name),
+                with_profile(before[script], before[CONFIG], chosen.profile, settings.task_name),
                 strict=True,
             )
         )
-    except Unfit as fault:
+    except RewriteError as fault:
         raise LabError(f"{fault}; nothing was written") from None
     config_.parse(after[CONFIG], CONFIG, settings.task_name)
     for path in before:

@@ -1,0 +1,22 @@
+"""What the guard asks of a language whose definitions `mutable` and `protected` may name."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SymbolError(Exception):
+    """A source can't be read, or a symbol is not one definition in it; the text goes on from its path."""
+
+
+class Language(Protocol):
+    """The functions of one language; a symbol is a name, or several with dots, as `Class.method`."""
+
+    def definition(self, source: bytes, symbol: str) -> bytes:
+        """Returns the whole lines of a symbol's definition; raises SymbolError."""
+
+    def around(self, source: bytes, symbols: tuple[str, ...]) -> list[bytes]:
+        """Returns the pieces of a source around the bodies of the symbols; raises SymbolError."""
+
+    def same_code(self, old: bytes, new: bytes) -> bool:
+        """Returns whether two sources differ in comments and layout at most; raises SymbolError."""
