@@ -103,7 +103,7 @@ def baseline(tag: str | None) -> None:
         watch(run.driver.baseline(), run.ratchet.run.state, run.config, limits)
         state = run.ratchet.run.state
         last = [e for e in state.experiments if e.researcher == "baseline"][-1]
-        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.commit[:7]}")
+        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.short}")
 
 
 def typed(text: str) -> str:

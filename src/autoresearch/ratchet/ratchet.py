@@ -276,6 +276,7 @@ class Ratchet:
             claimed=found.claimed if found else None,
             evidence=found.evidence if found else "claimed",
             flag=flag,
+            abbreviated=self.run.repo.short(candidate.commit),
         )  # fmt: skip
         extra: dict[str, Any] = {}
         if pending.by == "baseline":

@@ -17,8 +17,8 @@ from autoresearch.runners.base import Runner, Trial, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
+from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.removal import remove
-from autoresearch.workspace.repository import Tree
 
 _KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
@@ -83,13 +83,13 @@ class Trials:
             descriptors=() if descriptor is None else (descriptor,),
         )
 
-    def ended(self, candidate: Candidate) -> str:
-        """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
+    def ended(self, candidate: Candidate) -> str | None:
+        """Removes the trial's scratch; returns what it changed and must not have, None if nothing."""
         tampered = self.run.worktree.tampered(candidate.commit, self._laid_out)
         if self._scratch is not None:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
-        return tampered or self.sandbox.broken()
+        return tampered or self.sandbox.broken() or None
 
     def left_on_gpus(self) -> str:
         """Processes that work on the cards since the trial and are not its own; "" if none.
