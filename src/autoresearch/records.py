@@ -108,7 +108,7 @@ class Outcome:
     log_overflow: bool = False
     launcher_killed: bool = False
     survivors: int = 0  # processes left after the kill; anything but 0 is a fault of ours
-    tampered: str = ""  # what the trial changed and must not; "" if nothing
+    tampered: str | None = None  # what the trial changed and must not
     peak_rss_mb: float | None = None
     cpu_s: float | None = None
 
@@ -176,6 +176,12 @@ class Experiment:
     claimed: float | None = None
     evidence: Evidence = "claimed"
     flag: str = ""  # what a person should look at before believing the value
+    abbreviated: str | None = None  # the commit as git abbreviated it when the row was written
+
+    @property
+    def short(self) -> str:
+        """The commit as people are shown it: 7 digits in a journal that does not say."""
+        return self.abbreviated or self.commit[:7]
 
     @property
     def is_baseline(self) -> bool:

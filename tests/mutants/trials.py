@@ -136,9 +136,8 @@ MUTANTS = [
     Mutant(
         "tracked files are not looked at",
         "workspace/worktree.py",
-        "            if not self._same(path, mode, blob):\n                return path\n"
+        "        return self.altered(tree) or self._copies",
         "        return self._copies",
-        "            pass\n        return self._copies",
         _CRASHES,
     ),
     Mutant(
@@ -153,8 +152,8 @@ MUTANTS = [
     Mutant(
         "inputs are not looked at",
         "workspace/worktree.py",
-        "        return self._copies.changed(self.path)\n",
-        '        return ""\n',
+        "        return self.altered(tree) or self._copies.changed(self.path)\n",
+        "        return self.altered(tree)\n",
         _CRASHES,
     ),
     Mutant(
@@ -167,7 +166,7 @@ MUTANTS = [
     Mutant(
         "what no trial may change is not looked at",
         "ratchet/trial.py",
-        "        return tampered or self.sandbox.broken()\n",
+        "        return tampered or self.sandbox.broken() or None\n",
         "        return tampered\n",
         ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
     ),
@@ -282,7 +281,7 @@ MUTANTS = [
         "what a kill in a verification left is not looked for",
         "ledger/state.py",
         "        self._pending(record).trial = record  # to clean up after: it is the same try\n",
-        "",
+        "        pass\n",
         ("tests/commands/test_run.py::test_what_a_kill_in_a_verification_left_is_ended_too",),
     ),
     Mutant(

@@ -102,7 +102,7 @@ def _strangers(file: Path) -> tuple[str, list[Entry]]:
 def _entry(e: Experiment) -> Entry:
     memory_gb = None if e.memory_mb is None else e.memory_mb / 1024
     return Entry(
-        e.number, e.commit[:7], e.value, memory_gb, e.status, e.description,
+        e.number, e.short, e.value, memory_gb, e.status, e.description,
         e.reason, e.failure, e.seconds, e.usage.usd,
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ def status(tag: str | None) -> None:
     if state.incumbent is not None and state.incumbent.value is not None:
         first = state.experiments[0]
         say(
-            f"incumbent #{state.incumbent.number} {state.incumbent.commit[:7]} {metric} "
+            f"incumbent #{state.incumbent.number} {state.incumbent.short} {metric} "
             f"{results.number(state.incumbent.value, metric)} (baseline "
             f"{results.number(first.value or 0.0, metric)}): {state.incumbent.description}"
         )
@@ -176,9 +176,8 @@ def show(number: int, tag: str | None) -> None:
     lesson = state.experiments[place].lesson if place < len(state.experiments) else ""
     if lesson:
         say(f"lesson: {one_line(lesson)}")
-    say(
-        f"commit {e.commit[:7]} on {e.parent[:7]}, by {e.researcher}, {e.seconds:.1f} s, sandbox {e.sandbox}"
-    )
+    parent = next((x.short for x in state.experiments if x.commit == e.parent), e.parent[:7])
+    say(f"commit {e.short} on {parent}, by {e.researcher}, {e.seconds:.1f} s, sandbox {e.sandbox}")
     if e.usage.usd is not None or e.usage.input_tokens is not None:
         usd = "?" if e.usage.usd is None else f"{e.usage.usd:.4f}"
         say(f"tokens {e.usage.input_tokens} in, {e.usage.output_tokens} out, ${usd}")

@@ -120,7 +120,7 @@ def baseline(tag: str | None) -> None:
             run.driver.baseline()
         state = run.ratchet.run.state
         last = [e for e in state.experiments if e.is_baseline][-1]
-        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.commit[:7]}")
+        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.short}")
 
 
 def typed(text: str) -> str:

@@ -39,7 +39,7 @@ def row(experiment: Experiment, metric: str) -> str:
         value = number(experiment.value, metric)
         memory = (experiment.memory_mb or 0.0) / 1024
     description = one_line(experiment.description)
-    return f"{experiment.commit[:7]}\t{value}\t{memory:.1f}\t{experiment.status}\t{description}\n"
+    return f"{experiment.short}\t{value}\t{memory:.1f}\t{experiment.status}\t{description}\n"
 
 
 def number(value: float, metric: str) -> str:

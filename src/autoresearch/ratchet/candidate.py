@@ -10,7 +10,7 @@ from autoresearch.paths import candidate_ref
 from autoresearch.records import Candidate, Edit, Proposal
 from autoresearch.rules.guard import changes_code, refusals
 from autoresearch.text import one_line
-from autoresearch.workspace.repository import Tree
+from autoresearch.workspace.objects import Tree
 
 _DESCRIPTION = 200
 

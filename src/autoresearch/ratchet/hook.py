@@ -10,6 +10,7 @@ from autoresearch.lab.slot import Slot
 from autoresearch.records import Candidate
 from autoresearch.rules import metrics
 from autoresearch.runners.base import Runner, TrialSpec, finish
+from autoresearch.workspace.hook import hook_refusal
 
 
 def refusal(
@@ -32,4 +33,4 @@ def refusal(
         last = metrics.tail(metrics.lines(log), 1, 200)
         return None if outcome.exit_code == 0 else last or f"exit code {outcome.exit_code}"
 
-    return slot.worktree.hook_refusal(candidate.parent, candidate.commit, execute)
+    return hook_refusal(slot.worktree, candidate.parent, candidate.commit, execute)

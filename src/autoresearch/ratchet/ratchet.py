@@ -317,6 +317,7 @@ class Ratchet:
             claimed=metrics.claimed if metrics else None,
             evidence=metrics.evidence if metrics else "claimed",
             flag=flag or "",
+            abbreviated=self.run.repo.short(candidate.commit),
         )  # fmt: skip
         extra: dict[str, Any] = {}
         if pending.is_baseline:

@@ -22,8 +22,8 @@ from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
+from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.removal import remove
-from autoresearch.workspace.repository import Tree
 
 _KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
@@ -156,13 +156,13 @@ class Trials:
             if examiner is not None:
                 examiner.abandon()
 
-    def _tampered(self, candidate: Candidate) -> str:
-        """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
+    def _tampered(self, candidate: Candidate) -> str | None:
+        """Removes the trial's scratch; returns what it changed and must not have, None if nothing."""
         tampered = self.slot.worktree.tampered(candidate.commit, self._laid_out)
         if self._scratch is not None:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
-        return tampered or self.sandbox.broken()
+        return tampered or self.sandbox.broken() or None
 
     def _look_at_gpus(self, number: int) -> None:
         """Say which processes work on the cards since the trial and are not its own.

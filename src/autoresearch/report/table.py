@@ -70,7 +70,13 @@ def _cells(step: Step, metric: str) -> tuple[str, str, str, str, str, str]:
     memory = "-" if entry.memory_gb is None else f"{entry.memory_gb:.1f}"
     gain = "-" if step.gain is None else number(step.gain, metric, "+")
     value = "-" if entry.value is None else number(entry.value, metric)
-    return str(step.number), one_line(entry.commit)[:7], value, gain, memory, entry.status
+    return str(step.number), _commit(entry), value, gain, memory, entry.status
+
+
+def _commit(entry: Entry) -> str:
+    """Returns the commit as its file abbreviates it; a whole id of 40 or 64 digits is cut."""
+    commit = one_line(entry.commit)
+    return commit if len(commit) < 40 else commit[:7]
 
 
 def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
@@ -82,7 +88,7 @@ def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
     for label, entry in (("baseline", summary.baseline), ("best", summary.best)):
         if entry is not None and entry.value is not None:
             shown = number(entry.value, metric)
-            where = f"{one_line(entry.commit)[:7]}, experiment {numbers[entry]}"
+            where = f"{_commit(entry)}, experiment {numbers[entry]}"
             facts.append((label, f"{metric} {shown} ({where}): {one_line(entry.description)}"))
     if summary.gain is not None:
         percent = summary.gain_percent

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 from autoresearch.errors import LabError
+from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.removal import remove
-from autoresearch.workspace.repository import Tree
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file
 
@@ -23,7 +23,7 @@ class Inputs:
         self._copied: dict[str, tuple[object, object]] = {}  # name -> signatures of both
 
     def lay_out(self, worktree: Path, tree: Tree) -> None:
-        """See that every input has its copy; made again if the input or the copy has changed."""
+        """Sees that every input has its copy, made again if the input or the copy has changed."""
         for name in self._names:
             source, target = self._root / name, worktree / name
             if not source.exists():
@@ -36,12 +36,12 @@ class Inputs:
                 _copy(source, target)
                 self._copied[name] = (_signature(source), _signature(target))
 
-    def changed(self, worktree: Path) -> str:
-        """The first input of which the copy is no longer as it was made; "" if none."""
+    def changed(self, worktree: Path) -> str | None:
+        """Returns the first input of which the copy is no longer as it was made, None if all are."""
         for name, (_, copy) in self._copied.items():
             if copy != _signature(worktree / name):
                 return name
-        return ""
+        return None
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -57,7 +57,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _clone(source: str, target: str) -> str:
-    """Copy a file, sharing its blocks where the file system can."""
+    """Copies a file, sharing its blocks where the file system can; returns the copy's name."""
     with open(source, "rb") as old, open(target, "xb") as new:
         try:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
@@ -68,7 +68,7 @@ def _clone(source: str, target: str) -> str:
 
 
 def _signature(path: Path) -> object:
-    """What changes when a file or a folder changes: the kernel's ctime can't be set by a program."""
+    """Returns what changes when a file or a folder changes: no program can set the kernel's ctime."""
     found, waiting = [], [path]
     try:
         while waiting:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from autoresearch.errors import LabError
 from autoresearch.paths import BRANCH, branch_ref
 from autoresearch.records import Edit
 from autoresearch.workspace.git import GitError, entries, git, text
+from autoresearch.workspace.objects import Change, Difference, Recent, Tree
+from autoresearch.workspace.refs import OnlyGitKnows, Refs
 
 _TAG_MAX = 200  # bytes: a tag is the name of a folder and of a file beside its lock
-Tree = dict[str, tuple[str, str]]  # path -> (mode, object id)
+_BLOBS = 1 << 24  # bytes of blobs that are remembered: scripts, and no data
+_ABBREVIATION = 7  # hex digits of a commit, where they name it alone
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,11 @@ class Repository:
 
     @classmethod
     def discover(cls, folder: Path) -> Repository:
-        """The repository that a folder lies in; LabError with the way out where there is none."""
+        """Returns the repository that a folder lies in; raises LabError with the way out where there is none.
+
+        git itself says where it is: GitPython's search knows neither GIT_CEILING_DIRECTORIES nor
+        core.worktree, and opens what belongs to another user.
+        """
         try:
             answer = text(
                 folder, "rev-parse", "--is-bare-repository", "--is-inside-git-dir",
@@ -61,14 +69,27 @@ class Repository:
     # -- commits and refs -------------------------------------------------------------------
 
     def resolve(self, rev: str) -> str | None:
-        """The commit that a revision names, or None."""
+        """Returns the commit that a revision names, None where it names none."""
+        if rev.startswith("refs/"):
+            with contextlib.suppress(OnlyGitKnows):
+                target = self._refs.target(rev)
+                if target is None or target in self._commits:
+                    return target
         try:
-            return text(self.root, "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}")
+            commit = text(self.root, "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}")
         except GitError:
             return None
+        self._commits.add(commit)
+        return commit
+
+    def short(self, commit: str, digits: int = _ABBREVIATION) -> str:
+        """Returns the first digits of a commit's id, more of them only where another object has the same."""
+        return text(self.root, "rev-parse", "--verify", f"--short={digits}", commit)
 
     def head_branch(self) -> str | None:
-        """The full ref that HEAD stands on; None where it is detached."""
+        """Returns the full ref that HEAD stands on, None where it is detached."""
+        with contextlib.suppress(OnlyGitKnows):
+            return self._refs.head()
         return text(self.root, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1)) or None
 
     def head_tag(self) -> str | None:
@@ -128,70 +149,62 @@ class Repository:
                 lock.unlink(missing_ok=True)
 
     def only_deletes(self, old: str, new: str) -> bool:
-        """Whether the diff between two commits takes lines away and adds none."""
-        output = git(self.root, "diff-tree", "-r", "-z", "--numstat", "--no-renames", old, new)
-        counts = [entry.split("\t")[:2] for entry in entries(output)]
+        """Says whether the diff between two commits takes lines away and adds none."""
+        counts = self._difference(old, new).counts
         return bool(counts) and all(added == "0" and gone != "0" for added, gone in counts)
 
     # -- trees ------------------------------------------------------------------------------
 
     def tree(self, commit: str) -> Tree:
-        """Every path of a commit, by its full id."""
-        return dict(_tree(self.root, commit))
+        """Returns every path of a commit, by its full id."""
+        found = self._trees.get(commit)
+        if found is None:
+            found = {}
+            for entry in entries(git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit)):
+                meta, _, path = entry.partition("\t")
+                mode, _, blob = meta.split(" ")
+                found[path] = (mode, blob)
+            self._trees.put(commit, found)
+        return dict(found)
 
     def tree_id(self, commit: str) -> str:
         return text(self.root, "rev-parse", "--verify", f"{commit}^{{tree}}")
 
     def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """The bytes of objects, unfiltered, in one call."""
-        wanted = list(dict.fromkeys(ids))
-        if not wanted:
-            return {}
-        output = git(self.root, "cat-file", "--batch", stdin="\n".join(wanted).encode() + b"\n")
-        found, at = {}, 0
-        for blob in wanted:
+        """Returns the bytes of blobs, unfiltered; those that are not remembered are read in one call."""
+        wanted = dict.fromkeys(ids)
+        found = {blob: content for blob in wanted if (content := self._blobs.get(blob)) is not None}
+        missing = [blob for blob in wanted if blob not in found]
+        if not missing:
+            return found
+        output = git(self.root, "cat-file", "--batch", stdin="\n".join(missing).encode() + b"\n")
+        at = 0
+        for blob in missing:
             end = output.index(b"\n", at)
             header = output[at:end].split(b" ")
             if len(header) != 3:
                 raise LabError(f"object {blob} is missing from the repository; see: git fsck")
             size = int(header[2])
             found[blob] = output[end + 1 : end + 1 + size]
+            self._blobs.put(blob, found[blob])
             at = end + size + 2
         return found
 
-    def changed(self, old: str, new: str) -> list[tuple[str, str, str, str, str]]:
-        """(path, old mode, new mode, old blob, new blob) between two commits."""
-        fields = entries(
-            git(
-                self.root,
-                "diff-tree",
-                "-r",
-                "-z",
-                "--raw",
-                "--no-renames",
-                "--no-ext-diff",
-                old,
-                new,
-            )
-        )
-        found = []
-        for meta, path in zip(fields[::2], fields[1::2], strict=True):
-            old_mode, new_mode, old_blob, new_blob, _ = meta.lstrip(":").split(" ")
-            found.append((path, old_mode, new_mode, old_blob, new_blob))
-        return found
+    def changed(self, old: str, new: str) -> tuple[Change, ...]:
+        """Returns (path, old mode, new mode, old blob, new blob) of all that differs between two commits."""
+        return self._difference(old, new).changes
 
     def write_blob(self, content: bytes) -> str:
-        """Store bytes as they are."""
-        return (
-            git(self.root, "hash-object", "-w", "--no-filters", "--stdin", stdin=content)
-            .decode()
-            .strip()
-        )
+        """Stores bytes as they are; returns the blob's id."""
+        output = git(self.root, "hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+        blob = output.decode().strip()
+        self._blobs.put(blob, content)
+        return blob
 
     def commit(
         self, parent: str, edits: Iterable[Edit], message: str, at: float, index: Path
     ) -> tuple[str, str]:
-        """Commit edits on a parent with exactly their bytes; (commit, tree).
+        """Commits edits on a parent with exactly their bytes; returns (commit, tree).
 
         The same arguments give the same commit, so that a commit lost in a crash is made again as
         it was. index: a scratch file.
@@ -209,42 +222,59 @@ class Repository:
             left.unlink(missing_ok=True)
         env = {"GIT_INDEX_FILE": str(index)}
         git(self.root, "read-tree", parent, env=env)
-        git(
-            self.root,
-            "update-index",
-            "-z",
-            "--index-info",
-            stdin=b"\0".join(lines) + b"\0",
-            env=env,
-        )
+        listed = b"\0".join(lines) + b"\0"
+        git(self.root, "update-index", "-z", "--index-info", stdin=listed, env=env)
         tree = git(self.root, "write-tree", env=env).decode().strip()
         index.unlink(missing_ok=True)
         date = f"@{int(at)} +0000"
-        commit = git(
+        output = git(
             self.root, "commit-tree", tree, "-p", parent,
             stdin=message.encode("utf-8", "replace"),
             env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
         )  # fmt: skip
-        return commit.decode().strip(), tree
+        commit = output.decode().strip()
+        self._commits.add(commit)
+        self._trees.put(commit, self._difference(parent, commit).on(before))
+        return commit, tree
 
     def patch(self, old: str, new: str) -> bytes:
-        """The diff between two commits, as git prints it."""
-        return git(
-            self.root, "diff-tree", "-p", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index",
-            "--binary", old, new,
-        )  # fmt: skip
+        """Returns the diff between two commits, as git prints it."""
+        return self._difference(old, new).patch
+
+    def _difference(self, old: str, new: str) -> Difference:
+        found = self._differences.get((old, new))
+        if found is None:
+            found = Difference.read(git(
+                self.root, "diff-tree", "-r", "-z", "--raw", "--numstat", "-p", "--no-renames",
+                "--no-ext-diff", "--no-textconv", "--no-color", "--full-index", "--binary", old, new,
+            ))  # fmt: skip
+            self._differences.put((old, new), found)
+        return found
 
     @cached_property
     def exclude_file(self) -> Path:
+        """The file of patterns that git ignores in this repository alone."""
         return self.common / "info" / "exclude"
 
+    # -- what is remembered ---------------------------------------------------------------------
 
-@lru_cache(maxsize=8)
-def _tree(root: Path, commit: str) -> Tree:
-    """A commit never changes, and one experiment looks at the same two or three again and again."""
-    found: Tree = {}
-    for entry in entries(git(root, "ls-tree", "-r", "-z", "--full-tree", commit)):
-        meta, _, path = entry.partition("\t")
-        mode, _, blob = meta.split(" ")
-        found[path] = (mode, blob)
-    return found
+    @cached_property
+    def _refs(self) -> Refs:
+        return Refs(self.root, self.common)
+
+    @cached_property
+    def _commits(self) -> set[str]:
+        """Ids that git has said, in this process, to be commits."""
+        return set()
+
+    @cached_property
+    def _trees(self) -> Recent[str, Tree]:
+        return Recent(8)  # an experiment looks at the same two or three again and again
+
+    @cached_property
+    def _differences(self) -> Recent[tuple[str, str], Difference]:
+        return Recent(_BLOBS, lambda difference: 1000 + len(difference.patch))
+
+    @cached_property
+    def _blobs(self) -> Recent[str, bytes]:
+        return Recent(_BLOBS, len)

@@ -17,15 +17,20 @@ from pathlib import Path
 from autoresearch.errors import LabError
 from autoresearch.paths import make_folder, write_durably, write_synced
 from autoresearch.records import Edit
-from autoresearch.workspace.git import GitError, entries, environment, git, text
+from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs
+from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.removal import open_up, remove
-from autoresearch.workspace.repository import Repository, Tree
+from autoresearch.workspace.repository import Repository
 
 
 @dataclass
 class Worktree:
-    """A worktree of a repository at `path`, on a detached HEAD; git knows it by its `name`."""
+    """A worktree of a repository at `path`, on a detached HEAD; git knows it by its `name`.
+
+    inputs: what a trial reads and git does not track; caches: folders that stay from trial to trial;
+    fresh: patterns of files that are removed before a trial.
+    """
 
     repo: Repository
     path: Path
@@ -40,7 +45,7 @@ class Worktree:
     # -- laying out -------------------------------------------------------------------------
 
     def lay_out(self, commit: str, anew: bool = False) -> Tree:
-        """Make the worktree the commit's tree, plus inputs and caches, and nothing else.
+        """Makes the worktree the commit's tree, plus inputs and caches, and nothing else; returns the tree.
 
         anew: no file or folder of an earlier trial's stays, whose attributes or times could tell
         the next what it may not know.
@@ -70,7 +75,7 @@ class Worktree:
         return tree
 
     def _attach(self, commit: str) -> None:
-        """See that the worktree exists, with HEAD and index at the commit."""
+        """Sees that the worktree exists, with HEAD and index at the commit."""
         if not self._in_order():
             self._make(commit)
         for lock in ("index.lock", "HEAD.lock"):
@@ -95,7 +100,7 @@ class Worktree:
         raise AssertionError("itertools.count ends nowhere")
 
     def _in_order(self) -> bool:
-        """Whether the worktree is as `_make` makes it."""
+        """Says whether the worktree is as `_make` makes it."""
         admin = self.admin
         return (
             _plain_bytes(self.path / ".git") == self._pointer
@@ -108,7 +113,7 @@ class Worktree:
         return b"gitdir: " + os.fsencode(self.admin) + b"\n"
 
     def _make(self, commit: str) -> None:
-        """Make the worktree by hand, as gitrepository-layout(5) has it.
+        """Makes the worktree by hand, as gitrepository-layout(5) has it.
 
         A killed `git worktree add` leaves a half that breaks other git commands of the user's; here
         the folder inside the git directory appears whole, by a rename.
@@ -131,7 +136,7 @@ class Worktree:
         (self.path / ".git").write_bytes(self._pointer)
 
     def _sweep(self, tree: Tree) -> set[str]:
-        """Remove what does not belong; the paths that are there as the tree has them."""
+        """Removes what does not belong; returns the paths that are there as the tree has them."""
         have: set[str] = set()
         folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
         kept = {*self.inputs, *self.caches}
@@ -153,7 +158,7 @@ class Worktree:
         return have
 
     def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
-        """Every entry below the worktree but .git, inputs and caches not entered; folders first."""
+        """Yields every entry below the worktree but .git, folders first; enters no inputs and no caches."""
         kept = {*self.inputs, *self.caches}
         waiting = [("", self.path)]
         while waiting:
@@ -174,7 +179,7 @@ class Worktree:
                     waiting.append((path + "/", Path(entry.path)))
 
     def _same(self, path: str, mode: str, blob: str) -> bool:
-        """Whether a file is as a tree has it: kind, executable bit and bytes."""
+        """Says whether a file is as a tree has it: kind, executable bit and bytes."""
         file = self.path / path
         try:
             info = file.lstat()
@@ -210,21 +215,25 @@ class Worktree:
 
     # -- after a trial ----------------------------------------------------------------------
 
-    def tampered(self, commit: str, tree: Tree) -> str:
-        """What a trial changed and must not have: a tracked file, HEAD, an input; "" if nothing."""
+    def tampered(self, commit: str, tree: Tree) -> str | None:
+        """Returns what a trial changed and must not have: a tracked file, HEAD, an input; None if nothing."""
         if not self._in_order():
             return ".git"
         if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
+        return self.altered(tree) or self._copies.changed(self.path)
+
+    def altered(self, tree: Tree) -> str | None:
+        """Returns the first path that is not as a tree has it, None if all are."""
         for path, (mode, blob) in tree.items():
             if not self._same(path, mode, blob):
                 return path
-        return self._copies.changed(self.path)
+        return None
 
     # -- what a program changed -------------------------------------------------------------
 
     def edits(self, commit: str, tree: Tree, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
-        """What was changed in the worktree against a commit, ignored files apart.
+        """Returns what was changed in the worktree against a commit, ignored files apart.
 
         Commits that a program made are squashed: HEAD and index are put back first. Bytes of paths
         that are not wanted are not read: the guard refuses them, and a checkpoint may lie there.
@@ -241,40 +250,9 @@ class Worktree:
                 found.append(edit_of(self.path, path, wanted(path)))
         return tuple(found)
 
-    # -- the user's pre-commit hook ---------------------------------------------------------
-
-    def hook_refusal(
-        self, parent: str, commit: str, run: Callable[[list[str], dict[str, str]], str | None]
-    ) -> str | None:
-        """What the lab's pre-commit hook says against a commit; None if it has none or agrees.
-
-        The hook sees what it would see of `git commit`: HEAD at the parent, the commit's tree staged
-        and in the worktree. A hook that changes files refuses, since exactly the guarded bytes are
-        what is kept. run: runs a command in the worktree with an environment; its failure.
-        """
-        output = git(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path",
-                     "hooks/pre-commit", hooks=True)  # fmt: skip
-        hook = Path(os.fsdecode(output.rstrip(b"\n")))
-        if not os.access(hook, os.X_OK):
-            return None
-        tree = self.lay_out(commit)
-        write_durably(self.admin / "HEAD", f"{parent}\n".encode())
-        git(self.path, "update-index", "-q", "--refresh", ok=(0, 1))
-        # By its place in the checkout: a relative hooks' path would name the candidate's own files.
-        setting = f"core.hooksPath={hook.parent}"
-        failure = run(["git", "-c", setting, "hook", "run", "pre-commit"], environment())
-        if failure is not None:
-            return f"the pre-commit hook refused it: {failure}"
-        if text(self.path, "write-tree") != self.repo.tree_id(commit):
-            return "the pre-commit hook changed what is staged"
-        changed = [path for path, (mode, blob) in tree.items() if not self._same(path, mode, blob)]
-        if changed:
-            return f"the pre-commit hook changed {changed[0]}"
-        return None
-
 
 def _plain_bytes(file: Path) -> bytes | None:
-    """The bytes of a small plain file; None for anything else that a trial may have put there."""
+    """Returns the bytes of a small plain file, None for anything else that a trial may have put there."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -287,7 +265,7 @@ def _plain_bytes(file: Path) -> bytes | None:
 
 
 def edit_of(root: Path, path: str, wanted: bool) -> Edit:
-    """A path of a working tree as an edit; what it is shows in the mode. wanted: with its bytes."""
+    """Returns a path of a working tree as an edit, with its bytes if wanted; what it is shows in the mode."""
     file = root / path.rstrip("/")
     try:
         info = file.lstat()
@@ -306,6 +284,6 @@ def edit_of(root: Path, path: str, wanted: bool) -> Edit:
 
 
 def _blob_id(content: bytes, like: str) -> str:
-    """git's id of bytes, by the hash that the other id was made with."""
+    """Returns git's id of bytes, by the hash that the other id was made with."""
     digest = hashlib.sha1 if len(like) == 40 else hashlib.sha256
     return digest(b"blob %d\0" % len(content) + content).hexdigest()
