@@ -6,11 +6,10 @@ from autoresearch.errors import BadAnswer
 from autoresearch.lab.run import Run
 from autoresearch.paths import candidate_ref
 from autoresearch.records import Candidate, Edit, Proposal
+from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.rules.guard import changes_code, refusals
 from autoresearch.text import one_line
 from autoresearch.workspace.repository import Tree
-
-_DESCRIPTION = 200
 
 
 def commit(
@@ -25,7 +24,7 @@ def commit(
     edits = _guarded(run, proposal.edits, tree)
     number = run.state.next_number
     paths = ", ".join(one_line(edit.path) for edit in edits)
-    description = proposal.description or description or f"edit {paths}"[:_DESCRIPTION]
+    description = proposal.description or description or f"edit {paths}"[:DESCRIPTION_LENGTH]
     message = (
         f"{description}\n\n{proposal.hypothesis}".strip()
         + f"\n\nAutoresearch-Experiment: {run.tag}/{number:04d}\n"
