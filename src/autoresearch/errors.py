@@ -12,6 +12,7 @@
     Signals between our own parts; none of them reaches the user as an error:
     ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
     ├── Outage               the provider is down or asks us to wait
+    │   └── AnswerTimeout    the provider took the question, and gave no whole answer in its time
     ├── NothingToPropose     the researcher has come to its end
     ├── LimitReached         a limit of the run: experiments, hours or dollars
     └── Interrupted          SIGINT or SIGTERM (exit 130)
@@ -20,6 +21,11 @@ Everything else that is raised is a bug of ours (exit 3).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoresearch.records import Usage
 
 
 class AutoresearchError(Exception):
@@ -65,12 +71,20 @@ class BadAnswer(Exception):
 class Outage(Exception):
     """The provider is down, or asks us to wait.
 
-    retry_after_s is what the provider asked for; None where it did not say.
+    retry_after_s is what the provider asked for, None where it did not say. usage is what the
+    broken answer has cost as far as it is known, None where nothing is.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, usage: Usage | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.usage = usage
+
+
+class AnswerTimeout(Outage):
+    """The provider took the question, and its answer did not come or end in time."""
 
 
 class NothingToPropose(Exception):

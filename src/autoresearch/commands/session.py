@@ -13,16 +13,15 @@ from autoresearch.console import say, screen
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.lab.run import Run
-from autoresearch.ratchet.drive import Driver, Limits, run_program
+from autoresearch.ratchet.drive import Driver, Limits
 from autoresearch.ratchet.interrupts import Interrupts
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Event, Sink
+from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.researchers.make import kind_of, make
 from autoresearch.runners.hygiene import harden
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
-
-_DESCRIPTION = 200
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def run(
             kind,
             run.environment,
             run.ratchet.run.repo.root,
-            run_program(run.ratchet, settings.command, settings.timeout_s, run.driver.stopping),
+            run.ratchet.workbench(),
             usd_limited=bool(max_usd or run.config.budget.usd),
             description=run.ratchet.description,
         )
@@ -125,4 +124,4 @@ def baseline(tag: str | None) -> None:
 
 def typed(text: str) -> str:
     """A description from the command line, where bytes of another locale come in escaped."""
-    return one_line(os.fsencode(text).decode("utf-8", "replace"))[:_DESCRIPTION]
+    return one_line(os.fsencode(text).decode("utf-8", "replace"))[:DESCRIPTION_LENGTH]

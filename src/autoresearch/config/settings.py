@@ -106,6 +106,7 @@ class ResearcherConfig(_Section):
     model: str = ""
     base_url: str = ""
     key_env: str = ""
+    price_per_mtok: list[Limit] = []
     retry_hours: Limit = 6
     command: list[Word] = []
     timeout_s: Seconds = 1800
@@ -116,6 +117,11 @@ class ResearcherConfig(_Section):
             raise ValueError(f"base_url: {self.base_url!r} must begin with http:// or https://")
         if self.key_env:
             variable(self.key_env)
+        if len(self.price_per_mtok) not in (0, 2):
+            raise ValueError(
+                f"price_per_mtok: {self.price_per_mtok} must be [input, output] in dollars per "
+                "million tokens, as in [3, 15]"
+            )
         if self.kind == "command" and not self.command:
             raise ValueError('command: kind = "command" needs the program and its arguments')
         return self

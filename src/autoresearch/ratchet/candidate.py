@@ -8,11 +8,10 @@ from autoresearch.ledger.codec import candidate_fields
 from autoresearch.ledger.state import Pending
 from autoresearch.paths import candidate_ref
 from autoresearch.records import Candidate, Edit, Proposal
+from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.rules.guard import changes_code, refusals
 from autoresearch.text import one_line
 from autoresearch.workspace.objects import Tree
-
-_DESCRIPTION = 200
 
 
 def commit(run: Run, pending: Pending, proposal: Proposal, description: str = "") -> Candidate:
@@ -26,7 +25,7 @@ def commit(run: Run, pending: Pending, proposal: Proposal, description: str = ""
     tree = run.repo.tree(parent.commit)
     edits = _guarded(run, proposal.edits, tree)
     paths = ", ".join(one_line(edit.path) for edit in edits)
-    description = proposal.description or description or f"edit {paths}"[:_DESCRIPTION]
+    description = proposal.description or description or f"edit {paths}"[:DESCRIPTION_LENGTH]
     message = (
         f"{description}\n\n{proposal.hypothesis}".strip()
         + f"\n\nAutoresearch-Experiment: {run.tag}/{number:04d}\n"

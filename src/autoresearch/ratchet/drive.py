@@ -18,13 +18,10 @@ from autoresearch.errors import (
     NothingToPropose,
 )
 from autoresearch.fit.estimates import measured
-from autoresearch.ledger.files import capped
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
-from autoresearch.researchers.command import Ran
-from autoresearch.runners.base import TrialSpec, finish
 
 
 @dataclass(frozen=True)
@@ -187,48 +184,6 @@ class Driver:
     def _check(self) -> None:
         if self.stopping():
             raise Interrupted
-
-
-def run_program(
-    ratchet: Ratchet, command: list[str], timeout_s: float, stopping: Callable[[], bool]
-) -> Callable[[str], Ran]:
-    """How the researcher `command` runs: in the worktree as the incumbent, in the user's environment."""
-
-    def execute(prompt: str) -> Ran:
-        commit = ratchet.run.incumbent.commit
-        tree = ratchet.run.slots[0].worktree.lay_out(commit)
-        stdin, log = (
-            ratchet.run.paths.state / "program.stdin",
-            ratchet.run.paths.state / "program.log",
-        )
-        stdin.write_text(prompt, "utf-8", "replace")
-        log.unlink(missing_ok=True)
-        spec = TrialSpec(
-            (tuple(command),),
-            ratchet.run.slots[0].paths.worktree,
-            ratchet.environment,
-            log,
-            timeout_s,
-            stdin,
-        )
-        outcome = finish(ratchet.runner.start(spec), stopping)
-        if outcome.interrupted:
-            raise Interrupted
-        output = capped(log).decode("utf-8", "replace") if log.exists() else ""
-        failure = ""
-        if outcome.log_overflow:
-            failure = "was killed: it printed more than 1 GiB"
-        elif outcome.timed_out:
-            failure = f"was killed at researcher.timeout_s = {timeout_s:g} s"
-        elif outcome.exit_code != 0:
-            failure = f"exited with {outcome.exit_code}"
-        if failure:
-            return Ran(failure, output, ())
-        return Ran(
-            "", output, ratchet.run.slots[0].worktree.edits(commit, tree, ratchet.run.rules.names)
-        )
-
-    return execute
 
 
 def _failed(failures: list[str]) -> str:

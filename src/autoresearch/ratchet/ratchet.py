@@ -31,6 +31,7 @@ from autoresearch.ratchet.fingerprint import Fingerprint
 from autoresearch.ratchet.retry import sit_out
 from autoresearch.ratchet.trial import Ended, Trials
 from autoresearch.ratchet.verification import verified
+from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import (
     Answer,
     Candidate,
@@ -174,6 +175,12 @@ class Ratchet:
         except BadAnswer as bad:
             self.run.note("refused", n=number, reason=str(bad))
             raise LabError(str(bad)) from None
+
+    def workbench(self, slot: int = 0) -> LabWorkbench:
+        """Returns what a program that edits files is given to work with, in a slot."""
+        return LabWorkbench(
+            self.run, self.run.slots[slot], self.runner, self.environment, self.stopping
+        )
 
     # -- the trial ----------------------------------------------------------------------------
 

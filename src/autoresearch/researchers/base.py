@@ -7,22 +7,29 @@ same answer gives the same proposal on every resume.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoresearch.records import Answer, Direction, Experiment, Proposal
+from autoresearch.records import Answer, Direction, Edit, Experiment, Proposal
+
+# Characters. A description is a line of a table; the other two stand in musings.md.
+DESCRIPTION_LENGTH = 200
+REMARK_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
     """All that a researcher is told, as values.
 
-    files: mutable text files of the incumbent, path to bytes. frozen: lines that name the files
-    which can't be changed and their interface. tree: every path of the incumbent. baseline_files:
-    the mutable files at experiment 0 (the tuner's ranges hang on them). experiments: all rows so
-    far, oldest first, the baseline included. refusals: what was wrong with the proposals since the
-    last experiment, oldest first. log_tail: the last trial's log, folded and bounded, without its
-    points; training: lines computed from those, of the last trial and of the incumbent's.
+    `files` maps the paths of the incumbent's mutable text files to their bytes, and
+    `baseline_files` those of experiment 0, which the tuner's ranges hang on. `frozen` has the lines
+    that name the files which can't be changed, with what they offer; `tree` is every path of the
+    incumbent. `experiments` are all rows so far, oldest first, the baseline included, and
+    `refusals` what was wrong with the proposals since the last one. `log_tail` is the end of the
+    last trial's log, folded and bounded, without its training lines; `training` sums those up, for
+    the last trial and for the incumbent's. `answers` holds (experiment number, text) of the last
+    answer to every experiment; `asked` counts the answers of this run, refused ones included.
     """
 
     number: int
@@ -39,10 +46,8 @@ class Brief:
     log_tail: str = ""
     training: tuple[str, ...] = ()
     baseline_files: dict[str, bytes] | None = None
-    answers: tuple[
-        tuple[int, str], ...
-    ] = ()  # (experiment number, answer text) of every experiment
-    asked: int = 0  # answers given in this run so far, refused ones included
+    answers: tuple[tuple[int, str], ...] = ()
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,12 @@ class Researcher(Protocol):
     kind: str
     attempts: int
 
+    def warm_up(self) -> None:
+        """Begins, aside, what takes long before the first question; may be called at any time."""
+        ...
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        """One answer to the prompt.
+        """Returns one answer to the prompt.
 
         Raises Outage (wait and ask again), NothingToPropose, ResearcherError (stop), or BadAnswer
         where there is nothing that could be read (a program that failed).
@@ -68,5 +77,27 @@ class Researcher(Protocol):
         ...
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
-        """The proposal in an answer; BadAnswer, with the text that the researcher is told, if none."""
+        """Returns the proposal in an answer.
+
+        Raises BadAnswer where there is none, with the text that the researcher is told.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRun:
+    """How a program of the user's ended: why it failed, what it printed, what it changed."""
+
+    failure: str | None
+    output: str
+    edits: tuple[Edit, ...]
+
+
+class Workbench(Protocol):
+    """The place where a program of the user's works on the incumbent."""
+
+    def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
+        """Lays the incumbent out, runs the program with the prompt on its standard input, and reads
+        what it changed. A program that failed has made no edits.
+        """
         ...

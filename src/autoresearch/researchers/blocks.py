@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Edit, Proposal
+from autoresearch.researchers.base import DESCRIPTION_LENGTH, REMARK_LENGTH
 from autoresearch.researchers.textfile import TextFile
 from autoresearch.text import one_line, path_fault
-
-DESCRIPTION_LENGTH = 200
-REMARK_LENGTH = 1000
 
 FORM = """\
 The answer is `description: ...` on a line of its own (then `hypothesis:` and `lesson:`), and blocks:

@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from autoresearch.errors import BadAnswer
-from autoresearch.records import Answer, Edit, Proposal
-from autoresearch.researchers.base import Brief, Turn
-from autoresearch.researchers.blocks import DESCRIPTION_LENGTH, REMARK_LENGTH
+from autoresearch.records import Answer, Proposal
+from autoresearch.researchers.base import (
+    DESCRIPTION_LENGTH,
+    REMARK_LENGTH,
+    Brief,
+    Turn,
+    Workbench,
+)
 from autoresearch.text import one_line
 
 _TEXT_MAX = 20_000
 _HEADER = re.compile(r"^(description|hypothesis|lesson):[ \t]*(.+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a program ended: its failure in words ("" for none), what it printed, what it changed."""
-
-    failure: str
-    output: str
-    edits: tuple[Edit, ...]
-
-
 class CommandResearcher:
-    """Runs a program in the worktree, laid out as the incumbent.
+    """Runs a program on a workbench, for timeout_s at most.
 
-    execute does the running; description stands in for a header that the program does not print.
+    The description stands in for a header that the program does not print.
     """
 
     kind = "command"
     attempts = 1
 
-    def __init__(self, execute: Callable[[str], Ran], description: str = "") -> None:
-        self._execute = execute
+    def __init__(
+        self,
+        workbench: Workbench,
+        command: Sequence[str],
+        timeout_s: float,
+        description: str | None = None,
+    ) -> None:
+        self._workbench = workbench
+        self._command = tuple(command)
+        self._timeout_s = timeout_s
         self._description = description
 
+    def warm_up(self) -> None:
+        """There is nothing to prepare."""
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        ran = self._execute(prompt)
-        if ran.failure:
+        """Returns what the program printed, with its edits; raises BadAnswer where it failed."""
+        ran = self._workbench.run(self._command, prompt, self._timeout_s)
+        if ran.failure is not None:
             last = ran.output.strip().splitlines()[-1:]
             raise BadAnswer(one_line(": ".join([f"the program {ran.failure}", *last]), 500))
         return Answer(ran.output[-_TEXT_MAX:], edits=ran.edits)
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
+        """Returns the edits as a proposal; raises BadAnswer where there are none."""
         if not answer.edits:
             raise BadAnswer("the program changed no file")
         said = dict(_HEADER.findall(answer.text))

@@ -15,7 +15,7 @@ from autoresearch.errors import BadAnswer, NothingToPropose, ResearcherError
 from autoresearch.fit import constants
 from autoresearch.fit.constants import Knob
 from autoresearch.records import Answer, Edit, Experiment, Proposal
-from autoresearch.researchers.base import Brief, Turn
+from autoresearch.researchers.base import DESCRIPTION_LENGTH, REMARK_LENGTH, Brief, Turn
 from autoresearch.text import one_line
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ class KnobsResearcher:
     kind = "knobs"
     attempts = 1  # it samples again by itself
 
+    def warm_up(self) -> None:
+        """There is nothing to prepare."""
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """The next values, as JSON: what changes, and the whole vector.
 
@@ -154,7 +157,8 @@ class KnobsResearcher:
         ranges = _ranges(brief, knobs)
         spans = [f"{knobs[k].name} ({ranges[k].describe()})" for k in changed if k in ranges]
         why = f"TPE over {len(brief.experiments)} experiments drew {', '.join(spans)}"
-        return Proposal(one_line(", ".join(steps), 200), tuple(edits), one_line(why, 1000))
+        description = one_line(", ".join(steps), DESCRIPTION_LENGTH)
+        return Proposal(description, tuple(edits), one_line(why, REMARK_LENGTH))
 
 
 def _knobs(brief: Brief, files: dict[str, bytes]) -> dict[str, Knob]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.config import ResearcherConfig
 from autoresearch.errors import UsageError
-from autoresearch.researchers import prices
-from autoresearch.researchers.base import Researcher
-from autoresearch.researchers.command import CommandResearcher, Ran
+from autoresearch.researchers.base import Researcher, Workbench
+from autoresearch.researchers.command import CommandResearcher
 
 KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
 def kind_of(config: ResearcherConfig, env: Mapping[str, str]) -> str:
-    """The kind that is meant: for `auto` the server, the key, the command, else knobs."""
+    """Returns the kind that is meant: for `auto` the server, the key, the command, else knobs."""
     if config.kind != "auto":
         return config.kind
     if config.base_url:
@@ -31,13 +30,15 @@ def make(
     kind: str,
     env: Mapping[str, str],
     root: Path,
-    execute: Callable[[str], Ran],
+    workbench: Workbench,
     usd_limited: bool = False,
-    description: str = "",
+    description: str | None = None,
 ) -> Researcher:
-    """The researcher; UsageError where the configuration can't mean one.
+    """Returns the researcher; raises UsageError where the configuration can't mean one.
 
-    A base_url of the configuration gets the key that key_env names, and no other.
+    A base_url of the configuration gets the key that key_env names, and no other. The root is the
+    folder that a script of answers is named from; usd_limited says that dollars are limited, which
+    needs a price.
     """
     if kind in KEYS:
         return _model(config, kind, env, usd_limited)
@@ -51,7 +52,7 @@ def make(
                 "what the program of `command` spends is not known here, so a limit in dollars can't "
                 "be kept; limit --max or --hours instead"
             )
-        return CommandResearcher(execute, description)
+        return CommandResearcher(workbench, config.command, config.timeout_s, description)
     if kind == "scripted":
         from autoresearch.researchers.scripted import ScriptedResearcher
 
@@ -71,6 +72,7 @@ def make(
 def _model(
     config: ResearcherConfig, kind: str, env: Mapping[str, str], usd_limited: bool
 ) -> Researcher:
+    """Returns the researcher that asks a model; its SDK is not loaded yet."""
     key_name = config.key_env or ("" if config.base_url else KEYS[kind])
     key = env.get(key_name, "").strip() if key_name else ""
     if config.key_env and not key:
@@ -78,24 +80,23 @@ def _model(
             f"researcher.key_env: {config.key_env} is not set; export it, or leave key_env empty for "
             "a server that asks for no key"
         )
-    made: Researcher
-    if kind == "anthropic":
-        from autoresearch.researchers.anthropic import AnthropicResearcher
+    from autoresearch.researchers.anthropic import AnthropicResearcher
+    from autoresearch.researchers.openai import OpenAIResearcher
 
-        anthropic = AnthropicResearcher(
-            config.model, key, config.base_url, config.timeout_s, key_name or "researcher.key_env"
-        )
-        made, model = anthropic, anthropic.model
-    else:
-        from autoresearch.researchers.openai import OpenAIResearcher
-
-        openai = OpenAIResearcher(
-            config.model, key, config.base_url, config.timeout_s, key_name or "researcher.key_env"
-        )
-        made, model = openai, openai.model
-    if usd_limited and not prices.known(model):
+    known = {"anthropic": AnthropicResearcher, "openai": OpenAIResearcher}
+    price = config.price_per_mtok
+    made = known[kind](
+        config.model,
+        key,
+        config.base_url,
+        config.timeout_s,
+        key_name or "researcher.key_env",
+        (price[0], price[1]) if price else None,
+    )
+    if usd_limited and not made.price.known:
         raise UsageError(
-            f"no price is known for the model {model!r}, so a limit in dollars can't be kept; "
+            f"no price is known for the model {made.model!r}, so a limit in dollars can't be kept; "
+            "set researcher.price_per_mtok = [input, output], in dollars per million tokens, or "
             "limit --max or --hours instead"
         )
     return made

@@ -1,31 +1,20 @@
-"""What both providers share on the wire: streams of events, faults and whose move they are, keys.
-
-The SDKs send the requests; the replies are read here, so that a stream, a plain reply, a fault in
-mid-stream and a connection that drops are told apart alike for both, whatever the SDK's version.
-"""
+"""A provider's endpoint: its key and address, its client for HTTP, and what its faults mean."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
+import ssl
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from autoresearch.errors import Outage, ResearcherError
-from autoresearch.records import Answer
-from autoresearch.researchers import prompt as words
-from autoresearch.researchers.base import Turn
 from autoresearch.text import one_line
 
 PLACEHOLDER = "no-key"  # for servers that want none
-SILENCE_S = 600.0  # a model may think that long before its first word
 # Questions are minutes apart: a connection kept open would be stale by the next one.
 HEADERS = {"Connection": "close"}
 
@@ -35,36 +24,32 @@ _CREDIT_WORDS = ("insufficient_quota", "credit balance is too low", "billing_err
 _KEY_WORDS = ("authentication_error", "permission_error", "invalid_api_key")
 _MODEL_WORDS = ("model_not_found", "not_found_error")
 _KEYLIKE = re.compile(r"\b(?:sk|key|pk)-[\w*.-]{6,}")
+_OWN_HEADERS = (
+    *("accept", "content-", "host", "connection", "transfer-encoding", "user-agent"),
+    *("x-stainless-", "anthropic-version", "idempotency-key"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One server-sent event: its name ("" where it has none) and its data, parsed."""
-
-    name: str
-    data: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The provider as faults speak of it."""
+class Endpoint:
+    """A model at a provider, as faults speak of it; url is where it is asked."""
 
     provider: str
     model: str
     key: str
     key_name: str
-    where: str
+    url: str
 
     def fault(
-        self, status: int | None, body: object, headers: Mapping[str, str], late: bool = False
-    ) -> Exception:
-        """What a refused request means: Outage (waiting helps) or ResearcherError (it does not).
+        self, status: int | None, body: object, headers: Mapping[str, str]
+    ) -> Outage | ResearcherError:
+        """Returns what a refused request means: Outage where waiting helps, else ResearcherError.
 
-        late: it came in mid-stream, where the status says nothing.
+        status is None where the fault came in mid-stream, with a status that said nothing.
         """
         words = _flat(body).lower()
         said = self.clean(_message(body))
-        code = f"HTTP {status}" if status and not late else "in mid-stream"
+        code = "in mid-stream" if status is None else f"HTTP {status}"
         about = f"{self.provider} ({code})" + (f": {said}" if said else "")
         if status == 402 or any(word in words for word in _CREDIT_WORDS):
             return ResearcherError(
@@ -77,14 +62,14 @@ class Peer:
             )
         if status == 404 or any(word in words for word in _MODEL_WORDS):
             return ResearcherError(
-                f"no model {self.model!r} at {self.where}, says {about}. Set [researcher] model "
+                f"no model {self.model!r} at {self.url}, says {about}. Set [researcher] model "
                 "(or base_url) in autoresearch.toml."
             )
         waits = any(word in words for word in _WAIT_WORDS)
         if (
             status in _OUTAGES
             or (status or 0) >= 500
-            or (late and (waits or "invalid" not in words))
+            or (status is None and (waits or "invalid" not in words))
         ):
             return Outage(about, retry_after_s(headers))
         return ResearcherError(
@@ -93,19 +78,19 @@ class Peer:
         )
 
     def clean(self, text: str) -> str:
-        """One bounded line without the key, whole or abridged."""
+        """Returns one bounded line without the key, whole or abridged."""
         if self.key and self.key != PLACEHOLDER:
             text = text.replace(self.key, "[key]")
         return _KEYLIKE.sub("[key]", one_line(text, 400))
 
-    def outage(self, what: str, err: BaseException | None = None) -> Outage:
-        """An outage in our words, and the SDK's."""
+    def said(self, what: str, err: BaseException | None = None) -> str:
+        """Returns the words for an outage: ours, then those of the SDK's error."""
         detail = self.clean(str(err)) if err is not None else ""
-        return Outage(f"{self.provider}: {what}" + (f" ({detail})" if detail else ""))
+        return f"{self.provider}: {what}" + (f" ({detail})" if detail else "")
 
 
 def checked_key(key: str, key_name: str) -> str:
-    """The key without blanks around it; ResearcherError where it can't be one."""
+    """Returns the key without blanks around it; raises ResearcherError where it can't be one."""
     key = key.strip()
     if not all("!" <= c <= "~" for c in key):
         raise ResearcherError(
@@ -115,7 +100,7 @@ def checked_key(key: str, key_name: str) -> str:
 
 
 def checked_url(url: str) -> str:
-    """The base URL; ResearcherError where it is none, or holds a password that we would print."""
+    """Returns the base URL; raises ResearcherError where it is none, or holds a password."""
     if not re.match(r"https?://[^/\s@?#]+(?:/[^\s?#@]*)?$", url):
         shown = one_line(re.sub(r"//.*@", "//[...]@", url.partition("?")[0]), 200)
         raise ResearcherError(
@@ -125,122 +110,76 @@ def checked_url(url: str) -> str:
     return url
 
 
-def key_to_send(
-    provider: str, api_key: str, key_name: str, base_url: str | None, url_variable: str
-) -> str:
-    """The key to send, or a placeholder for a server that asks for none; ResearcherError without both."""
-    where = base_url or os.environ.get(url_variable)
-    if where:
-        checked_url(where)
-    key = checked_key(api_key, key_name)
-    if not key and not where:
-        raise ResearcherError(f"no key for {provider}: set {key_name} in the environment.")
-    return key or PLACEHOLDER
+def http_client(sdk: Any, library: Any, url: str | None, ends_at: Callable[[], float]) -> Any:
+    """Returns the SDK's own kind of HTTP client, whose replies end at a time of time.monotonic().
+
+    library is httpx, or the successor that the SDK uses. A reply that still comes in at ends_at()
+    raises TooLate: the read time-out sees silence alone, and the SDKs swallow what keeps a
+    connection alive.
+    """
+
+    class Bounded(library.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in self._stream:
+                if time.monotonic() > ends_at():
+                    raise TooLate
+                yield chunk
+
+        def close(self) -> None:
+            self._stream.close()
+
+    def bound(response: Any) -> None:
+        response.stream = Bounded(response.stream)
+
+    plain = url is not None and url.startswith("http://")
+    trust = {"verify": _late_trust(library)} if plain else {}
+    client = sdk.DefaultHttpxClient(**trust)
+    client.event_hooks = {"response": [bound]}
+    return client
 
 
-def own_headers_only(origin: Any, credential: Mapping[str, str]) -> Callable[[Any], None]:
-    """A hook for the SDK's HTTP client: of all headers, those that a request of ours needs.
+class TooLate(Exception):
+    """A reply was still coming in when its time was over."""
+
+
+def _late_trust(library: Any) -> ssl.SSLContext:
+    """Returns a TLS context that is made at its first use, which http:// never comes to.
+
+    To read the authorities' certificates takes longer than the rest of a client. A redirect to
+    https:// needs them, and verifies as ever.
+    """
+
+    class Late(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+            return library.create_ssl_context().wrap_socket(*args, **kwargs)  # type: ignore[no-any-return]
+
+    return Late(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def only_own_headers(origin: Any, credential: Mapping[str, str]) -> Callable[[Any], None]:
+    """Returns a hook for the HTTP client that leaves a request the headers that it needs, alone.
 
     Both SDKs add what they find in the environment (tokens, organisations, custom headers). A
     server named in the configuration gets the credential meant for it and no other; and the
     server that a redirect leads to elsewhere gets none.
     """
-    plain = (
-        *("accept", "content-", "host", "connection", "transfer-encoding", "user-agent"),
-        *("x-stainless-", "anthropic-version", "idempotency-key"),
-    )
 
-    def only_ours(request: Any) -> None:
+    def hook(request: Any) -> None:
         for name in list(request.headers):
-            if not name.lower().startswith(plain):
+            if not name.lower().startswith(_OWN_HEADERS):
                 del request.headers[name]
         url = request.url
         if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port):
             request.headers.update(credential)
 
-    return only_ours
-
-
-def conversation(prompt: str, turns: tuple[Turn, ...]) -> list[dict[str, str]]:
-    """The prompt, then each earlier answer and what was wrong with it."""
-    said = [("user", prompt)]
-    for turn in turns:
-        # no provider takes an empty message
-        said += [("assistant", turn.answer if turn.answer.strip() else "(nothing)")]
-        said += [("user", words.retry(turn.error))]
-    return [{"role": role, "content": whole(text)} for role, text in said]
-
-
-def whole(text: str) -> str:
-    """The text without halves of characters, which no encoder takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def exchange(
-    sdk: Any,
-    peer: Peer,
-    timeout_s: float,
-    send: Callable[[], AbstractContextManager[Any]],
-    from_stream: Callable[[Iterator[Event]], Answer],
-    from_body: Callable[[dict[str, Any]], Answer],
-) -> Answer:
-    """One request by an SDK, and its reply, streamed or plain; whatever fails becomes ours.
-
-    Raises Outage or ResearcherError, without the SDK's error behind it: that one may quote the key.
-    """
-    deadline = time.monotonic() + timeout_s
-    try:
-        with ExitStack() as stack:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # about the model's last day
-                response = stack.enter_context(send())
-            if "event-stream" in response.headers.get("content-type", ""):
-                return from_stream(events(_lines(response.iter_bytes()), deadline))
-            body = json.loads(response.read())
-            if not isinstance(body, dict) or body.get("error"):
-                raise peer.fault(None, body, {}, late=True)
-            return from_body(body)
-    except sdk.APITimeoutError:
-        silence_s = min(timeout_s, SILENCE_S)
-        raise peer.outage(f"no answer from {peer.where} for {silence_s:g} s") from None
-    except sdk.APIConnectionError as err:
-        cause = err.__cause__ or err
-        raise peer.outage(f"can't reach {peer.where}", cause) from None
-    except sdk.APIStatusError as err:
-        raise peer.fault(err.status_code, err.body, err.response.headers) from None
-    except sdk.APIError as err:
-        raise peer.outage("the answer can't be read", err) from None
-    except _transport_errors() as err:
-        raise peer.outage("the connection was lost in the middle of the answer", err) from None
-    except TimeoutError:
-        raise peer.outage(f"the answer was not complete after {timeout_s:g} s") from None
-    except ValueError as err:
-        raise peer.outage("the answer is neither JSON nor a stream of events", err) from None
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """What the SDKs' HTTP library raises while a reply is read; they do not always wrap it."""
-    found: list[type[Exception]] = []
-    for name in ("httpx", "httpx2"):  # the SDKs moved from one to the other
-        module = sys.modules.get(name)
-        if module is not None:
-            found += [module.HTTPError, module.StreamError]
-    return tuple(found)
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a stream. Only a newline ends one: JSON may hold other separators as they are."""
-    rest = b""
-    for chunk in chunks:
-        *ready, rest = (rest + chunk).split(b"\n")
-        for line in ready:
-            yield line.removesuffix(b"\r").decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
+    return hook
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What the provider asked us to wait; None where it did not say."""
+    """Returns the seconds that the provider asked us to wait; None where it did not say."""
     try:
         if millis := headers.get("retry-after-ms"):
             return max(0.0, float(millis) / 1000)
@@ -252,48 +191,31 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def events(lines: Iterable[str], deadline: float) -> Iterator[Event]:
-    """The server-sent events in a reply's lines.
+def field(value: object, *names: str) -> Any:
+    """Returns what stands under these names, one in another, in the SDK's objects or in plain JSON.
 
-    The read time-out catches silence; deadline (time.monotonic) catches a stream that never ends.
-    Raises TimeoutError past it, ValueError for data that is not JSON.
+    Servers differ in what they leave out: None where a name is not there.
     """
-    name = ""
-    data: list[str] = []
-    for line in lines:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer took too long")
-        if not line:
-            if data:
-                text = "\n".join(data)
-                yield Event(name, None if text == "[DONE]" else json.loads(text))
-            name, data = "", []
-        elif line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))
-        elif line.startswith("event:"):
-            name = line[6:].strip()
-    # an event without the blank line that ends it was cut off: it is not one
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+    return value
 
 
 def count(value: object) -> int | None:
-    """A token count as a reply gives it; None where it does not."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def table(value: object) -> dict[str, Any]:
-    """The value if it is an object, else an empty one: servers differ in what they leave out."""
-    return value if isinstance(value, dict) else {}
+    """Returns a count of tokens as a reply gives it; None where it is none."""
+    plain = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if plain else None  # type: ignore[return-value]
 
 
 def _message(body: object) -> str:
-    """The provider's own words in an error's body."""
+    """Returns the provider's own words in an error's body."""
     if isinstance(body, str):
         return re.sub(r"<[^>]*>", " ", body)
-    inner = table(body)
+    inner = body if isinstance(body, dict) else {}
     error = inner.get("error", inner)
     if isinstance(error, str):
         return error
-    message = table(error).get("message")
+    message = field(error, "message")
     return message if isinstance(message, str) else _flat(body) if body else ""
 
 

@@ -31,19 +31,22 @@ class ScriptedResearcher:
             raise ResearcherError(f"can't read the script of answers {path}: {err}") from err
         self.answers = _split(text)
 
+    def warm_up(self) -> None:
+        """There is nothing to prepare."""
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        """The next answer; NothingToPropose behind the last."""
+        """Returns the next answer; raises NothingToPropose behind the last."""
         if brief.asked >= len(self.answers):
             raise NothingToPropose(f"{self.path} has no more than {len(self.answers)} answers")
         return Answer(self.answers[brief.asked])
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
-        """The blocks in the answer."""
+        """Returns the proposal that the answer's blocks make."""
         return blocks.parse(answer.text, brief.files, brief.tree)
 
 
 def _split(text: str) -> tuple[str, ...]:
-    """The answers; a separator on the first line is allowed, and an empty file has none."""
+    """Returns the answers; a separator on the first line is allowed, and an empty file has none."""
     parts: list[list[str]] = [[]]
     for line in text.removeprefix("\ufeff").splitlines(keepends=True):
         if line.rstrip("\r\n") == SEPARATOR:

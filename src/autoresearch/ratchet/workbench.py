@@ -1,0 +1,61 @@
+"""The workbench of the researcher `command`: a run's worktree, and the user's own environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from autoresearch.errors import Interrupted
+from autoresearch.lab.run import Run
+from autoresearch.lab.slot import Slot
+from autoresearch.ledger.files import capped
+from autoresearch.records import Outcome
+from autoresearch.researchers.base import ProgramRun
+from autoresearch.runners.base import Runner, TrialSpec, finish
+
+
+@dataclass(frozen=True)
+class LabWorkbench:
+    """A Workbench over one slot of a run. The environment is the user's, as it was at the start."""
+
+    run_: Run
+    slot: Slot
+    runner: Runner
+    environment: dict[str, str]
+    stopping: Callable[[], bool]
+
+    def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
+        """Runs the program on the incumbent's files; raises Interrupted where the user stops it."""
+        commit, worktree = self.run_.incumbent.commit, self.slot.worktree
+        tree = worktree.lay_out(commit)
+        outcome, output = self._executed(command, prompt, timeout_s)
+        failure = _failure(outcome, timeout_s)
+        if failure is not None:
+            return ProgramRun(failure, output, ())
+        return ProgramRun(None, output, worktree.edits(commit, tree, self.run_.rules.names))
+
+    def _executed(
+        self, command: Sequence[str], prompt: str, timeout_s: float
+    ) -> tuple[Outcome, str]:
+        """Runs the program to its end, and returns that and what it printed, in bounds."""
+        state = self.run_.paths.state
+        stdin, log = state / "program.stdin", state / "program.log"
+        stdin.write_text(prompt, "utf-8", "replace")
+        log.unlink(missing_ok=True)
+        cwd = self.slot.paths.worktree
+        spec = TrialSpec((tuple(command),), cwd, self.environment, log, timeout_s, stdin)
+        outcome = finish(self.runner.start(spec), self.stopping)
+        if outcome.interrupted:
+            raise Interrupted
+        return outcome, capped(log).decode("utf-8", "replace") if log.exists() else ""
+
+
+def _failure(outcome: Outcome, timeout_s: float) -> str | None:
+    """Returns why a program counts as failed; None where it does not."""
+    if outcome.log_overflow:
+        return "was killed: it printed more than 1 GiB"
+    if outcome.timed_out:
+        return f"was killed at researcher.timeout_s = {timeout_s:g} s"
+    if outcome.exit_code != 0:
+        return f"exited with {outcome.exit_code}"
+    return None
