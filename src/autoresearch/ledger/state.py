@@ -4,6 +4,7 @@ run       the run was made: tag, base commit, task
 session   a process began to drive it: limits, researcher, sandbox
 ask       the researcher is asked for experiment n, on a parent commit
 answer    it answered; journaled before it is parsed
+spent     an answer broke off; what is known of its cost
 refused   its answers made no proposal: a failure without a row
 candidate a proposal was committed (n = 0, or `by` = "baseline": the incumbent as it is)
 trial     a trial of it was started
@@ -35,6 +36,7 @@ class Open:
     researcher: str = ""
     by: str = "run"
     answers: list[Answer] = field(default_factory=list)
+    spent: list[Usage] = field(default_factory=list)  # on answers that broke off
     candidate: Candidate | None = None
     trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
     running: bool = False  # the last start has not ended yet
@@ -107,9 +109,18 @@ class State:
         answer = answer_of(record)
         self.open.answers.append(answer)
         self.asked += 1
-        self.usd += answer.usage.usd or 0.0
-        self.input_tokens += answer.usage.input_tokens or 0
-        self.output_tokens += answer.usage.output_tokens or 0
+        self._pay(answer.usage)
+
+    def _spent(self, record: Record) -> None:
+        usage = Usage(**record["usage"])
+        if self.open is not None:
+            self.open.spent.append(usage)
+        self._pay(usage)
+
+    def _pay(self, usage: Usage) -> None:
+        self.usd += usage.usd or 0.0
+        self.input_tokens += usage.input_tokens or 0
+        self.output_tokens += usage.output_tokens or 0
 
     def _refused(self, record: Record) -> None:
         self.open = None

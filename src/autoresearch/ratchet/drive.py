@@ -28,15 +28,25 @@ class Limits:
     usd: float | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
-    def reached(self, state: State, experiments: int, usd: float, seconds: float) -> str | None:
-        """The first limit that is reached, in words. The arguments are what this call did so far."""
+    def reached(
+        self, state: State, experiments: int, usd: float, seconds: float, unjournaled_s: float = 0.0
+    ) -> str | None:
+        """Returns the first limit that is reached, in words; None where none is.
+
+        experiments, usd and seconds are what this call did so far; unjournaled_s goes by since the
+        journal's last record, which the state's own seconds end with.
+        """
         budget, done = self.budget, max(0, len(state.experiments) - 1)
         for limit, spent, words in (
             (self.experiments, experiments, f"--max {self.experiments} experiments"),
             (self.hours, seconds / 3600, f"--hours {self.hours}"),
             (self.usd, usd, f"--max-usd {self.usd}"),
             (budget.experiments, done, f"budget.experiments = {budget.experiments}"),
-            (budget.hours, state.seconds / 3600, f"budget.hours = {budget.hours:g}"),
+            (
+                budget.hours,
+                (state.seconds + unjournaled_s) / 3600,
+                f"budget.hours = {budget.hours:g}",
+            ),
             (budget.usd, state.usd, f"budget.usd = {budget.usd:g}"),
         ):
             if limit and spent >= limit:
@@ -104,7 +114,10 @@ class Driver:
         yield Event("stop", reason)
 
     def _climb(self, researcher: Researcher, limits: Limits) -> Generator[Event, None, str]:
-        yield from self._baseline()
+        for event in self._baseline():
+            yield event
+            if event.kind == "progress":  # its trial is on its way, and leaves us time
+                researcher.warm_up()
         state = self.ratchet.run.state
         yield from self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
@@ -125,6 +138,12 @@ class Driver:
                     reached = self._reached(limits, began, usd_before, rows_before)
                     if reached:
                         return reached
+                if event.kind == "wait":
+                    wait_s = event.data["seconds"]
+                    reached = self._reached(limits, began, usd_before, rows_before, wait_s)
+                    if reached:
+                        yield Event("notice", "the run's limit of hours would end before that wait")
+                        return reached
             if candidate is None:
                 failures.append(state.refusals[-1])
             else:
@@ -138,15 +157,22 @@ class Driver:
                 raise LabError(_failed(failures))
 
     def _reached(
-        self, limits: Limits, began: float, usd_before: float, rows_before: int
+        self,
+        limits: Limits,
+        began: float,
+        usd_before: float,
+        rows_before: int,
+        ahead_s: float = 0.0,
     ) -> str | None:
+        """Returns the first limit that is reached, or will be when ahead_s have gone by."""
         self._check()
         state = self.ratchet.run.state
         return limits.reached(
             state,
             len(state.experiments) - rows_before,
             state.usd - usd_before,
-            time.monotonic() - began,
+            time.monotonic() - began + ahead_s,
+            max(0.0, self.ratchet.run.now() - state.last_at) + ahead_s,
         )
 
     def _baseline(self, again: bool = False) -> Generator[Event, None, str]:

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
 from autoresearch.ratchet.evaluation import failed_baseline, measure
 from autoresearch.ratchet.fingerprint import Fingerprint
-from autoresearch.ratchet.retry import sit_out
+from autoresearch.ratchet.retry import Retry
 from autoresearch.ratchet.trial import Trials
 from autoresearch.ratchet.verification import verify
 from autoresearch.records import (
@@ -115,17 +115,20 @@ class Ratchet:
         prompt = render(brief)
         self.run.files.write_prompt(number, prompt)
         turns: list[Turn] = []
+        retry = Retry(
+            researcher.kind,
+            self.run.config.researcher.retry_hours,
+            self.breaking,
+            lambda usage: self.run.note("spent", n=number, usage=asdict(usage)),
+        )
         for attempt in range(researcher.attempts):
             try:
                 if attempt == len(pending.answers):
                     if attempt:
                         yield Event("again", turns[-1].error, number)
                     asked = replace(brief, asked=self.run.state.asked)
-                    answer = yield from sit_out(
-                        partial(researcher.propose, prompt, asked, tuple(turns)),
-                        researcher.kind,
-                        self.run.config.researcher.retry_hours,
-                        self.breaking,
+                    answer = yield from retry.answer(
+                        partial(researcher.propose, prompt, asked, tuple(turns))
                     )
                     self.run.note("answer", n=number, **answer_fields(answer))
                 answer = pending.answers[attempt]
@@ -267,7 +270,7 @@ class Ratchet:
             lesson=candidate.lesson,
             researcher=pending.researcher or pending.by,
             seconds=seconds,
-            usage=_sum([answer.usage for answer in pending.answers]),
+            usage=_sum([*(answer.usage for answer in pending.answers), *pending.spent]),
             at=self.run.now(),
             sandbox=self.trials.sandbox.text,
             summary=found.summary if found else {},
