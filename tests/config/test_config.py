@@ -32,6 +32,7 @@ kind  = "auto"
 model = ""
 base_url = ""
 key_env = ""
+price_per_mtok = []
 retry_hours = 6
 command = []
 timeout_s = 1800
@@ -112,6 +113,7 @@ def test_the_defaults() -> None:
             "model": "",
             "base_url": "",
             "key_env": "",
+            "price_per_mtok": [],
             "retry_hours": 6,
             "command": [],
             "timeout_s": 1800,
@@ -146,6 +148,7 @@ GOOD = [
     section("researcher", 'kind = "command"\ncommand = ["claude", "-p"]'),
     section("researcher", 'base_url = "http://127.0.0.1:8000/v1"\nkey_env = "LOCAL_KEY"'),
     section("researcher", "retry_hours = 0"),
+    section("researcher", "price_per_mtok = [3, 0.5]"),
     section("budget", "experiments = 100\nhours = 8.5\nusd = 20\nconsecutive_failures = 0"),
     section("runner", 'sandbox = "none"\nreadable = ["/data"]'),
     section("harness", 'budget = "300s"\nmax_tflop = 1.3\nsource = "climbmix"\nshards = 10'),
@@ -253,6 +256,31 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     ("budget as text", section("budget", 'usd = "5"'), ("budget.usd", "number")),
     ("no slots", section("runner", "slots = 0"), ("runner.slots", "greater than or equal to 1")),
     ("negative waiting", section("researcher", "retry_hours = -1"), ("researcher.retry_hours",)),
+    (
+        "one price",
+        section("researcher", "price_per_mtok = [3]"),
+        ("researcher.price_per_mtok", "[input, output]", "[3, 15]"),
+    ),
+    (
+        "three prices",
+        section("researcher", "price_per_mtok = [3, 15, 0.3]"),
+        ("researcher.price_per_mtok", "[input, output]"),
+    ),
+    (
+        "negative price",
+        section("researcher", "price_per_mtok = [3, -1]"),
+        ("researcher.price_per_mtok.1", "greater than or equal to 0"),
+    ),
+    (
+        "endless price",
+        section("researcher", "price_per_mtok = [inf, 1]"),
+        ("researcher.price_per_mtok.0", "finite"),
+    ),
+    (
+        "price as text",
+        section("researcher", 'price_per_mtok = ["3", "15"]'),
+        ("researcher.price_per_mtok.0", "number"),
+    ),
     ("no waiting for an answer", section("researcher", "timeout_s = 0"), ("researcher.timeout_s",)),
     # words
     (

@@ -29,6 +29,9 @@ class Proposes:
     def __init__(self, *values: int) -> None:
         self.values = list(values)
 
+    def warm_up(self) -> None:
+        """There is nothing to prepare."""
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         return Answer(str(self.values.pop(0)))
 

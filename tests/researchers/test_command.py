@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import pytest
 
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Answer, Edit
-from autoresearch.researchers.base import Brief
-from autoresearch.researchers.command import CommandResearcher, Ran
+from autoresearch.researchers.base import Brief, ProgramRun
+from autoresearch.researchers.command import CommandResearcher
 
 BRIEF = Brief(1, "", {}, (), frozenset(), (), "val_bpb", "minimize", 600)
 EDITS = (Edit("train.py", b"x = 1\n"),)
+
+
+@dataclass
+class Bench:
+    """A workbench in memory: every program ends the same way."""
+
+    end: ProgramRun
+    ran: list[tuple[tuple[str, ...], str, float]] = field(default_factory=list)
+
+    def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
+        self.ran.append((tuple(command), prompt, timeout_s))
+        return self.end
+
+
+def researcher(end: ProgramRun, description: str | None = None) -> CommandResearcher:
+    return CommandResearcher(Bench(end), ["program"], 5.0, description)
 
 
 @pytest.mark.parametrize(
@@ -23,15 +42,23 @@ EDITS = (Edit("train.py", b"x = 1\n"),)
     ],
 )
 def test_who_describes(said: str, given: str, expected: str) -> None:
-    researcher = CommandResearcher(lambda prompt: Ran("", said, EDITS), given)
-    answer = researcher.propose("", BRIEF, ())
-    assert researcher.read(answer, BRIEF).description == expected
+    command = researcher(ProgramRun(None, said, EDITS), given)
+    answer = command.propose("", BRIEF, ())
+    assert command.read(answer, BRIEF).description == expected
 
 
 def test_no_edits_and_failures_are_told() -> None:
-    silent = CommandResearcher(lambda prompt: Ran("", "done", ()))
+    silent = researcher(ProgramRun(None, "done", ()))
     with pytest.raises(BadAnswer, match="changed no file"):
         silent.read(Answer("done", edits=()), BRIEF)
-    failing = CommandResearcher(lambda prompt: Ran("exited with 3", "a\nno key", EDITS))
+    failing = researcher(ProgramRun("exited with 3", "a\nno key", ()))
     with pytest.raises(BadAnswer, match="exited with 3: no key"):
         failing.propose("", BRIEF, ())
+
+
+def test_a_program_gets_its_prompt_and_its_time() -> None:
+    bench = Bench(ProgramRun(None, "wider", EDITS))
+    command = CommandResearcher(bench, ["sh", "-c", "true"], 7.0)
+    answer = command.propose("the prompt", BRIEF, ())
+    assert bench.ran == [(("sh", "-c", "true"), "the prompt", 7.0)]
+    assert answer == Answer("wider", edits=EDITS)

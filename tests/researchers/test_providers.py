@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from email.utils import formatdate
 
 import pytest
 
-from autoresearch.errors import Outage, ResearcherError
-from autoresearch.records import Answer
-from autoresearch.researchers import prices
+from autoresearch.errors import AnswerTimeout, Outage, ResearcherError
+from autoresearch.records import Answer, Usage
 from autoresearch.researchers.anthropic import AnthropicResearcher
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.openai import OpenAIResearcher
+from autoresearch.researchers.prices import Price, Tokens
+from tests import loopback
 from tests.loopback import Drip, Drop, ErrorEvent, Fault, Loopback, Raw, Stall, Step, Text
 
 KEY = "sk-test-0123456789abcdefghij"
@@ -21,17 +26,31 @@ BRIEF = Brief(1, "", {}, (), frozenset(), (), "val_bpb", "minimize", 600.0)
 Maker = Callable[..., "AnthropicResearcher | OpenAIResearcher"]
 
 
-def claude(server: Loopback, key: str = KEY, **more: float | str) -> AnthropicResearcher:
+def claude(
+    server: Loopback | FakeServer, key: str = KEY, **more: float | str
+) -> AnthropicResearcher:
     model = str(more.pop("model", "claude-sonnet-4-5"))
     return AnthropicResearcher(model, key, base_url=server.url, **more)  # type: ignore[arg-type]
 
 
-def gpt(server: Loopback, key: str = KEY, **more: float | str) -> OpenAIResearcher:
+def gpt(server: Loopback | FakeServer, key: str = KEY, **more: float | str) -> OpenAIResearcher:
     model = str(more.pop("model", "gpt-5"))
     return OpenAIResearcher(model, key, base_url=server.url + "/v1", **more)  # type: ignore[arg-type]
 
 
+@dataclass
+class FakeServer:
+    """An address, as Loopback has one."""
+
+    url: str
+
+
 both = pytest.mark.parametrize("make", [claude, gpt])
+
+
+def answer_events(make: Maker, step: Text) -> list[str]:
+    """The events of a whole answer, as the loopback server sends them."""
+    return list(loopback._claude_events(step) if make is claude else loopback._gpt_events(step))
 
 
 def ask(make: Maker, *steps: Step, timeout_s: float = 5.0, turns: tuple[Turn, ...] = ()) -> Answer:
@@ -142,6 +161,111 @@ def test_a_stream_that_never_ends_is_given_up(make: Maker) -> None:
     with pytest.raises(Outage, match="not complete after"):
         ask(make, Drip(10), timeout_s=0.5)
     assert time.monotonic() - began < 5
+
+
+@both
+@pytest.mark.parametrize("step", [Stall(10), Stall(10, "middle"), Drip(10)], ids=repr)
+def test_an_answer_that_is_not_there_in_time_is_told_from_a_server_that_is_not(
+    make: Maker, step: Step
+) -> None:
+    with pytest.raises(AnswerTimeout):
+        ask(make, step, timeout_s=0.3)
+    with pytest.raises(Outage) as caught:
+        ask(make, Fault(529))
+    assert not isinstance(caught.value, AnswerTimeout)
+
+
+@both
+def test_a_connection_that_is_not_taken_is_no_time_out_of_an_answer(make: Maker) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, ExitStack() as waiting:
+        for _ in range(8):  # until nobody else is let in
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        researcher = make(FakeServer(url), timeout_s=0.5)
+        with pytest.raises(Outage, match=r"no answer from .* for 0.5 s") as caught:
+            researcher.propose("p", BRIEF, ())
+    assert not isinstance(caught.value, AnswerTimeout)
+
+
+BROKEN: list[Step] = [
+    Drop("middle"),
+    Stall(10, "middle"),
+    Drip(10),
+    Text("never ends", done=False),
+    ErrorEvent("overloaded_error"),
+]
+
+
+@pytest.mark.parametrize("step", BROKEN, ids=repr)
+def test_what_is_known_of_a_broken_answers_usage_is_kept(step: Step) -> None:
+    with pytest.raises(Outage) as caught:
+        ask(claude, step, timeout_s=0.3)
+    assert caught.value.usage == Usage(1000, 1, pytest.approx((1000 * 3 + 1 * 15) / 1e6))
+
+
+def test_the_last_count_that_came_is_a_broken_answers_usage() -> None:
+    events = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 500, "output_tokens": 2}}},
+        {"type": "message_delta", "usage": {"output_tokens": 40, "cache_read_input_tokens": 100}},
+    ]
+    stream = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events).encode()
+    with pytest.raises(Outage) as caught:
+        ask(claude, Raw(stream, "text/event-stream"))
+    usd = (500 * 3 + 40 * 15 + 100 * 0.3) / 1e6
+    assert caught.value.usage == Usage(600, 40, pytest.approx(usd))
+    chunk = {"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 700}}
+    with pytest.raises(Outage) as caught:
+        ask(gpt, Raw(f"data: {json.dumps(chunk)}\n\n".encode(), "text/event-stream"))
+    assert caught.value.usage == Usage(700, None, pytest.approx(700 * 1.25 / 1e6))
+
+
+@both
+@pytest.mark.parametrize("step", [Fault(529), Drop("before"), Drop("head"), Stall(10)], ids=repr)
+def test_where_nothing_is_known_of_the_usage_nothing_is_said(make: Maker, step: Step) -> None:
+    with pytest.raises(Outage) as caught:
+        ask(make, step, timeout_s=0.3)
+    assert caught.value.usage is None
+
+
+def test_a_connection_that_breaks_behind_the_answer_costs_nothing() -> None:
+    chunk = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+    broken = f"data: {json.dumps(chunk)}\n\ndata: {{broken\n\n".encode()
+    assert ask(gpt, Raw(broken, "text/event-stream")).text == "x"
+
+
+ODD = [": a comment", "event: news\ndata: 5", "data: null", "data: [1]", 'data: {"choices": null}']
+ODD += ['event: content_block_delta\ndata: {"type": "content_block_delta", "delta": null}']
+ODD += ['event: message_start\ndata: {"type": "message_start"}', 'data: {"choices": [null]}', ""]
+
+
+@both
+def test_odd_events_between_the_answers_own_are_passed_over(make: Maker) -> None:
+    events = [event.encode() for event in answer_events(make, Text("one and two" * 100))]
+    odd = "".join(f"{event}\n\n" for event in ODD).encode()
+    stream = odd + odd.join(events)
+    answer = ask(make, Raw(stream, "text/event-stream"))
+    assert answer.text == "one and two" * 100
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (1000, 100)
+
+
+@both
+def test_the_sdk_is_made_once_and_its_faults_come_with_the_first_question(make: Maker) -> None:
+    with Loopback([Text("x"), Text("y")]) as server:
+        researcher = make(server)
+        researcher.warm_up()
+        researcher.warm_up()
+        assert researcher.propose("p", BRIEF, ()).text == "x"
+        client = researcher._connected().client
+        researcher.warm_up()
+        assert researcher.propose("p", BRIEF, ()).text == "y"
+        assert researcher._connected().client is client
+    researcher = make(FakeServer("http://127.0.0.1:9"))
+    researcher.kind = "no_such_sdk"
+    researcher.warm_up()
+    with pytest.raises(ModuleNotFoundError):
+        researcher.propose("p", BRIEF, ())
 
 
 @both
@@ -312,11 +436,34 @@ def test_half_a_character_in_an_answer_reaches_no_file() -> None:
 
 
 def test_prices_go_by_the_longest_name() -> None:
-    assert prices.usd("claude-sonnet-4-5-20250929", 1_000_000, 0) == 3
-    assert prices.usd("gpt-4o-2024-08-06", 0, 1_000_000) == 10
-    assert prices.usd("gpt-4o-mini-2024-07-18", 0, 1_000_000) == 0.6
-    assert prices.usd("gpt-4o-audio-preview", 1, 1) is None
-    assert prices.usd("claude-sonnet-4-5", 0, 0, 1_000_000, 1_000_000) == pytest.approx(4.05)
-    assert prices.known("gpt-5")
-    assert not prices.known("gpt-5.9")
-    assert not prices.known("llama")
+    def usd(model: str, *tokens: int) -> float | None:
+        return Price("anthropic", model).usd(Tokens(*tokens))
+
+    assert usd("claude-sonnet-4-5-20250929", 100_000, 0) == pytest.approx(0.3)
+    assert usd("gpt-4o-2024-08-06", 0, 100_000) == pytest.approx(1)
+    assert usd("gpt-4o-mini-2024-07-18", 0, 100_000) == pytest.approx(0.06)
+    assert usd("gpt-4o-audio-preview", 0, 100_000) == pytest.approx(1)  # not by gpt-4o's name
+    assert usd("claude-sonnet-4-5", 0, 0, 50_000, 50_000) == pytest.approx(0.2025)
+    assert Price("openai", "gpt-5").known
+    assert not Price("openai", "gpt-5.9").known
+    assert not Price("openai", "llama").known
+
+
+@pytest.mark.parametrize("maker", [AnthropicResearcher, OpenAIResearcher])
+def test_the_default_models_have_prices(maker: type[AnthropicResearcher]) -> None:
+    assert maker("", KEY).price.known
+
+
+def test_a_price_of_the_configuration_goes_before_the_list() -> None:
+    own = Price("openai", "mine-7b", "http://127.0.0.1:9/v1", (0.5, 2.0))
+    assert own.known
+    assert own.usd(Tokens(1_000_000, 1_000_000)) == 2.5
+    assert own.usd(Tokens(0, 0, 500_000, 500_000)) == 0.5, "cached tokens are input"
+    assert own.usd(Tokens(None, 5)) is None
+    assert Price("openai", "gpt-5", None, (0.0, 0.0)).usd(Tokens(9, 9)) == 0
+
+
+def test_a_server_that_has_its_own_price_list_is_looked_up_there() -> None:
+    here = Price("openai", "anthropic/claude-sonnet-4.5", "https://openrouter.ai/api/v1")
+    assert here.known
+    assert not Price("openai", "anthropic/claude-sonnet-4.5").known

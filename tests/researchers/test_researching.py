@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from autoresearch.ledger.state import State
 from tests.labs import TRAIN, Lab, make_lab, swap, whole
-from tests.loopback import Drop, ErrorEvent, Fault, Loopback, Request, Step, Text
+from tests.loopback import Drop, ErrorEvent, Fault, Loopback, Request, Stall, Step, Text
 
 KEY = "sk-test-0123456789abcdef"
 PLAIN = 'print("val_bpb: 2.000000")\n'
@@ -135,6 +136,62 @@ def test_an_outage_without_end_stops_the_run_where_it_can_go_on(tmp_path: Path) 
     assert "could not be reached" in printed and "retry_hours" in printed
     with Loopback([Text(LOWER)]) as later:
         lab.cli("run", "--max", "1", **environment("anthropic", later))
+    assert lab.statuses() == ["keep", "keep"]
+
+
+def test_what_a_broken_answer_cost_counts(tmp_path: Path) -> None:
+    haiku = 'model = "claude-haiku-4-5"'  # a dollar per million tokens read
+    lab = make_lab(tmp_path, researcher=f'kind = "anthropic"\n{haiku}')
+    with Loopback([Drop("middle"), Drop("middle"), Text(LOWER, usage=(500, 0))]) as server:
+        env = environment("anthropic", server)
+        lab.cli("run", "--max-usd", "0.0005", **env)
+        assert len(server.requests) == 1 and lab.stopped() == "reached --max-usd 0.0005"
+        broken = {"input_tokens": 1000, "output_tokens": 1, "usd": pytest.approx(0.001005)}
+        assert [record["usage"] for record in lab.records("spent")] == [broken]
+        lab.cli("run", "--max", "1", **env)
+        assert len(server.requests) == 3
+    assert len(lab.records("spent")) == 2
+    usage = lab.record(1)["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (2500, 2)
+    assert usage["usd"] == pytest.approx(0.00251)
+    state = State.of(lab.records())
+    assert (state.usd, state.input_tokens) == (pytest.approx(0.00251), 2500)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("when", ["before", "middle"])
+def test_three_answers_out_of_time_are_a_failure_of_the_proposal(
+    tmp_path: Path, kind: str, when: str
+) -> None:
+    late = Stall(30, when)
+    steps = [Fault(529), late, late, late, Text(LOWER)]
+    lab, server, printed = one(tmp_path, *steps, kind=kind, rest="timeout_s = 0.5")
+    assert len(server.requests) == 5 and lab.statuses() == ["keep", "keep"]
+    (refused,) = lab.records("refused")
+    assert refused["reason"].startswith("no answer in 3 tries")
+    assert "#1 refused: no answer in 3 tries" in printed
+    assert "Refused since then" in asked(server.requests[4])[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rest", "reached"),
+    [
+        (("--hours", "0.02"), "", "--hours 0.02"),
+        ((), "[budget]\nhours = 0.02", "budget.hours = 0.02"),
+    ],
+)
+def test_no_wait_goes_beyond_the_runs_hours(
+    tmp_path: Path, arguments: tuple[str, ...], rest: str, reached: str
+) -> None:
+    lab = make_lab(tmp_path, researcher='kind = "anthropic"', rest=rest)
+    wait = Fault(429, "rate_limit_error", headers={"retry-after": "600"})
+    began = time.monotonic()
+    with Loopback([wait]) as server:
+        done = lab.cli("run", *arguments, **environment("anthropic", server))
+    assert lab.stopped() == f"reached {reached}" and time.monotonic() - began < 50
+    assert "hours would end before that wait" in done.stdout
+    with Loopback([Text(LOWER)]) as server:
+        lab.cli("run", "--max", "1", **environment("anthropic", server))
     assert lab.statuses() == ["keep", "keep"]
 
 

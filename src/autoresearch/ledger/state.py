@@ -4,6 +4,7 @@ run       the run was made: tag, base commit, task, format of the journal, relea
 session   a process began to drive it: researcher, sandbox, format of the journal, release
 ask       the researcher is asked for experiment n in a slot, on a parent commit
 answer    it answered; journaled before it is parsed
+spent     an answer broke off; what is known of its cost
 refused   its answers made no proposal: a failure without a row
 candidate a proposal was committed (n = 0, or `by` = "baseline": the incumbent as it is)
 trial     a trial of it was started
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.errors import JournalError
-from autoresearch.ledger.codec import answer_of, candidate_of, experiment_of
+from autoresearch.ledger.codec import answer_of, candidate_of, experiment_of, usage_of
 from autoresearch.records import Answer, Candidate, Experiment
 
 # 1 is that of the release of 2026-11-21, which wrote no number and knew no slots.
@@ -47,6 +48,7 @@ class Pending:
     by: str = "run"
     slot: int = 0
     answers: list[Answer] = field(default_factory=list)
+    spent: list[Usage] = field(default_factory=list)  # on answers that broke off
     candidate: Candidate | None = None
     trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
     running: bool = False  # the last start has not ended yet
@@ -160,9 +162,18 @@ class State:
         answer = answer_of(record)
         self._pending(record).answers.append(answer)
         self.asked += 1
-        self.usd += answer.usage.usd or 0.0
-        self.input_tokens += answer.usage.input_tokens or 0
-        self.output_tokens += answer.usage.output_tokens or 0
+        self._pay(answer.usage)
+
+    def _spent(self, record: Record) -> None:
+        usage = usage_of(record)
+        if record["n"] in self.open:
+            self.open[record["n"]].spent.append(usage)
+        self._pay(usage)
+
+    def _pay(self, usage: Usage) -> None:
+        self.usd += usage.usd or 0.0
+        self.input_tokens += usage.input_tokens or 0
+        self.output_tokens += usage.output_tokens or 0
 
     def _refused(self, record: Record) -> None:
         self.open.pop(record["n"], None)
@@ -260,6 +271,7 @@ _FOLDS: dict[str, Callable[[State, Record], None]] = {
     "session": State._session,
     "ask": State._ask,
     "answer": State._answer,
+    "spent": State._spent,
     "refused": State._refused,
     "candidate": State._candidate,
     "trial": State._trial,

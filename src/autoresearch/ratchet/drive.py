@@ -33,8 +33,14 @@ class Limits:
     usd: float | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
-    def check(self, state: State, experiments: int, usd: float, seconds: float) -> None:
-        """Raises LimitReached at the first limit; the arguments are what this call did so far."""
+    def check(
+        self, state: State, experiments: int, usd: float, seconds: float, unjournaled_s: float
+    ) -> None:
+        """Raises LimitReached at the first limit that is reached.
+
+        `experiments`, `usd` and `seconds` are what this call did so far; `unjournaled_s` went by
+        since the journal's last record, with which the state's own seconds end.
+        """
         budget = self.budget
         done = sum(not experiment.is_baseline for experiment in state.experiments)
         for limit, spent, words in (
@@ -42,7 +48,11 @@ class Limits:
             (self.hours, seconds / 3600, f"--hours {self.hours}"),
             (self.usd, usd, f"--max-usd {self.usd}"),
             (budget.experiments, done, f"budget.experiments = {budget.experiments}"),
-            (budget.hours, state.seconds / 3600, f"budget.hours = {budget.hours:g}"),
+            (
+                budget.hours,
+                (state.seconds + unjournaled_s) / 3600,
+                f"budget.hours = {budget.hours:g}",
+            ),
             (budget.usd, state.usd, f"budget.usd = {budget.usd:g}"),
         ):
             if limit and spent >= limit:
@@ -110,15 +120,32 @@ class Driver:
         run.emit(Event("stop", reason))
 
     def _climb(self, researcher: Researcher, limits: Limits) -> str:
+        run, state = self.ratchet.run, self.ratchet.run.state
+        if state.incumbent is None:
+            researcher.warm_up()  # the baseline's trial leaves it time
         self._baseline()
-        state = self.ratchet.run.state
         self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
 
-        def check() -> None:
+        def check(ahead_s: float = 0.0) -> None:
+            """Stops at a limit that is reached, or will be when so many seconds have gone by."""
             self._check()
             done, spent_s = len(state.experiments) - rows_before, time.monotonic() - began
-            limits.check(state, done, state.usd - usd_before, spent_s)
+            unjournaled_s = max(0.0, run.now() - state.last_at)
+            for more_s in (0.0, ahead_s):
+                try:
+                    limits.check(
+                        state,
+                        done,
+                        state.usd - usd_before,
+                        spent_s + more_s,
+                        unjournaled_s + more_s,
+                    )
+                except LimitReached:
+                    if more_s:
+                        text = "the run's limit of hours would end before that wait"
+                        run.emit(Event("notice", text))
+                    raise
 
         failures: list[str] = []
         while True:

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,12 +28,11 @@ from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
 from autoresearch.ratchet.evaluation import check_disk, evaluation, failed_baseline
 from autoresearch.ratchet.fingerprint import Fingerprint
-from autoresearch.ratchet.retry import sit_out
+from autoresearch.ratchet.retry import Retry
 from autoresearch.ratchet.trial import Ended, Trials
 from autoresearch.ratchet.verification import verified
 from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import (
-    Answer,
     Candidate,
     Crash,
     Event,
@@ -52,7 +51,7 @@ from autoresearch.sandbox.sandbox import Sandbox
 _UNCLEAN_TRIALS = 3  # starts without an end after which the candidate is what brings us down
 
 
-def _go_on() -> None:
+def _no_limit(ahead_s: float) -> None:
     pass
 
 
@@ -96,13 +95,13 @@ class Ratchet:
         return accept(run, candidate, "baseline")
 
     def ask(
-        self, researcher: Researcher, slot: int = 0, check: Callable[[], None] = _go_on
+        self, researcher: Researcher, slot: int = 0, check: Callable[[float], None] = _no_limit
     ) -> Candidate | None:
         """Returns the next candidate of a slot, or None where the answers made no proposal.
 
         A candidate that was under way there comes first; answers that were paid for are read again.
-        `check` is called before another answer is asked for or waited for: what it raises goes up,
-        and nothing is lost.
+        `check` is called before another answer is asked for (with 0) or waited for (with the
+        seconds of the wait): what it raises goes up, and nothing is lost.
         """
         pending = self._asked(researcher, slot)
         if pending.candidate is not None:
@@ -112,15 +111,22 @@ class Ratchet:
         prompt = render(brief)
         self.run.files.write_prompt(pending.number, prompt)
         turns: list[Turn] = []
+        retry = Retry(
+            researcher.kind,
+            self.run.config.researcher.retry_hours,
+            self.breaking,
+            lambda usage: self.run.note("spent", n=pending.number, usage=asdict(usage)),
+            self.run.emit,
+            check,
+        )
         for attempt in range(researcher.attempts):
             try:
                 if attempt == len(pending.answers):
                     if attempt:
                         self.run.emit(Event("again", turns[-1].error, pending.number))
-                        check()
+                        check(0.0)
                     asked = replace(brief, asked=self.run.state.asked)
-                    ask = partial(researcher.propose, prompt, asked, tuple(turns))
-                    answer = self._answer(ask, researcher.kind, check)
+                    answer = retry.answer(partial(researcher.propose, prompt, asked, tuple(turns)))
                     self.run.note("answer", n=pending.number, **answer_fields(answer))
                 answer = pending.answers[attempt]
                 self.run.files.write_answer(pending.number, answer.text)
@@ -148,17 +154,6 @@ class Ratchet:
             )
             return state.open[number]
         return pending
-
-    def _answer(self, ask: Callable[[], Answer], who: str, check: Callable[[], None]) -> Answer:
-        waiting = sit_out(ask, who, self.run.config.researcher.retry_hours, self.breaking)
-        while True:
-            try:
-                event = next(waiting)
-            except StopIteration as end:
-                answer: Answer = end.value
-                return answer
-            self.run.emit(event)
-            check()
 
     def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
         """Returns a person's proposal (`try`) as the next candidate; LabError where it is refused.
@@ -315,7 +310,7 @@ class Ratchet:
             lesson=candidate.lesson,
             researcher=pending.researcher or pending.by,
             seconds=seconds,
-            usage=_sum([answer.usage for answer in pending.answers]),
+            usage=_sum([*(answer.usage for answer in pending.answers), *pending.spent]),
             at=self.run.now(),
             sandbox=self.sandbox.text,
             summary=metrics.summary if metrics else {},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from autoresearch.errors import Interrupted
 from autoresearch.lab.run import Run
@@ -14,37 +13,41 @@ from autoresearch.researchers.base import ProgramRun
 from autoresearch.runners.base import Runner, TrialSpec, finish
 
 
-@dataclass(frozen=True)
 class LabWorkbench:
     """A Workbench over one slot of a run. The environment is the user's, as it was at the start."""
 
-    run_: Run
-    slot: Slot
-    runner: Runner
-    environment: dict[str, str]
-    stopping: Callable[[], bool]
+    def __init__(
+        self,
+        run: Run,
+        slot: Slot,
+        runner: Runner,
+        environment: dict[str, str],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._run, self._slot, self._runner = run, slot, runner
+        self._environment, self._stopping = environment, stopping
 
     def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
         """Runs the program on the incumbent's files; raises Interrupted where the user stops it."""
-        commit, worktree = self.run_.incumbent.commit, self.slot.worktree
+        commit, worktree = self._run.incumbent.commit, self._slot.worktree
         tree = worktree.lay_out(commit)
         outcome, output = self._executed(command, prompt, timeout_s)
         failure = _failure(outcome, timeout_s)
         if failure is not None:
             return ProgramRun(failure, output, ())
-        return ProgramRun(None, output, worktree.edits(commit, tree, self.run_.rules.names))
+        return ProgramRun(None, output, worktree.edits(commit, tree, self._run.rules.names))
 
     def _executed(
         self, command: Sequence[str], prompt: str, timeout_s: float
     ) -> tuple[Outcome, str]:
         """Runs the program to its end, and returns that and what it printed, in bounds."""
-        state = self.run_.paths.state
+        state = self._run.paths.state
         stdin, log = state / "program.stdin", state / "program.log"
         stdin.write_text(prompt, "utf-8", "replace")
         log.unlink(missing_ok=True)
-        cwd = self.slot.paths.worktree
-        spec = TrialSpec((tuple(command),), cwd, self.environment, log, timeout_s, stdin)
-        outcome = finish(self.runner.start(spec), self.stopping)
+        cwd = self._slot.paths.worktree
+        spec = TrialSpec((tuple(command),), cwd, self._environment, log, timeout_s, stdin)
+        outcome = finish(self._runner.start(spec), self._stopping)
         if outcome.interrupted:
             raise Interrupted
         return outcome, capped(log).decode("utf-8", "replace") if log.exists() else ""

@@ -145,9 +145,10 @@ class ModelResearcher:
         try:
             self._receive(messages, received)
         except Outage as outage:
-            if received.counts:
-                outage.usage = self._usage(received, broken=True)
-            raise
+            if not received.whole:  # what breaks behind the end of an answer takes nothing from it
+                if received.counts:
+                    outage.usage = self._usage(received, broken=True)
+                raise
         return Answer(encodable("".join(received.text)), self._usage(received))
 
     def _usage(self, received: Received, broken: bool = False) -> Usage:
