@@ -15,7 +15,7 @@
     ├── NothingToPropose     the researcher has come to its end
     └── Interrupted          SIGINT or SIGTERM (exit 130)
 
-Everything else that is raised is a bug of ours (exit 3).
+Everything else that is raised is a bug of this tool (exit 3).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Blocks:
     """A language as another release might bring it: a body is what stands between braces."""
 
     def definition(self, source: bytes, symbol: str) -> bytes:
-        head, found, rest = source.partition(f"fn {symbol} {{".encode())
+        _, found, rest = source.partition(f"fn {symbol} {{".encode())
         if not found:
             raise SymbolError(f"has 0 definitions of {symbol}")
         return found + rest.partition(b"}")[0] + b"}"
