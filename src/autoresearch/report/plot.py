@@ -149,7 +149,7 @@ def _labels(axes: Any, summary: Summary) -> None:
             continue
         taken.append(across)
         axes.annotate(
-            _short(step),
+            one_line(step.entry.description, _LABEL_CHARS),
             (step.number, _value(step)),
             xytext=(-3, -7 if minimize else 7),
             textcoords="offset points",
@@ -161,11 +161,6 @@ def _labels(axes: Any, summary: Summary) -> None:
             color="0.25",
             parse_math=False,
         )
-
-
-def _short(step: Step) -> str:
-    text = one_line(step.entry.description)
-    return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1].rstrip() + "…"
 
 
 def _value(step: Step) -> float:
