@@ -19,6 +19,7 @@ HEAVY = [
     "pyarrow",
     "pydantic",
     "git",
+    "tomlkit",
 ]
 
 

@@ -17,7 +17,7 @@
     ├── LimitReached         a limit of the run: experiments, hours or dollars
     └── Interrupted          SIGINT or SIGTERM (exit 130)
 
-Everything else that is raised is a bug of ours (exit 3).
+Everything else that is raised is a bug of this tool (exit 3).
 """
 
 from __future__ import annotations

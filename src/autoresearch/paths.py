@@ -1,4 +1,4 @@
-"""The name of every file that a run writes, and how a file is written so that it stays.
+"""The names of all files that a run writes, and how a file is written so that it survives a power cut.
 
 <git-common-dir>/autoresearch/
     .last                    the tag of the run last made or run
@@ -40,7 +40,7 @@ class RunPaths:
 
     @classmethod
     def of(cls, common_dir: Path, tag: str) -> RunPaths:
-        """The paths of the run `tag` of the repository with this common git directory."""
+        """Returns the paths of the run `tag` of the repository with this common git directory."""
         return cls(common_dir / "autoresearch" / tag)
 
     @property
@@ -109,7 +109,7 @@ class SlotPaths:
 
 
 def last_tag_file(common_dir: Path) -> Path:
-    """The file that names the run last made or run."""
+    """Returns the file that names the run last made or run."""
     return common_dir / "autoresearch" / ".last"
 
 
@@ -122,7 +122,7 @@ def candidate_ref(tag: str, number: int) -> str:
 
 
 def cache_dir() -> Path:
-    """The cache of data and tokenizer, as the harness looks for it too."""
+    """Returns the folder of data and tokenizer, where the harness looks too."""
     given = os.environ.get("AUTORESEARCH_CACHE")
     if given:
         return Path(given).absolute()
@@ -131,7 +131,7 @@ def cache_dir() -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names that were added to or changed in a folder survive a power cut."""
+    """Makes names that were added to or changed in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -140,7 +140,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """mkdir -p, durable."""
+    """Makes a folder and its parents, so that they survive a power cut."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -151,7 +151,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a file, and wait until its bytes are on disk."""
+    """Writes a file, and waits until its bytes are on disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -159,9 +159,9 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def write_durably(path: Path, content: bytes, writer: str = "") -> None:
-    """Write a file whole or not at all: a temporary beside it, fsync, rename, fsync the folder.
+    """Writes a file whole or not at all: a temporary beside it, fsync, rename, fsync of the folder.
 
-    writer: names the temporary too, where several processes write the same file.
+    Where several processes write the same file, `writer` tells their temporaries apart.
     """
     temporary = path.with_name(f".{path.name}.{writer}.tmp" if writer else f"{path.name}.tmp")
     write_synced(temporary, content)

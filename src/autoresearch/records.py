@@ -1,7 +1,7 @@
 """The nouns of a run. Frozen, without behaviour.
 
 `None` means that there is no value; 0 and -1 never do. The sentinel values of results.tsv
-(0.000000 for a crash) exist at the file's edge alone, in ledger.py.
+(0.000000 for a crash) exist at the file's edge alone, in ledger/results.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 Status = Literal["keep", "discard", "crash"]
 Direction = Literal["minimize", "maximize"]
 
-# What a value rests on: the trial's own word; an examiner's questions; these, and the probes.
+# What a value rests on: a line of the trial's log; an exam; an exam and the probes after it.
 Evidence = Literal["claimed", "examined", "verified"]
 
 # How a trial failed. One word each: it stands in record.json and in the report.
@@ -97,7 +97,7 @@ class Candidate:
 class Outcome:
     """How a trial ended. exit_code is negative for a signal, None where it never ended by itself.
 
-    peak_rss_mb: the largest resident memory of one of its processes; cpu_s: processor time of all.
+    peak_rss_mb is the largest resident memory of one of its processes, cpu_s the processor time of all.
     """
 
     seconds: float
@@ -115,12 +115,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a trial measured. memory_mb is None where the log does not say.
+    """What a trial was worth: the metric's value, and what else its log says.
 
-    summary holds every `key: number` line of the log whose key stands there once. fingerprint and
-    device are texts of the harness's own; "" where the log has no such line, or several. claimed:
-    the value that the trial printed, where an examiner measured the one that counts; calibration:
-    what its examination showed, for those to come (verification.py).
+    summary holds every `key: number` line of the log whose key stands there once. memory_mb is None,
+    and fingerprint and device (texts of the harness) are "", where the log has no such line or several.
+    With an exam, value is the examiner's, claimed is what the trial printed, and calibration holds the
+    readings that later exams are compared with (ratchet/verification.py).
     """
 
     value: float

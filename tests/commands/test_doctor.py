@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autoresearch.commands.doctor import Check, checks, machine, render, training
+from autoresearch.commands.doctor import Finding, checks, machine, render, training
 from autoresearch.config import HarnessConfig, RunnerConfig
 from autoresearch.lab.lab import Lab
 from autoresearch.runners.environment import make_scratch
@@ -44,7 +44,7 @@ def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _sandbox_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof of a sandbox takes a good part of a second: only for the tests that are about it."""
     if "sandbox" not in request.node.name and "every_check" not in request.node.name:
-        quick = Check("sandbox", "ok", "not looked at in this test")
+        quick = Finding("sandbox", "ok", "not looked at in this test")
         monkeypatch.setattr(machine, "sandbox", lambda *_: quick)
 
 
@@ -68,7 +68,7 @@ def write(lab: Lab, text: str) -> None:
     (lab.repo.root / "autoresearch.toml").write_text(text)
 
 
-def found(name: str, lab: Lab | None) -> Check:
+def found(name: str, lab: Lab | None) -> Finding:
     return next(check for check in checks(lab) if check.name == name)
 
 
@@ -275,7 +275,7 @@ def test_cards_and_kernels_as_the_probe_tells_them(
     write(lab, TOML.replace("./run", str(python)))
     monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}:{os.environ['PATH']}")
 
-    def told(**more: object) -> dict[str, Check]:
+    def told(**more: object) -> dict[str, Finding]:
         program(python, f"echo noise; echo '{json.dumps({**seen, **more})}'")
         return {check.name: check for check in checks(lab)}
 
@@ -410,9 +410,11 @@ def test_data_that_the_harness_made(tmp_path: Path) -> None:
 # -- the screen -------------------------------------------------------------------------------
 
 FINDINGS = [
-    Check("python", "ok", "3.12"),
-    Check("training", "missing", "x " * 100, "/a/long/path/" * 8 + "python -m pip install [train]"),
-    Check("GPU", "degraded", "[bold]none[/bold]"),
+    Finding("python", "ok", "3.12"),
+    Finding(
+        "training", "missing", "x " * 100, "/a/long/path/" * 8 + "python -m pip install [train]"
+    ),
+    Finding("GPU", "degraded", "[bold]none[/bold]"),
 ]
 
 

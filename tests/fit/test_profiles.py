@@ -232,20 +232,35 @@ def test_settings_are_written_where_they_belong() -> None:
             "[harness]\n[task]\nx = 1\n[harness.sub]\ny = 2\n",
             "[harness]\nseq_len = 8\nshards = 2\n[task]\nx = 1\n[harness.sub]\ny = 2\n",
         ),
-        ("# one\n\n[harness]\n  # none yet\n", None),
+        (
+            "# one\n\n[harness]\n  # none yet\n",
+            "# one\n\n[harness]\nseq_len = 8\nshards = 2\n  # none yet\n",
+        ),
+        (
+            "[harness.sub]\ny = 2\n",
+            "[harness]\nseq_len = 8\nshards = 2\n\n[harness.sub]\ny = 2\n",
+        ),
+        (
+            "[harness]\nshards = true # x\nseq_len = 1234  # y\nx = 1",
+            "[harness]\nshards = 2 # x\nseq_len = 8     # y\nx = 1\n",
+        ),
+        ("harness = {} # x\ny = 1\n", "harness = {seq_len = 8,shards = 2} # x\ny = 1\n"),
         ("", "[harness]\nseq_len = 8\nshards = 2\n"),
     ],
 )
-def test_settings_in_other_forms(text: str, made: str | None) -> None:
+def test_settings_in_other_forms(text: str, made: str) -> None:
     """Dotted, inline and quoted keys, arrays of tables, a table in two pieces."""
     values = {"harness": {"seq_len": 8, "shards": 2}}
     for end in ("\n", "\r\n"):
         now = with_settings(text.replace("\n", end).encode(), values).decode()
-        if made is not None:
-            wanted = made.replace("\n", end) if end in text.replace("\n", end) else made
-            assert now == wanted
-        assert config.tables(now.encode())["harness"]["shards"] == 2
+        assert now == (made.replace("\n", end) if "\n" in text else made)
         assert with_settings(now.encode(), values) == now.encode()
+
+
+def test_line_ends_of_both_kinds_stay_as_they_are() -> None:
+    text = b'[harness]\r\nseq_len = 64\r\ns = """\r\na\n"""\r\n[task]\n'
+    made = with_settings(text, {"harness": {"seq_len": 8, "shards": 2}})
+    assert made == b'[harness]\r\nseq_len = 8\r\ns = """\r\na\n"""\r\nshards = 2\n[task]\n'
 
 
 @pytest.mark.parametrize("text", ["harness = 3", "[[harness]]\nseq_len = 64\n"])

@@ -430,3 +430,4 @@ def test_printable_text_steers_no_terminal(text: str) -> None:
 def test_plain_text_is_printed_as_it_is() -> None:
     assert printable("halve the batch: 2**18 → ½ 日本") == "halve the batch: 2**18 → ½ 日本"
     assert metrics.printable("a\x1b[2Jb\u202ec\x9b1md\u061ce") == "abc1mde"
+    assert printable("\x1b[1mdone\x1b(B\x1b[m (B)\x1b%G") == "done (B)", "as tput sgr0 ends it"

@@ -1,4 +1,4 @@
-"""What is said about a configuration that is wrong: the file, the key, and what would be right."""
+"""Explains what is wrong with a configuration: the file, the key, and what would be right."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _EXAMPLES = {"command": 'command = ["python", "train.py"]', "mutable": 'mutable 
 
 
 def explain(fault: ValidationError, config: type[BaseModel], where: str, task: str | None) -> str:
-    """One line: the file, the key, what is wrong and what would be right.
+    """Returns one line: the file, the key, what is wrong and what would be right.
 
-    config: the settings that were asked for; where: the file's name; task: the one that was chosen.
+    `config` is the model that did not validate, `where` names the file, `task` the [tasks.NAME] chosen.
     """
     errors = fault.errors()
     error = errors[0]
@@ -42,7 +42,7 @@ def explain(fault: ValidationError, config: type[BaseModel], where: str, task: s
 
 
 def _siblings(config: type[BaseModel], parents: list[str], task: str | None) -> list[str]:
-    """The keys that a table may have."""
+    """Returns the keys that a table may have."""
     model = config
     for part in parents[1:] if task and parents[:1] == ["tasks"] else parents:
         field = model.model_fields.get("task" if part == task else part)
@@ -57,6 +57,6 @@ def _short(value: object) -> str:
 
 
 def line(text: str) -> str:
-    """The text on one line, without anything that a terminal would not show."""
+    """Returns the text on one line, without anything that a terminal would not show."""
     folded = " ".join(text.split())
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in folded)

@@ -1,4 +1,4 @@
-"""autoresearch.toml -> frozen settings; every fault names the key, the file and what would be right."""
+"""Reads autoresearch.toml into frozen settings; a fault names the file, the key and what would be right."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Section(BaseModel):
 
 
 class MetricConfig(_Section):
-    """What is read from a trial's log, and which way is better."""
+    """[task.metric]: what is read from a trial's log, and which way is better."""
 
     name: Word = "val_bpb"
     direction: Direction = "minimize"
@@ -66,7 +66,7 @@ class MetricConfig(_Section):
 
 
 class TaskConfig(_Section):
-    """One task: how a trial is run, what a candidate may change, how it is measured."""
+    """[task]: how a trial is run, what a candidate may change, where its metric comes from."""
 
     command: Annotated[list[Word], Field(min_length=1)]
     setup: list[Word] = []
@@ -100,7 +100,7 @@ class TaskConfig(_Section):
 
 
 class ResearcherConfig(_Section):
-    """Who proposes."""
+    """[researcher]: who proposes."""
 
     kind: Literal["auto", "anthropic", "openai", "command", "knobs", "scripted"] = "auto"
     model: str = ""
@@ -128,7 +128,7 @@ class ResearcherConfig(_Section):
 
 
 class KeepConfig(_Section):
-    """When a candidate is kept."""
+    """[keep]: when a candidate is kept."""
 
     rule: str = "strict"
 
@@ -140,7 +140,7 @@ class KeepConfig(_Section):
 
 
 class BudgetConfig(_Section):
-    """Limits of the whole run; 0 = no limit."""
+    """[budget]: limits of the whole run, where 0 is none."""
 
     experiments: Count = 0
     hours: Limit = 0
@@ -149,7 +149,7 @@ class BudgetConfig(_Section):
 
 
 class RunnerConfig(_Section):
-    """Where trials run."""
+    """[runner]: where trials run."""
 
     kind: Literal["local", "slurm"] = "local"
     slots: Annotated[int, Field(ge=1)] = 1
@@ -166,10 +166,10 @@ class RunnerConfig(_Section):
 
 
 class HarnessConfig(_Section):
-    """The frozen harness of the template: what `prepare` makes, and how long a trial trains.
+    """[harness]: what `prepare` makes for the template, and how long a trial trains.
 
-    budget: "" is the device's own, 300s on a GPU and 600steps on a CPU. max_tflop: floating-point
-    operations of one trial's training, in 10^12; 0 is no cap. shards: 0 is the source's default.
+    An empty budget is the device's own: 300s on a GPU, 600steps on a CPU. max_tflop caps the operations
+    of one trial's training, in 10^12, and 0 is no cap. With 0 shards the source's default is fetched.
     """
 
     budget: Budget = ""
@@ -190,7 +190,7 @@ class HarnessConfig(_Section):
         return self
 
     def environment(self) -> dict[str, str]:
-        """What a trial's clock is told; what is not set here is left out."""
+        """Returns the variables that a trial's clock reads; what is not set is left out."""
         env = {}
         if self.budget:
             env["AUTORESEARCH_BUDGET"] = self.budget
@@ -200,7 +200,7 @@ class HarnessConfig(_Section):
 
 
 class Config(_Section):
-    """The whole file, one task of it chosen. task_name is None for a plain [task]."""
+    """The whole file with one of its tasks chosen; task_name is None for a plain [task]."""
 
     task: TaskConfig
     task_name: str | None = None
@@ -217,7 +217,7 @@ class Config(_Section):
 
 
 def tables(text: bytes, where: str = FILE) -> dict[str, Any]:
-    """What an autoresearch.toml says, unchecked; UsageError where it is no TOML."""
+    """Returns the tables of an autoresearch.toml, unchecked; raises UsageError where it is no TOML."""
     try:
         data: dict[str, Any] = tomllib.loads(text.decode())
     except UnicodeDecodeError as fault:
@@ -228,22 +228,22 @@ def tables(text: bytes, where: str = FILE) -> dict[str, Any]:
 
 
 def parse(text: bytes, where: str = FILE, task: str | None = None) -> Config:
-    """The settings in the bytes of an autoresearch.toml; UsageError with one clear line."""
+    """Returns the settings in the bytes of an autoresearch.toml; raises UsageError with one clear line."""
     data = tables(text, where)
-    section, chosen = _choose(data, where, task)
-    data[section[0]] = chosen
+    name, chosen = _choose(data, where, task)
+    data["task"] = chosen
     try:
-        return Config.model_validate({**data, "task_name": section[1]} | {"task": chosen})
+        return Config.model_validate({**data, "task_name": name})
     except NotYetError as fault:
         raise NotYetError(f"{where}: {fault}") from None
     except ValidationError as fault:
-        raise UsageError(explain(fault, Config, where, section[1])) from None
+        raise UsageError(explain(fault, Config, where, name)) from None
 
 
 def _choose(
     data: dict[str, Any], where: str, name: str | None
-) -> tuple[tuple[str, str | None], dict[str, Any]]:
-    """The task's table, and where it stands; data loses [tasks]."""
+) -> tuple[str | None, dict[str, Any]]:
+    """Returns the chosen task's name, if any, and its table; takes [tasks] out of data."""
     tasks = data.pop("tasks", None)
     if tasks is None:
         if "task_name" in data:
@@ -257,7 +257,7 @@ def _choose(
             raise UsageError(f"--task {name}: {where} has one [task] and no [tasks.{name}]")
         if not isinstance(data["task"], dict):
             raise UsageError(f"{where}: task must be a table: [task]")
-        return ("task", None), data["task"]
+        return None, data["task"]
     if "task" in data:
         raise UsageError(f"{where}: both [task] and [tasks.*]: name them all, as in [tasks.main]")
     if (
@@ -278,4 +278,4 @@ def _choose(
         name = next(iter(tasks))
     if name not in tasks:
         raise UsageError(f"--task {name}: {where} has no [tasks.{name}], but {names}")
-    return ("task", name), tasks[name]
+    return name, tasks[name]

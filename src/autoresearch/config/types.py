@@ -1,4 +1,4 @@
-"""What single values of autoresearch.toml may be: the types that its settings are made of."""
+"""The types of single values in autoresearch.toml: what each may be."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _word(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The text, where it is the name of an environment variable; else ValueError."""
+    """Returns the text; raises ValueError where it is not the name of an environment variable."""
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not the name of an environment variable")
     return text

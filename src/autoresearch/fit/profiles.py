@@ -3,7 +3,7 @@
 `80gb` is the end state of the reference's first night on an H100 (karpathy/autoresearch, branch
 exp/H100/mar8: val_bpb 0.9979 -> 0.9697 in 126 experiments). The smaller cards' shapes keep its
 proportions (a short window of an eighth of the row, a few hundred optimiser steps at least) and are
-computed, not measured: memory by estimates.py, time by the makers' figures.
+computed, and were not run: memory by estimates.py, time by the makers' figures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Knobs: TypeAlias = "Mapping[str, Value]"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What trials run on. memory_mb: of the smallest card; of a CPU and of Apple's GPU the machine's."""
+    """What trials run on; memory_mb is the smallest card's, or the machine's for a CPU and Apple's GPU."""
 
     kind: Literal["cuda", "mps", "cpu"]
     name: str
@@ -35,7 +35,7 @@ class Device:
     cores: int = 1
 
     def words(self) -> str:
-        """The device for people."""
+        """Returns the device in words."""
         if self.kind == "cpu":
             return f"the CPU ({self.cores} cores, {self.memory_mb} MB; no GPU was found)"
         several = f"the smallest of {self.count} GPUs: " if self.count > 1 else ""
@@ -46,8 +46,8 @@ class Device:
 class Profile:
     """Values for one class of device.
 
-    least_mb: the smallest card that it is for. tflops: the peak that is assumed of a card whose
-    name says nothing.
+    It is for cards with at least least_mb of memory. tflops is the peak that is assumed of a card whose
+    name is not known.
     """
 
     name: str
@@ -139,7 +139,7 @@ PROFILES = {
 
 
 def choose(device: Device, name: str | None = None) -> Profile:
-    """The profile of a name, else the largest that the device has the memory for.
+    """Returns the profile of a name, else the largest that the device has the memory for.
 
     A card below the smallest of them gets the CPU's, which any card can hold.
     """
@@ -156,7 +156,7 @@ def choose(device: Device, name: str | None = None) -> Profile:
 
 
 def changed(profile: Profile, sets: Iterable[str]) -> Profile:
-    """The profile with single values of it set, each as NAME=VALUE; UsageError for any other."""
+    """Returns the profile with single values set, each as NAME=VALUE; raises UsageError for any other."""
     knobs, harness, timeout_s = dict(profile.knobs), dict(profile.harness), profile.timeout_s
     for given in sets:
         name, equals, text = (part.strip() for part in given.partition("="))
@@ -191,7 +191,7 @@ def _knob(name: str, text: str, like: Value) -> Value:
 
 
 def _read(name: str, text: str, like: Value) -> Value:
-    """A value in the type of another."""
+    """Returns the value in a text, in the type of another; raises UsageError."""
     if isinstance(like, str):
         return text.strip("\"'")
     power = re.fullmatch(r"2\*\*(\d{1,2})", text)
@@ -210,7 +210,7 @@ def _read(name: str, text: str, like: Value) -> Value:
 
 
 def _check(profile: Profile) -> None:
-    """What train.py and the configuration would refuse, said now."""
+    """Raises UsageError for what train.py or the configuration would refuse later."""
     knobs, settings = profile.knobs, profile.settings
     if profile.timeout_s < 1:
         raise UsageError(f"--set timeout_s={profile.timeout_s}: must be at least 1")

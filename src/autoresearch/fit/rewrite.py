@@ -60,17 +60,20 @@ def with_settings(text: bytes, new: Mapping[str, Mapping[str, Value]]) -> bytes:
     from tomlkit.exceptions import TOMLKitError
 
     wanted = config.tables(text)
-    end = "\r\n" if b"\r\n" in text else "\n"
     body = text.decode()
+    crlf = "\r\n" in body and "\n" not in body.replace("\r\n", "")
     try:
-        document = tomlkit.parse(body if not body or body.endswith("\n") else body + end)
+        document = tomlkit.parse(body if not body or body.endswith("\n") else f"{body}\n")
         for name, keys in new.items():
             now = _at(wanted, name)
             changes = {key: v for key, v in keys.items() if not _equal(now.get(key), v)}
             if changes:
-                _write(_table(document, name, end), changes, end)
+                _write(_table(document, name), changes)
             now.update(keys)
-        after = document.as_string().encode()
+        body = document.as_string()
+        if crlf:
+            body = body.replace("\r\n", "\n").replace("\n", "\r\n")
+        after = body.encode()
         followed = config.tables(after) == wanted
     except (TOMLKitError, UsageError):
         followed = False
@@ -92,7 +95,7 @@ def _equal(one: object, other: Value) -> bool:
     return one == other and isinstance(one, str) == isinstance(other, str)
 
 
-def _table(document: tomlkit.TOMLDocument, name: str, end: str) -> Any:
+def _table(document: tomlkit.TOMLDocument, name: str) -> Any:
     """Returns a table of the document by its dotted name; one that is new stands at its end."""
     import tomlkit
 
@@ -100,32 +103,33 @@ def _table(document: tomlkit.TOMLDocument, name: str, end: str) -> Any:
     for part in name.split("."):
         if part not in found:
             made = tomlkit.table()
-            made.trivia.indent, made.trivia.trail = end if document.body else "", end
-            found.append(part, made)
+            made.trivia.indent = "\n" if document.body else ""
+            found[part] = made
         found = found[part]
     return found
 
 
-def _write(table: Any, changes: Mapping[str, Value], end: str) -> None:
+def _write(table: Any, changes: Mapping[str, Value]) -> None:
     """Sets keys of a table: a comment stays in its column where there is room, new keys go last."""
     import tomlkit
 
     added = {}
     for key, value in changes.items():
-        item = tomlkit.item(value)
-        if key in table:
-            old = table[key]
-            room = len(old.as_string()) + len(old.trivia.comment_ws) if old.trivia.comment else 0
-            item.trivia.comment_ws = " " * max(1, room - len(item.as_string())) if room else ""
-            table[key] = item
-        else:
-            item.trivia.trail = end
-            added[key] = item
+        if key not in table:
+            added[key] = value
+            continue
+        item, old = tomlkit.item(value), table[key]
+        table[key] = item
+        if isinstance(old, tomlkit.items.Item):  # a bool comes without its comment and line end
+            item.trivia.trail = old.trivia.trail
+            if old.trivia.comment:
+                room = len(old.as_string()) + len(old.trivia.comment_ws) - len(item.as_string())
+                item.trivia.comment_ws = " " * max(1, room)
     # What follows the last key, blank lines and comments, is about what comes next.
     body = table.value.body if isinstance(table, tomlkit.items.Table) else []
     last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
     follows = body[last + 1 :]
     del body[last + 1 :]
-    for key, item in added.items():
-        table[key] = item
+    for key, value in added.items():
+        table[key] = value
     body.extend(follows)

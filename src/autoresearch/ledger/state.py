@@ -29,7 +29,7 @@ from typing import Any
 
 from autoresearch.errors import JournalError
 from autoresearch.ledger.codec import answer_of, candidate_of, experiment_of, usage_of
-from autoresearch.records import Answer, Candidate, Experiment
+from autoresearch.records import Answer, Candidate, Experiment, Usage
 
 # 1 is that of the release of 2026-11-21, which wrote no number and knew no slots.
 FORMAT = 2

@@ -23,7 +23,10 @@ _ANGLE, _LABEL_GAP_PX = 60.0, 13.0
 
 
 def progress(entries: Iterable[Entry], metric: str, direction: Direction, path: Path) -> None:
-    """Draw a run into a .png, whole or not at all. UsageError, LabError with one line."""
+    """Draws a run into a .png file, whole or not at all.
+
+    Raises UsageError for another kind of file, LabError where it can't be written.
+    """
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path}: only .png is drawn now; name it {path.stem or 'run'}.png")
     if path.is_dir():
@@ -74,7 +77,7 @@ def _title(summary: Summary) -> str:
 
 
 def _points(axes: Any, summary: Summary) -> None:
-    """Dots, marks, the line and the labels, on a scale that far-off losers do not squeeze."""
+    """Draws dots, marks, the line and the labels, on a scale that far-off losers do not squeeze."""
     low, high, marks = _scale(summary)
     axes.set_ylim(low, high)
     keeps = [s for s in summary.steps if s.entry.status == "keep" and s.entry.value is not None]
@@ -107,7 +110,10 @@ def _points(axes: Any, summary: Summary) -> None:
 
 
 def _scale(summary: Summary) -> tuple[float, float, float]:
-    """(bottom, top, where marks stand that are off it); room for the labels on the better side."""
+    """Returns bottom and top of the scale, and where marks that are off it stand.
+
+    The better side has room for the labels.
+    """
     kept = [step.entry for step in summary.steps if step.entry.status == "keep"]
     values = [entry.value for entry in kept if entry.value is not None]
     sign = 1.0 if summary.direction == "minimize" else -1.0
@@ -126,7 +132,7 @@ def _scale(summary: Summary) -> tuple[float, float, float]:
 
 
 def _labels(axes: Any, summary: Summary) -> None:
-    """Names of the largest gains, on the side of the line where no point can lie.
+    """Writes names at the largest gains, on the side of the line where no point can lie.
 
     All run at one angle; of two whose lines would touch, the larger gain has its name.
     """
@@ -143,7 +149,7 @@ def _labels(axes: Any, summary: Summary) -> None:
             continue
         taken.append(across)
         axes.annotate(
-            _short(step),
+            one_line(step.entry.description, _LABEL_CHARS),
             (step.number, _value(step)),
             xytext=(-3, -7 if minimize else 7),
             textcoords="offset points",
@@ -155,11 +161,6 @@ def _labels(axes: Any, summary: Summary) -> None:
             color="0.25",
             parse_math=False,
         )
-
-
-def _short(step: Step) -> str:
-    text = one_line(step.entry.description)
-    return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1].rstrip() + "…"
 
 
 def _value(step: Step) -> float:

@@ -1,4 +1,4 @@
-"""Rows -> what a run found. Pure.
+"""What a run found, in figures, from its rows. Pure.
 
 A gain is positive where the value is better, whichever way the metric goes.
 """
@@ -17,7 +17,7 @@ _LARGEST = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One row of a report, of a run of ours or of anybody's file; None where there is no value.
+    """One row of a report, of this tool's run or of anybody's file; None where there is no value.
 
     Without equality: two rows with the same words are two rows.
     """
@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An entry in its place: what it gained on the incumbent of its time, and the best until then."""
+    """An entry in its place, with its gain over the incumbent of its time, and the best value until then."""
 
     position: int  # from 0, in the order of the file
     entry: Entry
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run found."""
+    """The figures of a run; a number that is not known is None."""
 
     metric: str
     direction: Direction
@@ -73,7 +73,7 @@ class Summary:
 
     @property
     def keep_rate(self) -> float | None:
-        """Keeps after the baseline / experiments after the baseline."""
+        """The share of the experiments after the baseline that were kept."""
         return self.won / self.tried if self.tried else None
 
 
@@ -84,7 +84,7 @@ def summarise(
     usd: float | None = None,
     seconds: float | None = None,
 ) -> Summary:
-    """The figures of a run. usd and seconds: of the whole run; without them, what the rows add up to."""
+    """Returns the figures of a run; without its whole dollars and seconds, those of its rows are added up."""
     rows = list(entries)
     steps: list[Step] = []
     incumbent: float | None = None
@@ -139,7 +139,7 @@ def filtered(
     grep: str | None = None,
     direction: Direction = "minimize",
 ) -> list[Entry]:
-    """The rows to show: kept ones, those with all words in the description, of those the best N.
+    """Returns the rows to show: kept ones, those with all words in the description, the best N of them.
 
     `top` orders by value, best first, and leaves out rows without one.
     """
@@ -152,12 +152,12 @@ def filtered(
     ]
     if top is None:
         return found
-    measured = [entry for entry in found if entry.value is not None and entry.status != "crash"]
-    return sorted(measured, key=_value, reverse=direction == "maximize")[:top]
+    valued = [entry for entry in found if entry.value is not None and entry.status != "crash"]
+    return sorted(valued, key=_value, reverse=direction == "maximize")[:top]
 
 
 def gain_of(value: float, incumbent: float, direction: Direction) -> float:
-    """How much better a value is."""
+    """Returns how much better a value is than the incumbent's; negative where it is worse."""
     return incumbent - value if direction == "minimize" else value - incumbent
 
 

@@ -23,7 +23,7 @@ def render(
     metric: str,
     about: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """The entries (of those summarised) as a table, then the run in a few lines; about: more lines."""
+    """Prints the entries (of those summarised) as a table, then the run and `about` in a few lines."""
     steps = {step.entry: step for step in summary.steps}
     shown = [steps[entry] for entry in entries]
     if shown:
@@ -36,7 +36,7 @@ def render(
 
 
 def hanging(console: Console, head: str, text: str, style: str = "") -> None:
-    """A line whose text folds beside its head on a terminal; elsewhere lines are left whole."""
+    """Prints a line whose text folds beside its head on a terminal; elsewhere lines are left whole."""
     indent = cell_len(head)
     pieces = [Text(text)]
     if console.is_terminal:
@@ -50,7 +50,7 @@ def hanging(console: Console, head: str, text: str, style: str = "") -> None:
 
 
 def _table(steps: Sequence[Step], console: Console, metric: str) -> None:
-    """Numbers to the right, words to the left; the description has what room is left."""
+    """Prints numbers to the right, words to the left, and the description in the room that is left."""
     name = metric if len(metric) <= 12 else "value"
     rows = [("#", "commit", name, "gain", "GB", "status")]
     rows += [_cells(step, metric) for step in steps]
@@ -80,7 +80,7 @@ def _commit(entry: Entry) -> str:
 
 
 def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
-    """What there is to say, line by line; what is not known is not said."""
+    """Returns the lines below the table, each with its label; what is not known is left out."""
     counts = f"{summary.kept} kept, {summary.discarded} discarded, {summary.crashed} crashed"
     plural = "" if summary.count == 1 else "s"
     facts = [("experiments", f"{summary.count} row{plural}: {counts}")]
@@ -112,7 +112,7 @@ def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
 
 
 def as_json(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
-    """The same for a program: numbers are numbers, and null is what is not known."""
+    """Returns the same for a program: numbers are numbers, and null is what is not known."""
     steps = {step.entry: step for step in summary.steps}
 
     def row(entry: Entry | None) -> dict[str, Any] | None:
@@ -155,14 +155,14 @@ def as_json(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def number(value: float, metric: str, sign: str = "") -> str:
-    """A value for a column: val_bpb with six decimals, others as short as they are exact enough."""
+    """Returns a value for a column: val_bpb with six decimals, others as short as they are exact enough."""
     if metric == "val_bpb":
         return f"{value:{sign}.6f}"
     return f"{value:{sign}.8g}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people."""
+    """Returns a length of time as people write it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

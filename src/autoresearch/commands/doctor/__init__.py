@@ -1,6 +1,6 @@
-"""What this machine can do, and the line that mends what it can't.
+"""What this machine can do, and the command that mends what it can't.
 
-Nothing here raises for a broken environment: each finding is a Check.
+Nothing here raises for a broken environment: what is broken is a Finding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from autoresearch.commands.doctor import fit, machine, training
-from autoresearch.commands.doctor.check import Check
+from autoresearch.commands.doctor.finding import Finding
 from autoresearch.config import Config, ResearcherConfig, RunnerConfig, TaskConfig
 from autoresearch.errors import AutoresearchError
 from autoresearch.lab.lab import Lab
@@ -25,8 +25,8 @@ from autoresearch.runners.environment import which
 _STYLES = {"ok": "green", "degraded": "yellow", "missing": "red"}
 
 
-def checks(lab: Lab | None) -> list[Check]:
-    """Everything worth knowing before a night, in the order in which it is needed."""
+def checks(lab: Lab | None) -> list[Finding]:
+    """Returns all that is worth knowing before a night, in the order in which a run needs it."""
     found = [machine.python(), machine.git(), machine.platform()]
     config, about_lab = _lab(lab)
     found += about_lab
@@ -36,32 +36,32 @@ def checks(lab: Lab | None) -> list[Check]:
         found.append(_command(task.command[0], root))
     found += training.training(task, root)
     if lab and config:
-        found += fit.check(lab, config)
+        found += fit.estimate_of(lab, config)
     found += [machine.memory(), *machine.disks(root)]
     researcher = config.researcher if config else ResearcherConfig()
     found += [_keys(researcher), _researcher(researcher, root)]
     runner = config.runner if config else RunnerConfig()
-    told = config.harness if config and "harness" in config.model_fields_set else None
+    settings = config.harness if config and "harness" in config.model_fields_set else None
     sandbox = machine.sandbox(runner, task.command, root)
-    return [*found, training.data(told), sandbox, machine.slurm()]
+    return [*found, training.data(settings), sandbox, machine.slurm()]
 
 
-def render(found: Iterable[Check], console: Console) -> None:
-    """A line for each; what mends it on a line of its own, never folded, to be copied."""
-    for check in found:
-        head = f"{check.name:<10} {check.state:<9} "
-        hanging(console, head, check.what, _STYLES[check.state])
-        if check.mend:
-            console.print(f"{'':20} {check.mend}", soft_wrap=True, highlight=False, markup=False)
+def render(found: Iterable[Finding], console: Console) -> None:
+    """Prints a line for each; what mends it has a line of its own, never folded, to be copied."""
+    for each in found:
+        head = f"{each.name:<10} {each.state:<9} "
+        hanging(console, head, each.what, _STYLES[each.state])
+        if each.mend:
+            console.print(f"{'':20} {each.mend}", soft_wrap=True, highlight=False, markup=False)
 
 
 # -- the lab ----------------------------------------------------------------------------------
 
 
-def _lab(lab: Lab | None) -> tuple[Config | None, list[Check]]:
+def _lab(lab: Lab | None) -> tuple[Config | None, list[Finding]]:
     if lab is None:
         text = "this folder is in no repository that can be a lab"
-        return None, [Check("lab", "missing", text, "autoresearch init")]
+        return None, [Finding("lab", "missing", text, "autoresearch init")]
     root = lab.repo.root
     try:
         tag: str | None = lab.tag(None)
@@ -70,44 +70,44 @@ def _lab(lab: Lab | None) -> tuple[Config | None, list[Check]]:
     try:
         config = lab.config(tag)
     except (AutoresearchError, OSError) as fault:
-        return None, [Check("lab", "missing", str(fault), f"edit {root / CONFIG}")]
+        return None, [Finding("lab", "missing", str(fault), f"edit {root / CONFIG}")]
     run = f"run {tag}" if tag else "no run yet"
-    found = [Check("lab", "ok", f"{root}: {CONFIG} is valid, {run}")]
+    found = [Finding("lab", "ok", f"{root}: {CONFIG} is valid, {run}")]
     if not (root / CHARTER).is_file():
         text = f"no {CHARTER}: a researcher is not told what to try"
-        found.append(Check("charter", "degraded", text, f"write {CHARTER}, and commit it"))
+        found.append(Finding("charter", "degraded", text, f"write {CHARTER}, and commit it"))
     return config, found
 
 
-def _command(program: str, root: Path) -> Check:
+def _command(program: str, root: Path) -> Finding:
     where = which(program, root)
     if where is None:
         text = f"task.command: {program} is not on the PATH"
-        return Check("command", "missing", text, f"install {program}, or edit {CONFIG}")
-    return Check("command", "ok", f"{program} is {where}")
+        return Finding("command", "missing", text, f"install {program}, or edit {CONFIG}")
+    return Finding("command", "ok", f"{program} is {where}")
 
 
 # -- who proposes ----------------------------------------------------
 
 
-def _keys(config: ResearcherConfig) -> Check:
-    """Names alone: a value is never shown."""
+def _keys(config: ResearcherConfig) -> Finding:
+    """Returns which keys are set, by their names; a value is never shown."""
     names = [*dict.fromkeys([*([config.key_env] if config.key_env else []), *KEYS.values()])]
     held = [name for name in names if os.environ.get(name, "").strip()]
     if config.key_env and config.key_env not in held:
         text = f"{config.key_env}, which researcher.key_env names, is not set"
-        return Check("keys", "missing", text, f"export {config.key_env}=...")
+        return Finding("keys", "missing", text, f"export {config.key_env}=...")
     if config.base_url and not config.key_env:
         text = f"none is sent to {config.base_url}: researcher.key_env is empty"
-        return Check("keys", "degraded", text, "set key_env, if that server asks for a key")
+        return Finding("keys", "degraded", text, "set key_env, if that server asks for a key")
     if not held:
-        return Check(
+        return Finding(
             "keys", "degraded", f"none of {', '.join(names)} is set", f"export {names[0]}=..."
         )
-    return Check("keys", "ok", f"set: {', '.join(held)}")
+    return Finding("keys", "ok", f"set: {', '.join(held)}")
 
 
-def _researcher(config: ResearcherConfig, root: Path) -> Check:
+def _researcher(config: ResearcherConfig, root: Path) -> Finding:
     kind = kind_of(config, os.environ)
     how = "auto means " if config.kind == "auto" else ""
     if kind in KEYS:
@@ -116,21 +116,25 @@ def _researcher(config: ResearcherConfig, root: Path) -> Check:
         text = f"{how}{kind}, model {config.model or _default_model(kind)}"
         text += f", at {config.base_url}" if config.base_url else ""
         if key and not served and not os.environ.get(key, "").strip():
-            return Check("researcher", "missing", f"{text}, without a key", f"export {key}=...")
-        return Check("researcher", "ok", text)
+            return Finding("researcher", "missing", f"{text}, without a key", f"export {key}=...")
+        return Finding("researcher", "ok", text)
     if kind == "command":
         program = config.command[0]
         if which(program, root) is None:
             text = f"{how}command, but {program} is not on the PATH"
-            return Check("researcher", "missing", text, f"install {program}, or edit {CONFIG}")
-        return Check("researcher", "ok", f"{how}command: {shlex.join(config.command)}")
+            return Finding("researcher", "missing", text, f"install {program}, or edit {CONFIG}")
+        return Finding("researcher", "ok", f"{how}command: {shlex.join(config.command)}")
     if kind == "scripted":
         file = root / config.model
         if not config.model or not file.exists():
             text = f"scripted, but there is no file of answers {config.model!r}"
-            return Check("researcher", "missing", text, f"name one as researcher.model in {CONFIG}")
-        return Check("researcher", "ok", f"scripted: {file}")
-    return Check("researcher", "ok", f"{how}knobs: turns the constants of the file, without a key")
+            return Finding(
+                "researcher", "missing", text, f"name one as researcher.model in {CONFIG}"
+            )
+        return Finding("researcher", "ok", f"scripted: {file}")
+    return Finding(
+        "researcher", "ok", f"{how}knobs: turns the constants of the file, without a key"
+    )
 
 
 def _default_model(kind: str) -> str:

@@ -1,6 +1,6 @@
-"""What a trial of this lab will take on this machine, and the profile that would suit it.
+"""What a trial of this lab will take on this machine, and `doctor --fit`, which writes another profile.
 
-Only labs whose script has the template's constants are looked at: of others nothing is known.
+Only labs whose script has the template's constants have an estimate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoresearch import config as config_
-from autoresearch.commands.doctor.check import Check
+from autoresearch.commands.doctor.finding import Finding
 from autoresearch.config import Config, TaskConfig
 from autoresearch.errors import AutoresearchError, LabError
 from autoresearch.fit import constants
@@ -27,8 +27,8 @@ from autoresearch.workspace.checkout import Checkout
 _NO_MODEL = (KeyError, ValueError, TypeError, OverflowError)
 
 
-def check(lab: Lab, config: Config) -> list[Check]:
-    """Memory and time of a trial: as the baseline took, else computed. [] where nothing is known."""
+def estimate_of(lab: Lab, config: Config) -> list[Finding]:
+    """Returns memory and time of a trial, as the baseline took, else estimated; [] where nothing is known."""
     script = _script(lab.repo.root, config.task)
     if script is None:
         return []
@@ -47,9 +47,9 @@ def check(lab: Lab, config: Config) -> list[Check]:
     timeout_s = config.task.timeout_s
     text = f"{estimate.words(timeout_s)}; {about} of {device.memory_mb} MB"
     if not fits:
-        return [Check("estimate", "degraded", text, "autoresearch doctor --fit")]
+        return [Finding("estimate", "degraded", text, "autoresearch doctor --fit")]
     warning = estimate.warning(timeout_s)
-    return [Check("estimate", "degraded" if warning else "ok", text, warning)]
+    return [Finding("estimate", "degraded" if warning else "ok", text, warning)]
 
 
 def _baseline(lab: Lab) -> Experiment | None:
@@ -60,7 +60,7 @@ def _baseline(lab: Lab) -> Experiment | None:
 
 
 def _script(root: Path, task: TaskConfig) -> str | None:
-    """The Python file that the task's command runs; None where it names none here."""
+    """Returns the Python file that the task's command runs; None where it names none here."""
     named = [word for word in task.command if word.endswith(".py") and (root / word).is_file()]
     return named[0] if named else None
 
@@ -71,9 +71,9 @@ def _script(root: Path, task: TaskConfig) -> str | None:
 def fit(
     lab: Lab | None, profile: str | None, sets: Sequence[str], say: Callable[[str], None]
 ) -> None:
-    """Write a profile into the lab's script and configuration, and say what it means.
+    """Writes a profile into the lab's script and configuration, and says what it means.
 
-    Raises LabError, with what it would have written said, where they are not as committed.
+    Raises LabError, after it said what it would have written, where the two files have edits.
     """
     chosen = Fitting.of(find(), profile, sets)
     for line in chosen.lines():
@@ -127,7 +127,7 @@ def _read(path: Path) -> bytes:
 
 
 def _changes(path: str, before: bytes, after: bytes) -> list[str]:
-    """The lines that differ: line by line, since no line moves, but for those at a table's end."""
+    """Returns the lines that are new; none moves, so that no diff is needed."""
     old = set(before.decode("utf-8", "replace").splitlines())
     new = [line for line in after.decode("utf-8", "replace").splitlines() if line not in old]
     return [f"{path}: {line.partition('#')[0].strip()}" for line in new if line.strip()]

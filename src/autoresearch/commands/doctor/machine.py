@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoresearch.commands.doctor.check import Check, State, output, why
+from autoresearch.commands.doctor.finding import Condition, Finding, in_one_line, printed_by
 from autoresearch.config import RunnerConfig
 from autoresearch.errors import AutoresearchError
 from autoresearch.fit.device import ram_mb
@@ -30,36 +30,36 @@ _AUTO = f'set runner.sandbox = "auto" in {CONFIG}'
 _OTHERWISE = "run it as a user of its own, in a container or a virtual machine"
 
 
-def python() -> Check:
-    return Check("python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
+def python() -> Finding:
+    return Finding("python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
 
 
-def git() -> Check:
+def git() -> Finding:
     mend = "install git 2.36 or newer"
     try:
-        said = output(["git", "--version"], 10)
+        said = printed_by(["git", "--version"], 10)
     except (OSError, subprocess.SubprocessError) as fault:
-        return Check("git", "missing", f"git can't be run: {why(fault)}", mend)
+        return Finding("git", "missing", f"git can't be run: {in_one_line(fault)}", mend)
     number = re.search(r"(\d+)\.(\d+)(\.\d+)*", said)
     if number is None:
-        return Check("git", "missing", f"git says no version: {said[:60]!r}", mend)
+        return Finding("git", "missing", f"git says no version: {said[:60]!r}", mend)
     if (int(number[1]), int(number[2])) < _GIT:
-        return Check("git", "missing", f"{number[0]} is too old (core.fsync, hook run)", mend)
-    return Check("git", "ok", number[0])
+        return Finding("git", "missing", f"{number[0]} is too old (core.fsync, hook run)", mend)
+    return Finding("git", "ok", number[0])
 
 
-def platform() -> Check:
+def platform() -> Finding:
     system = os.uname()
     name = f"{system.sysname} {system.release} {system.machine}"
     if sys.platform.startswith("linux"):
-        return Check("platform", "ok", name)
+        return Finding("platform", "ok", name)
     if sys.platform == "darwin":
         text = f"{name}: no subreaper, so a process that leaves a trial's session may outlive it"
-        return Check("platform", "degraded", text, "run on Linux for kills that are verified")
-    return Check("platform", "missing", f"{name} is not supported", "run on Linux or macOS")
+        return Finding("platform", "degraded", text, "run on Linux for kills that are verified")
+    return Finding("platform", "missing", f"{name} is not supported", "run on Linux or macOS")
 
 
-def memory() -> Check:
+def memory() -> Finding:
     total = ram_mb() / 2**10
     free, text = total, f"{total:.1f} GB of RAM"
     try:
@@ -70,11 +70,11 @@ def memory() -> Check:
         free = int(line[1]) / 2**20
         text += f", {free:.1f} GB of it available"
     if free < _RAM_GB:
-        return Check("memory", "degraded", text, "stop what else runs on this machine")
-    return Check("memory", "ok", text)
+        return Finding("memory", "degraded", text, "stop what else runs on this machine")
+    return Finding("memory", "ok", text)
 
 
-def disks(root: Path) -> list[Check]:
+def disks(root: Path) -> list[Finding]:
     found = []
     scratch = Path(tempfile.gettempdir())
     for place, folder, variable in (
@@ -85,23 +85,25 @@ def disks(root: Path) -> list[Check]:
         try:
             free = shutil.disk_usage(there).free / 1e9
         except OSError as fault:
-            found.append(Check("disk", "missing", f"{place} {folder}: {why(fault)}", mend))
+            found.append(
+                Finding("disk", "missing", f"{place} {folder}: {in_one_line(fault)}", mend)
+            )
             continue
         text = f"{free:.0f} GB free for the {place}, {folder}"
-        state: State = "ok" if free >= _DISK_GB else "degraded"
-        found.append(Check("disk", state, text, "" if state == "ok" else mend))
+        state: Condition = "ok" if free >= _DISK_GB else "degraded"
+        found.append(Finding("disk", state, text, "" if state == "ok" else mend))
     if len(os.fsencode(scratch)) > _TMPDIR_MAX:
         text = f"{scratch} is too long a name for the sockets of a data loader's workers"
         mend = f"set TMPDIR to a folder with a name of {_TMPDIR_MAX} characters or fewer"
-        found.append(Check("disk", "degraded", text, mend))
+        found.append(Finding("disk", "degraded", text, mend))
     return found
 
 
-def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Check:
-    """The level that is proved here and now, as at the start of a run."""
+def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Finding:
+    """Returns the level of the sandbox that holds here and now, tried as at the start of a run."""
     if settings.sandbox == "none":
         text = "switched off: trials run as you, and may read and write what you may"
-        return Check("sandbox", "degraded", text, _AUTO)
+        return Finding("sandbox", "degraded", text, _AUTO)
     try:
         with tempfile.TemporaryDirectory() as folder:
             state, home = Path(folder), Path.home()
@@ -113,21 +115,21 @@ def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Check
             asked = pythons(command, os.environ, root)
             _, proof = choose(settings.sandbox, ground, asked[0] if asked else None)
     except AutoresearchError as fault:
-        return Check("sandbox", "missing", one_line(str(fault)), _AUTO)
+        return Finding("sandbox", "missing", one_line(str(fault)), _AUTO)
     except OSError as fault:
-        return Check("sandbox", "missing", f"can't be tried: {why(fault)}", _OTHERWISE)
+        return Finding("sandbox", "missing", f"can't be tried: {in_one_line(fault)}", _OTHERWISE)
     mend = remedy(proof.said) if settings.sandbox == "auto" else _AUTO
     if proof.level < 2 and proof.jail != "sandbox-exec":
         text = f"none holds here, and trials would run as you ({'; '.join(proof.said)})"
-        return Check("sandbox", "missing", one_line(text), mend or _OTHERWISE)
+        return Finding("sandbox", "missing", one_line(text), mend or _OTHERWISE)
     text = f"level {proof.text}; not covered: {proof.uncovered}"
     if proof.level == 4:
-        return Check("sandbox", "ok", text)
-    return Check("sandbox", "degraded", text, mend)
+        return Finding("sandbox", "ok", text)
+    return Finding("sandbox", "degraded", text, mend)
 
 
-def slurm() -> Check:
+def slurm() -> Finding:
     if shutil.which("sbatch") is None:
-        return Check("Slurm", "ok", "not here, and not needed")
+        return Finding("Slurm", "ok", "not here, and not needed")
     text = "sbatch is here; this release runs trials on this machine alone"
-    return Check("Slurm", "degraded", text)
+    return Finding("Slurm", "degraded", text)

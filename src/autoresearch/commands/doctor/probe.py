@@ -1,7 +1,7 @@
 """What the Python of a trial can do, as JSON. `doctor` runs it with that Python; nothing imports it.
 
-A package that is missing is told as null. One that breaks in another way ends the process with a
-traceback, whose last line is the finding.
+A package that is missing is null in it. One that breaks in another way ends the process with a
+traceback, of which `doctor` shows the last line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numpy", "tiktoken", "rustbpe", "autoresearch")
 
 
 def attention() -> list[str]:
-    """The kernels of scaled_dot_product_attention that run here: launched, not asked for."""
+    """Returns the kernels of scaled_dot_product_attention that run here; each is launched once."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
@@ -42,7 +42,7 @@ def attention() -> list[str]:
 
 
 def main() -> None:
-    """Print one line of JSON."""
+    """Prints one line of JSON."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Training: what a trial's own Python can load and use. torch is loaded in a process of its own."""
+"""What a trial's own Python can load and use; torch is loaded in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from autoresearch.commands.doctor.check import Check, output, why
+from autoresearch.commands.doctor.finding import Finding, in_one_line, printed_by
 from autoresearch.config import HarnessConfig, TaskConfig
 from autoresearch.fit.device import cores
 from autoresearch.paths import cache_dir
@@ -21,12 +21,12 @@ _PROBE = Path(__file__).with_name("probe.py")
 _PROBE_TIMEOUT_S = 60
 
 
-def training(task: TaskConfig, root: Path) -> list[Check]:
-    """Packages, GPU and attention, as the Python that trials run with finds them."""
+def training(task: TaskConfig, root: Path) -> list[Finding]:
+    """Returns packages, GPU and attention, as the Python that trials run with finds them."""
     program = task.command[0]
     if not is_python(program):
         text = f"not looked at: {program} is no Python"
-        return [Check("training", "ok", text), _gpu(None), Check("attention", "ok", text)]
+        return [Finding("training", "ok", text), _gpu(None), Finding("attention", "ok", text)]
     python = which(program, root)
     if python is None:
         text = f"{program} is not on the PATH, which trials are given"
@@ -37,21 +37,21 @@ def training(task: TaskConfig, root: Path) -> list[Check]:
     try:
         seen = _probe(python, task)
     except (OSError, subprocess.SubprocessError, ValueError) as fault:
-        return _unknown(f"{python}: {why(fault)}", mend)
+        return _unknown(f"{python}: {in_one_line(fault)}", mend)
     packages: dict[str, str | None] = seen["packages"]
     missing = [name for name, version in packages.items() if version is None]
     have = ", ".join(f"{name} {v}".strip() for name, v in packages.items() if v is not None)
     text = f"{python} ({seen['python']}) has {have or 'none of the packages'}"
     if not missing:
-        return [Check("training", "ok", text), _gpu(seen), _attention(seen)]
+        return [Finding("training", "ok", text), _gpu(seen), _attention(seen)]
     text += f"; not {', '.join(missing)}, which the template needs"
-    return [Check("training", "missing", text, mend), _gpu(seen), _attention(seen)]
+    return [Finding("training", "missing", text, mend), _gpu(seen), _attention(seen)]
 
 
-def _unknown(text: str, mend: str) -> list[Check]:
+def _unknown(text: str, mend: str) -> list[Finding]:
     names = ("GPU", "attention")
-    rest = [Check(name, "degraded", "not known: see training") for name in names]
-    return [Check("training", "missing", text, mend), *rest]
+    rest = [Finding(name, "degraded", "not known: see training") for name in names]
+    return [Finding("training", "missing", text, mend), *rest]
 
 
 def _probe(python: str, task: TaskConfig) -> dict[str, Any]:
@@ -59,37 +59,37 @@ def _probe(python: str, task: TaskConfig) -> dict[str, Any]:
         folder = Path(scratch)
         env = trial_environment(os.environ, 0, folder, cache_dir(), task.env_pass)
         source = _PROBE.read_text(encoding="utf-8")
-        said = output([python, "-c", source], _PROBE_TIMEOUT_S, folder, env)
+        said = printed_by([python, "-c", source], _PROBE_TIMEOUT_S, folder, env)
     seen = json.loads(said.strip().splitlines()[-1] if said.strip() else "null")
     if not isinstance(seen, dict):
         raise ValueError("it answered nothing")
     return seen
 
 
-def _gpu(seen: dict[str, Any] | None) -> Check:
+def _gpu(seen: dict[str, Any] | None) -> Finding:
     processors = f"trials run on the CPU, {cores()} cores"
     if seen is None or "gpus" not in seen:
-        return Check("GPU", "degraded", f"not known without torch; {processors}")
+        return Finding("GPU", "degraded", f"not known without torch; {processors}")
     if not seen["gpus"]:
         if shutil.which("nvidia-smi"):
             text = f"torch sees none, though nvidia-smi is here; {processors}"
-            return Check("GPU", "degraded", text, "install a torch that is built for this driver")
-        return Check("GPU", "degraded", f"none; {processors}")
+            return Finding("GPU", "degraded", text, "install a torch that is built for this driver")
+        return Finding("GPU", "degraded", f"none; {processors}")
     cards = [f"{card['name']}, {card['memory_gb']:.0f} GB" for card in seen["gpus"]]
-    return Check("GPU", "ok", "; ".join(cards))
+    return Finding("GPU", "ok", "; ".join(cards))
 
 
-def _attention(seen: dict[str, Any]) -> Check:
+def _attention(seen: dict[str, Any]) -> Finding:
     found = seen.get("attention")
     if found is None:
-        return Check("attention", "degraded", "not known without torch")
-    return Check("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
+        return Finding("attention", "degraded", "not known without torch")
+    return Finding("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
 
 
-def data(settings: HarnessConfig | None = None) -> Check:
-    """What `prepare` left: a file `current` that names a folder with a manifest.
+def data(settings: HarnessConfig | None = None) -> Finding:
+    """Returns what `prepare` left: a file `current` that names a folder with a manifest.
 
-    settings: the lab's [harness] table, where it has one, that the data should be of.
+    settings is the lab's [harness] table, of which the data should be; None where it has none.
     """
     cache = cache_dir()
     try:
@@ -102,15 +102,17 @@ def data(settings: HarnessConfig | None = None) -> Check:
         )
     except FileNotFoundError:
         text = f"nothing is prepared in {cache} (the template needs it)"
-        return Check("data", "missing", text, "autoresearch prepare")
+        return Finding("data", "missing", text, "autoresearch prepare")
     except (OSError, ValueError, LookupError, TypeError) as fault:
-        return Check("data", "missing", f"{cache}: {why(fault)}", "autoresearch prepare")
+        return Finding("data", "missing", f"{cache}: {in_one_line(fault)}", "autoresearch prepare")
     if gone:
-        return Check("data", "missing", f"{folder} lost {', '.join(gone)}", "autoresearch prepare")
+        return Finding(
+            "data", "missing", f"{folder} lost {', '.join(gone)}", "autoresearch prepare"
+        )
     for key in ("vocab_size", "seq_len") if settings else ():
         if manifest.get(key) != getattr(settings, key):
             text += (
                 f"; its {key} is {manifest.get(key)}, and harness.{key} {getattr(settings, key)}"
             )
-            return Check("data", "degraded", text, "autoresearch prepare")
-    return Check("data", "ok", text)
+            return Finding("data", "degraded", text, "autoresearch prepare")
+    return Finding("data", "ok", text)

@@ -1,4 +1,4 @@
-"""One finding of the doctor, and how other programs are asked for it."""
+"""What the doctor finds, and how it asks other programs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-State = Literal["ok", "degraded", "missing"]
+Condition = Literal["ok", "degraded", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. mend: the command or line that mends it; "" where there is nothing to mend."""
+class Finding:
+    """One thing that was looked at; `mend` is the command or line that mends it, "" where nothing does.
+
+    The fields are those of `doctor --json`.
+    """
 
     name: str
-    state: State
+    state: Condition
     what: str
     mend: str = ""
 
 
-def output(
+def printed_by(
     command: list[str], timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> str:
-    """What a program prints; OSError or SubprocessError where it can't be run or fails."""
+    """Returns what a program prints; raises OSError or SubprocessError where it can't be run or fails."""
     done = subprocess.run(
         command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_s,
         cwd=cwd, env=env, check=True,
@@ -31,8 +34,8 @@ def output(
     return done.stdout.decode("utf-8", "replace")
 
 
-def why(fault: Exception) -> str:
-    """A fault in one line: of a failed program its own last line."""
+def in_one_line(fault: Exception) -> str:
+    """Returns a fault in one line: of a program that failed, the last line that it printed."""
     if isinstance(fault, subprocess.TimeoutExpired):
         return f"no answer within {fault.timeout:g} s"
     if isinstance(fault, subprocess.CalledProcessError):
