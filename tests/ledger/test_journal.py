@@ -45,13 +45,6 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert not path.with_name("journal.torn").exists()
 
 
-def test_records_by_kind(tmp_path: Path) -> None:
-    write(tmp_path / "journal")
-    journal = Journal(tmp_path / "journal")
-    assert [r["kind"] for r in journal.of_kind("result", "run")] == ["run", "result"]
-    journal.close()
-
-
 def test_none_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path / "journal") == []
     assert opened(tmp_path / "journal") == []

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +106,6 @@ class Journal:
         self._length += len(line)
         self.records.append(record)
         return record
-
-    def of_kind(self, *kinds: str) -> Iterator[Record]:
-        """The records of these kinds, oldest first."""
-        return (record for record in self.records if record["kind"] in kinds)
 
     def close(self) -> None:
         os.close(self._file)
