@@ -13,7 +13,7 @@
     ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
     ├── Outage               the provider is down or asks us to wait
     ├── NothingToPropose     the researcher has come to its end
-    └── Interrupted          SIGINT or SIGTERM (exit 130)
+    └── Interrupted          SIGINT, SIGTERM or SIGHUP (exit 130)
 
 Everything else that is raised is a bug of ours (exit 3).
 """
@@ -77,4 +77,4 @@ class NothingToPropose(Exception):
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived; a BaseException, so that no handler of faults swallows it."""
+    """SIGINT, SIGTERM or SIGHUP arrived; a BaseException, so that no handler of faults swallows it."""
