@@ -176,6 +176,11 @@ class Experiment:
     evidence: Evidence = "claimed"
     flag: str = ""  # what a person should look at before believing the value
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the incumbent as it was, and no candidate: experiment 0, or a person's commit."""
+        return self.researcher == "baseline"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
