@@ -95,7 +95,15 @@ def _strangers(file: Path) -> tuple[str, list[Entry]]:
         raise LabError(f"--file {file}: {fault.strerror}") from None
     metric, rows = results.read(text, str(file))
     return metric, [
-        Entry(number, row.commit, row.value, row.memory_gb, row.status, row.description)
+        Entry(
+            number,
+            row.commit,
+            row.value,
+            row.memory_gb,
+            row.status,
+            row.description,
+            is_baseline=row.status == "keep" and row.description.partition(":")[0] == "baseline",
+        )
         for number, row in enumerate(rows)
     ]
 
@@ -104,5 +112,5 @@ def _entry(e: Experiment) -> Entry:
     memory_gb = None if e.memory_mb is None else e.memory_mb / 1024
     return Entry(
         e.number, e.commit[:7], e.value, memory_gb, e.status, e.description,
-        e.reason, e.failure, e.seconds, e.usage.usd,
+        e.reason, e.failure, e.seconds, e.usage.usd, e.is_baseline,
     )  # fmt: skip

@@ -33,7 +33,7 @@ def status(tag: str | None) -> None:
             f"{results.number(state.incumbent.value, metric)} (baseline "
             f"{results.number(first.value or 0.0, metric)}): {state.incumbent.description}"
         )
-    rows = state.experiments[1:]
+    rows = [experiment for experiment in state.experiments if not experiment.is_baseline]
     counts = {kind: sum(e.status == kind for e in rows) for kind in ("keep", "discard", "crash")}
     say(
         f"{len(rows)} experiments: {counts['keep']} kept, {counts['discard']} discarded, "

@@ -33,7 +33,8 @@ class Limits:
 
     def reached(self, state: State, experiments: int, usd: float, seconds: float) -> str | None:
         """The first limit that is reached, in words. The arguments are what this call did so far."""
-        budget, done = self.budget, max(0, len(state.experiments) - 1)
+        budget = self.budget
+        done = sum(not experiment.is_baseline for experiment in state.experiments)
         for limit, spent, words in (
             (self.experiments, experiments, f"--max {self.experiments} experiments"),
             (self.hours, seconds / 3600, f"--hours {self.hours}"),

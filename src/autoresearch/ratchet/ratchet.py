@@ -222,9 +222,12 @@ class Ratchet:
 
     def _flag(self, measured: Metrics) -> str:
         """Why a person should look at a gain; "" where it is like others."""
-        kept = [e.value for e in self.run.state.experiments if e.status == "keep"]
-        values = [value for value in kept if value is not None]
-        gains = [abs(b - a) for a, b in itertools.pairwise(values)]
+        kept = [e for e in self.run.state.experiments if e.status == "keep"]
+        gains = [
+            abs(b.value - a.value)
+            for a, b in itertools.pairwise(kept)
+            if not b.is_baseline and a.value is not None and b.value is not None
+        ]
         assert self.run.incumbent.value is not None
         unheard = keep.unheard(measured.value, self.run.incumbent.value, gains)
         return unheard or keep.slow(measured.summary, self.run.state.calibration or {})
