@@ -34,7 +34,10 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert loaded("import autoresearch.cli") == set()
 
 
-@pytest.mark.parametrize("module", ["session", "init", "report", "doctor"])
+@pytest.mark.parametrize(
+    "module",
+    ["run", "baseline", "try_", "check", "init", "report", "status", "show", "doctor.command"],
+)
 def test_what_a_command_composes_loads_no_provider(module: str) -> None:
     assert loaded(f"import autoresearch.commands.{module}") <= {"pydantic"}
 

@@ -1,15 +1,10 @@
-"""The commands: parse, compose the parts, call one function, return the exit code."""
+"""The command line: flags and exit codes; what a command does stands in commands/, a file each."""
 
 from __future__ import annotations
 
 import errno
-import io
-import json
 import os
 import sys
-import tempfile
-import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -19,10 +14,9 @@ from autoresearch import __version__
 from autoresearch.errors import (
     AutoresearchError,
     Interrupted,
-    LabError,
     NotYetError,
-    UsageError,
 )
+from autoresearch.streams import ensure_utf8, outlive
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,13 +49,15 @@ _MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def main() -> NoReturn:
-    """The console script: faults of the user's in one line, bugs of ours with a log."""
+    """Runs the command that was typed; a fault of the user's is one line, a bug of ours has a log."""
     sys.excepthook = _bug
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal's encoding is no reason to fail
+    ensure_utf8()
+    outlive()
     try:
-        typer.main.get_command(app)()  # app() itself would put an excepthook over ours
+        try:
+            typer.main.get_command(app)()  # app() itself would put an excepthook over ours
+        finally:
+            sys.stdout.flush()  # here, where a full disk can be told of
     except AutoresearchError as fault:
         from autoresearch.console import say
 
@@ -82,11 +78,14 @@ def main() -> NoReturn:
 
 
 def _bug(kind: type[BaseException], fault: BaseException, where: TracebackType | None) -> None:
-    """A bug of ours: exit 3, the log's path printed."""
+    """Writes the log of a bug of ours, prints its path, and exits with 3."""
+    import tempfile
+    import traceback
+
     lines = traceback.format_exception(kind, fault, where)
     about = f"autoresearch {__version__}, Python {sys.version}, {sys.platform}\n{sys.argv[1:2]}\n"
     descriptor, path = tempfile.mkstemp(prefix="autoresearch-bug-", suffix=".log")
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(about + "".join(lines))
     print(
         f"error: a bug in autoresearch: {lines[-1].strip()}\nNothing recorded is lost. The log to "
@@ -136,7 +135,7 @@ def init(
 @app.command()
 def prepare(
     source: Annotated[
-        str | None, typer.Option(help="What the data is made from: stdlib, a file or folder, ...")
+        str | None, typer.Option(help="What the data is made from: a name, a file or a folder.")
     ] = None,
     shards: Annotated[
         int | None, typer.Option(min=1, help="How many training shards of the source.")
@@ -145,7 +144,10 @@ def prepare(
     seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
     val_tokens: Annotated[int | None, typer.Option(help="Tokens to validate on.")] = None,
 ) -> None:
-    """Make data and tokenizer, once, into the cache; in a lab as its [harness] table says."""
+    """Make data and tokenizer, once, into the cache.
+
+    In a lab as its [harness] table says, but for what a flag says.
+    """
     from functools import partial
 
     from autoresearch.commands.prepare import prepare
@@ -164,45 +166,23 @@ def doctor(
     profile: Profile = None,
     sets: Sets = None,
 ) -> None:
-    """What this machine can do, and the command that mends what it can't."""
-    from rich.console import Console
+    """What this machine can do, and what mends what it can't."""
+    from autoresearch.commands.doctor.command import doctor
 
-    from autoresearch.commands import doctor as doctor_
-    from autoresearch.console import say
-    from autoresearch.lab.lab import Lab
-
-    if (profile is not None or sets) and not fit:
-        raise UsageError("--profile and --set go with --fit")
-    if as_json and fit:
-        raise UsageError("--fit and --json: one of the two")
-
-    try:
-        lab = Lab.here()
-    except LabError:
-        lab = None
-    if fit:
-        doctor_.fit.fit(lab, profile, sets or [], say)
-        return
-    checks = doctor_.checks(lab)
-    if as_json:
-        print(json.dumps([asdict(check) for check in checks], indent=2))
-    else:
-        doctor_.render(checks, Console())
+    doctor(as_json, fit, profile, sets)
 
 
 @app.command()
 def baseline(
-    repeats: Annotated[
-        int, typer.Option(min=1, help="Trials, for the metric's noise (not yet).")
-    ] = 1,
+    repeats: Annotated[int, typer.Option(min=1, hidden=True)] = 1,
     tag: Tag = None,
 ) -> None:
     """Measure experiment 0: the incumbent as it is."""
     if repeats > 1:
         raise NotYetError(f"--repeats {repeats} is not yet supported; 1 is")
-    from autoresearch.commands import session
+    from autoresearch.commands.baseline import baseline
 
-    session.baseline(tag)
+    baseline(tag)
 
 
 @app.command()
@@ -212,25 +192,28 @@ def run(
     ] = None,
     hours: Annotated[float | None, typer.Option(min=0, help="Hours of this call.")] = None,
     max_usd: Annotated[float | None, typer.Option(min=0, help="Dollars of this call.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Trials at once (not yet).")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     researcher: Annotated[
         str | None, typer.Option(help="anthropic, openai, command, knobs, scripted or auto.")
     ] = None,
     desc: Annotated[
-        str, typer.Option(help="Describes experiments that their researcher does not.")
-    ] = "",
+        str | None, typer.Option(help="Describes experiments that their researcher does not.")
+    ] = None,
     allow_unsandboxed: Annotated[
         bool,
         typer.Option("--allow-unsandboxed", help="Say that trials without a sandbox are meant."),
     ] = False,
     tag: Tag = None,
 ) -> None:
-    """The ratchet, until a limit or Ctrl-C; goes on where an earlier call stopped."""
+    """The ratchet, until a limit or Ctrl-C.
+
+    It goes on where an earlier call stopped, however that one stopped.
+    """
     if slots is not None and slots > 1:
         raise NotYetError(f"--slots {slots} is not yet supported; 1 is")
-    from autoresearch.commands import session
+    from autoresearch.commands.run import run
 
-    session.run(tag, most, hours, max_usd, researcher, desc, allow_unsandboxed)
+    run(tag, most, hours, max_usd, researcher, desc, allow_unsandboxed)
 
 
 @app.command(name="try")
@@ -243,43 +226,31 @@ def try_(
     tag: Tag = None,
 ) -> None:
     """Judge the edits in the checkout as one experiment."""
-    from autoresearch.commands import try_
+    from autoresearch.commands.try_ import try_
 
-    try_.attempt(tag, message, rewind, as_json)
+    try_(tag, message, rewind, as_json)
 
 
 @app.command()
 def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
-    """May a candidate change what changed from REV to the working tree? Exit 1 where not."""
-    from autoresearch.commands.try_ import refused
-    from autoresearch.console import say
-    from autoresearch.lab.lab import Lab
-    from autoresearch.rules.guard import Mutable
-    from autoresearch.workspace.checkout import Checkout
+    """Whether a candidate may change what was edited since REV.
 
-    lab = Lab.here()
-    task = lab.task()
-    base = lab.repo.resolve(rev)
-    if base is None:
-        raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
-    rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
-    edits = Checkout(lab.repo).edits(base, rules.names)
-    reasons = refused(lab.repo, rules, base, edits)
-    for reason in reasons:
-        say(reason)
-    if reasons:
+    Looks from REV to the working tree, and exits with 1 where it may not.
+    """
+    from autoresearch.commands.check import check
+
+    if not check(rev):
         raise typer.Exit(1)
-    say(f"ok: {len(edits)} changed, all mutable" if edits else "ok: nothing changed")
 
 
 @app.command()
 def report(
     kept_only: Annotated[bool, typer.Option("--kept-only", help="Kept experiments alone.")] = False,
     top: Annotated[int | None, typer.Option(min=1, help="The best N.")] = None,
-    grep: Annotated[str, typer.Option(help="Descriptions with all these words.")] = "",
+    grep: Annotated[str | None, typer.Option(help="Descriptions with all these words.")] = None,
     as_json: JSON = False,
     plot: Annotated[Path | None, typer.Option(help="Write a progress plot, FILE.png.")] = None,
-    html: Annotated[Path | None, typer.Option(help="(not yet)")] = None,
+    html: Annotated[Path | None, typer.Option(hidden=True)] = None,
     file: Annotated[Path | None, typer.Option(help="Any results file of this format.")] = None,
     maximize: Annotated[
         bool, typer.Option("--maximize", help="With --file: higher is better.")
@@ -289,24 +260,24 @@ def report(
     """What the run found."""
     if html is not None:
         raise NotYetError("--html is not yet supported; --plot FILE.png is")
-    from autoresearch.commands import report
+    from autoresearch.commands.report import report
 
-    report.report(kept_only, top, grep, as_json, plot, file, maximize, tag)
+    report(kept_only, top, grep, as_json, plot, file, maximize, tag)
 
 
 @app.command()
 def status(tag: Tag = None) -> None:
     """Where the run stands."""
-    from autoresearch.commands import report
+    from autoresearch.commands.status import status
 
-    report.status(tag)
+    status(tag)
 
 
 @app.command()
 def show(
     number: Annotated[int, typer.Argument(min=0, help="The experiment.")], tag: Tag = None
 ) -> None:
-    """One experiment: hypothesis, diff, metrics, log tail, verdict and why."""
-    from autoresearch.commands import report
+    """One experiment: its idea, diff, metrics, log and verdict."""
+    from autoresearch.commands.show import show
 
-    report.show(number, tag)
+    show(number, tag)

@@ -14,8 +14,7 @@
     ├── Outage               the provider is down or asks us to wait
     │   └── AnswerTimeout    the provider took the question, and gave no whole answer in its time
     ├── NothingToPropose     the researcher has come to its end
-    ├── LimitReached         a limit of the run: experiments, hours or dollars
-    └── Interrupted          SIGINT or SIGTERM (exit 130)
+    └── Interrupted          SIGINT, SIGTERM or SIGHUP (exit 130)
 
 Everything else that is raised is a bug of this tool (exit 3).
 """
@@ -96,4 +95,4 @@ class LimitReached(Exception):
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived; a BaseException, so that no handler of faults swallows it."""
+    """SIGINT, SIGTERM or SIGHUP arrived; a BaseException, so that no handler of faults swallows it."""

@@ -20,6 +20,8 @@ from autoresearch.records import Status
 from autoresearch.report.plot import progress
 from autoresearch.report.summary import Entry, filtered, summarise
 from autoresearch.report.table import as_json, duration, number, render
+from tests.labs import make_lab as made
+from tests.labs import scripted, whole
 
 # A run in the shape of a night's file, made up: 126 rows, 23 kept, 102 discarded, 1 crashed,
 # 0.997900 -> 0.969686.
@@ -122,6 +124,41 @@ def test_gains_are_over_the_incumbent_of_the_time() -> None:
     assert [step.gain for step in summary.steps] == pytest.approx([None, -0.2, 0.1], abs=1e-9)
     assert summary.best is rows[0] and summary.gain == 0.0
     assert [step.entry for step in summary.largest] == [rows[2]]
+
+
+def test_a_persons_new_baseline_is_no_keep_and_no_gain() -> None:
+    rows = [
+        entry("keep", 1.0, "baseline", is_baseline=True),
+        entry("discard", 1.1),
+        entry("keep", 0.5, "baseline: twice the data", is_baseline=True),
+        entry("keep", 0.45),
+    ]
+    summary = summarise(rows, "m", "minimize")
+    assert (summary.won, summary.tried) == (1, 2)
+    assert [step.entry for step in summary.largest] == [rows[3]]
+    assert summary.count == 4 and summary.best is rows[3]
+
+
+def test_a_new_baseline_counts_for_nothing_of_a_run(tmp_path: Path) -> None:
+    """Neither for the keep rate nor for budget.experiments nor for what is too good to be true."""
+    train = 'print("val_bpb: {}")\n'
+    answers = [whole("a step", train.format(0.98)), whole("a leap", train.format(0.5))]
+    lab = made(
+        tmp_path, train.format(2.0), "", scripted(tmp_path, answers), "[budget]\nexperiments = 2\n"
+    )
+    lab.cli("baseline")
+    lab.git("checkout", "-q", "autoresearch/t")
+    lab.commit(train__py=train.format(1.0))
+    lab.cli("baseline")
+    lab.cli("run")
+    assert lab.stopped() == "reached budget.experiments = 2"
+    assert lab.statuses() == ["keep"] * 4
+    assert lab.record(3)["flag"].startswith("too good to be true?")
+    for arguments in (["report", "--json"], ["report", "--json", "--file", "results.tsv"]):
+        found = json.loads(lab.cli(*arguments).stdout)
+        assert found["keep_rate"] == 1.0 and found["experiments"] == 4
+        assert [row["description"] for row in found["largest_gains"]] == ["a leap", "a step"]
+    assert "2 experiments: 2 kept, 0 discarded" in lab.cli("status").stdout
 
 
 def test_nothing_is_none_and_never_zero() -> None:

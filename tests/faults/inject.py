@@ -30,7 +30,7 @@ time.time = lambda: clock
 import typer  # noqa: E402
 
 from autoresearch import cli  # noqa: E402
-from autoresearch.commands.session import run as _preload  # noqa: E402, F401
+from autoresearch.commands.run import run as _preload  # noqa: E402, F401
 from autoresearch.researchers.scripted import ScriptedResearcher as _preload2  # noqa: E402, F401
 
 KILL = -1

@@ -1,10 +1,9 @@
-"""The parts of a command put together: lab, lock, signals, researcher, ratchet, driver, console."""
+"""One session of a run: lab, lock, signals, sandbox, ratchet and driver, put together and let go again."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,15 +17,14 @@ from autoresearch.ratchet.interrupts import Interrupts
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Event, Sink
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
-from autoresearch.researchers.make import kind_of, make
 from autoresearch.runners.hygiene import harden
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
 
 
 @dataclass(frozen=True)
-class Open:
-    """A run that this process drives."""
+class Session:
+    """A run that this process drives; `environment` is the user's, as it was at the start."""
 
     ratchet: Ratchet
     driver: Driver
@@ -36,17 +34,18 @@ class Open:
 
     @contextlib.contextmanager
     def shown(self, limits: Limits) -> Iterator[None]:
-        """What happens meanwhile is shown on the screen."""
+        """Shows on the screen what happens meanwhile."""
         with screen(self.ratchet.run.state, self.config, limits) as sink:
             self.sinks.append(sink)
             yield
 
 
 @contextlib.contextmanager
-def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> Iterator[Open]:
-    """Open a run for driving: locked, with our signal handlers, our environment hidden from trials.
+def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> Iterator[Session]:
+    """Opens a run for driving: locked, with our signal handlers, our environment hidden from trials.
 
-    unwatched: nobody looks on, and nobody said that a sandbox is not needed.
+    `unwatched` says that nobody looks on, and that nobody said that no sandbox is meant; then a
+    LabError is raised where there is none.
     """
     lab = Lab.here()
     tag = lab.tag(tag)
@@ -79,49 +78,12 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
             breaking=interrupts.breaking,
             stopping=lambda: interrupts.requested,
         )
-        driver = Driver(ratchet)
-        yield Open(ratchet, driver, config, environment, sinks)
-
-
-def run(
-    tag: str | None,
-    most: int | None,
-    hours: float | None,
-    max_usd: float | None,
-    kind: str | None,
-    description: str,
-    unsandboxed: bool,
-) -> None:
-    """`autoresearch run`."""
-    with opened(tag, unwatched=not (unsandboxed or sys.stdout.isatty())) as run:
-        settings = run.config.researcher
-        kind = kind if kind not in (None, "auto") else kind_of(settings, run.environment)
-        limits = Limits(most, hours, max_usd, run.config.budget)
-        run.ratchet.description = typed(description)
-        researcher = make(
-            settings,
-            kind,
-            run.environment,
-            run.ratchet.run.repo.root,
-            run.ratchet.workbench(),
-            usd_limited=bool(max_usd or run.config.budget.usd),
-            description=run.ratchet.description,
-        )
-        with run.shown(limits):
-            run.driver.run(researcher, limits)
-
-
-def baseline(tag: str | None) -> None:
-    """`autoresearch baseline`."""
-    with opened(tag) as run:
-        limits = Limits(budget=run.config.budget)
-        with run.shown(limits):
-            run.driver.baseline()
-        state = run.ratchet.run.state
-        last = [e for e in state.experiments if e.is_baseline][-1]
-        say(f"baseline: {run.config.task.metric.name} {last.value} at {last.short}")
+        yield Session(ratchet, Driver(ratchet), config, environment, sinks)
 
 
 def typed(text: str) -> str:
-    """A description from the command line, where bytes of another locale come in escaped."""
+    """Returns a description from the command line as one line of at most 200 characters.
+
+    Bytes that are no UTF-8 come in escaped, and are replaced.
+    """
     return one_line(os.fsencode(text).decode("utf-8", "replace"))[:DESCRIPTION_LENGTH]

@@ -1,4 +1,4 @@
-"""A person's own edits: what the guard says of them, and one experiment out of them."""
+"""`autoresearch try`: a person's own edits, judged as one experiment."""
 
 from __future__ import annotations
 
@@ -7,33 +7,24 @@ import json
 import sys
 from dataclasses import asdict
 
+from autoresearch.commands.check import refused
 from autoresearch.commands.session import opened, typed
 from autoresearch.console import say
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Limits
 from autoresearch.records import Edit, Proposal
-from autoresearch.rules.guard import Mutable, refusals
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.merge import merge
-from autoresearch.workspace.repository import Repository
 
 
-def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:
-    """Why edits against a commit may not be made, a line each; none if they may."""
-    tree = repo.tree(base)
-    return refusals(
-        edits,
-        rules,
-        {path: mode for path, (mode, _) in tree.items()},
-        lambda path: repo.blobs([tree[path][1]])[tree[path][1]],
-    )
+def try_(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
+    """Judges the edits in the checkout, put on the incumbent; `rewind` makes losing ones give way.
 
-
-def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
-    """`autoresearch try`."""
-    with opened(tag, notices=not as_json) as run:
-        ratchet, repo = run.ratchet, run.ratchet.run.repo
+    Raises LabError where there is nothing to try, or the guard refuses it.
+    """
+    with opened(tag, notices=not as_json) as session:
+        ratchet, repo = session.ratchet, session.ratchet.run.repo
         head = repo.resolve("HEAD")
         if head is None:
             raise LabError(
@@ -57,9 +48,9 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
             put_on = merge(repo, edits, base, head, ratchet.run.incumbent.commit)
             return Proposal(typed(message), put_on)
 
-        limits = Limits(budget=run.config.budget)
-        with contextlib.nullcontext() if as_json else run.shown(limits):
-            experiment = run.driver.attempt(proposal, {**place, "blobs": blobs})
+        limits = Limits(budget=session.config.budget)
+        with contextlib.nullcontext() if as_json else session.shown(limits):
+            experiment = session.driver.attempt(proposal, {**place, "blobs": blobs})
         if rewind and experiment.status != "keep":
             left = _rewind(ratchet.run, edits, place, base)
             for path in left:
@@ -71,7 +62,7 @@ def attempt(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
 def _rewind(
     run: Run, edits: tuple[Edit, ...], place: dict[str, str], base: dict[str, str]
 ) -> list[str]:
-    """Give tried files the incumbent's content; the edits live on under the candidate's ref.
+    """Gives tried files the incumbent's content; the edits live on under the candidate's ref.
 
     A file that was edited on while its trial ran stays as it is. Returns the paths of those.
     """

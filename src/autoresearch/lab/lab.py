@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +45,11 @@ class Lab:
 
     @classmethod
     def here(cls) -> Lab:
-        """The lab of the current folder."""
+        """Returns the lab of the current folder."""
         return cls(Repository.discover(current_folder()))
 
     def config(self, tag: str | None = None) -> Config:
-        """The configuration: of the checkout, else of the run's branch; the run's own task of it."""
+        """Returns the settings of the checkout, else of the run's branch, with the run's own task."""
         task = self.state(tag).task if tag else None
         file = self.repo.root / CONFIG
         if file.is_file():
@@ -60,12 +62,15 @@ class Lab:
         return config.parse(self.repo.blobs([blob])[blob], CONFIG, task)
 
     def tags(self) -> list[str]:
-        """Every run of the lab, by name."""
+        """Returns every run of the lab, by name."""
         folder = self.repo.common / "autoresearch"
         return sorted(path.parent.name for path in folder.glob("*/journal"))
 
     def tag(self, given: str | None) -> str:
-        """The run that is meant: the one named, else the branch checked out, else the last one."""
+        """Returns the run that is meant: the one named, else the one checked out, else the last one.
+
+        Raises LabError where there is none, or none of that name.
+        """
         if given is None:
             given = self.repo.head_tag()
             if given is None:
@@ -84,7 +89,7 @@ class Lab:
         return given
 
     def task(self) -> TaskConfig:
-        """The task that is meant without a run: that of the run at hand, else the only one."""
+        """Returns the task that is meant without a run: that of the run at hand, else the only one."""
         try:
             tag = self.tag(None)
         except LabError:
@@ -100,25 +105,23 @@ class Lab:
         return State.of(journal.read(file), str(file))
 
     def remember(self, tag: str) -> None:
-        """Make a run the one that commands without a tag mean."""
+        """Makes a run the one that commands without a tag mean."""
         file = last_tag_file(self.repo.common)
         make_folder(file.parent)
         write_durably(file, f"{tag}\n".encode(), writer=tag)
 
     @contextlib.contextmanager
     def locked(self, tag: str) -> Iterator[None]:
-        """Hold the run's lock; BusyError where another process does. It goes with the process."""
+        """Holds the run's lock, which goes with the process; BusyError where another one holds it."""
         file = self.paths(tag).lock
         make_folder(file.parent)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _taken(descriptor):
                 raise BusyError(
                     f"the run {tag} is driven by another process ({holder(file)}); wait for it, or "
                     "stop it there with Ctrl-C; autoresearch status shows how far it is"
-                ) from None
+                )
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"pid {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
             yield
@@ -126,19 +129,42 @@ class Lab:
             os.close(descriptor)
 
     def driven(self, tag: str) -> bool:
-        """Whether a process drives the run now."""
+        """Whether a process drives the run now; who takes the lock meanwhile is not disturbed."""
         try:
             with self.paths(tag).lock.open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return not _locked(file.fileno(), fcntl.LOCK_SH)
         except FileNotFoundError:
             return False
-        except BlockingIOError:
-            return True
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    """Locks a file, shared or exclusively, without waiting; returns whether that was possible."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    return True
+
+
+def _taken(descriptor: int) -> bool:
+    """Takes a run's lock; returns False where another process drives the run.
+
+    Whoever looks at the lock holds it, shared, for some microseconds. A lock that can be shared is
+    looked at and not driven, and is tried again; up to five seconds, in case a reader was stopped
+    in the middle.
+    """
+    for _ in range(1000):
+        if _locked(descriptor, fcntl.LOCK_EX):
+            return True
+        if not _locked(descriptor, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # else two who take would look at each other
+        time.sleep(random.uniform(0.001, 0.009))
+    return False
 
 
 def current_folder() -> Path:
-    """The folder that the command was called in; LabError where it was deleted since."""
+    """Returns the folder that the command was called in; LabError where it was deleted since."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -146,12 +172,12 @@ def current_folder() -> Path:
 
 
 def holder(lock: Path) -> str:
-    """Who says to hold a lock."""
-    return lock.read_text().strip() or "pid unknown"
+    """Returns who says to hold a lock, in words."""
+    return lock.read_text().strip() or "a process that has just begun"
 
 
 def no_config(folder: Path) -> str:
-    """What to do in a repository that is no lab."""
+    """Returns what to do in a repository that is no lab."""
     return (
         f"{folder} has no {CONFIG}. Write one (autoresearch init --template none makes a start), "
         f"commit it with git add {CONFIG} && git commit, and call: autoresearch init"

@@ -1,4 +1,8 @@
-"""SIGINT and SIGTERM: the first asks a run to stop where it can be resumed, the second leaves at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks a run to stop where it can be resumed.
+
+A second SIGINT or SIGTERM leaves at once. A second SIGHUP does not, nor one after a SIGTERM: a
+connection that drops sends it from the shell and from the kernel, and systemd right after SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +14,45 @@ from types import FrameType
 
 from autoresearch.errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class Interrupts:
-    """Handlers of our own while it is entered: a background job starts with SIGINT ignored."""
+    """Handlers of our own while it is entered: a background job starts with SIGINT ignored.
+
+    A SIGHUP that is ignored at the start, as under nohup, stays ignored. Once a stop was asked for
+    the handlers stay in place, since the process is on its way out.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self._insisted = False
         self._breaking = False
 
     def __enter__(self) -> Interrupts:
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
-        for number in _SIGNALS:
-            signal.signal(number, self._handle)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if not self.requested:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGHUP:
+            if self._insisted:
+                os._exit(130)  # safe: the journal is whole, and the trial dies with the launcher
+            self._insisted = True
         if self.requested:
-            os._exit(130)  # safe: the journal is whole, and the trial dies with its launcher's pipe
+            return
         self.requested = True
         if self._breaking:
             raise Interrupted
 
     @contextlib.contextmanager
     def breaking(self) -> Iterator[None]:
-        """Where an interrupt may break off at any point: a call to a provider, a wait."""
+        """Lets an interrupt break off at any point of what is done inside: a provider's call, a wait."""
         self._breaking = True  # first: a signal between these two lines must not be lost
         try:
             if self.requested:

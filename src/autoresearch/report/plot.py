@@ -139,7 +139,8 @@ def _labels(axes: Any, summary: Summary) -> None:
     minimize = summary.direction == "minimize"
     angle = math.radians(_ANGLE if minimize else -_ANGLE)
     wanted = [s for s in summary.steps if s.entry is summary.baseline]
-    gains = [s for s in summary.steps if s.entry.status == "keep" and s.gain is not None]
+    kept = [s for s in summary.steps if s.entry.status == "keep" and not s.entry.is_baseline]
+    gains = [s for s in kept if s.gain is not None]
     wanted += sorted(gains, key=lambda s: -(s.gain or 0.0))
     taken: list[float] = []
     for step in wanted[:_LABELS]:

@@ -32,6 +32,7 @@ class Entry:
     failure: str | None = None
     seconds: float | None = None
     usd: float | None = None
+    is_baseline: bool = False  # what a person committed, and no candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Summary:
     best: Entry | None
     gain: float | None  # of the best over the baseline
     gain_percent: float | None
-    tried: int  # experiments after the baseline
+    tried: int  # experiments after the first baseline, further baselines apart
     won: int  # those of them that were kept
     seconds: float | None
     usd: float | None
@@ -96,7 +97,7 @@ def summarise(
         step_gain = None
         if value is not None and incumbent is not None:
             step_gain = gain_of(value, incumbent, direction)
-        if baseline is not None:
+        if baseline is not None and not entry.is_baseline:
             tried += 1
             won += entry.status == "keep"
         if entry.status == "keep" and value is not None:
@@ -110,7 +111,11 @@ def summarise(
     if total is not None and baseline and baseline.value:
         percent = 100 * total / abs(baseline.value)
     crashes = Counter(entry.failure or "" for entry in rows if entry.status == "crash")
-    gains = [s for s in steps if s.entry.status == "keep" and s.gain is not None and s.gain > 0]
+    gains = [
+        step
+        for step in steps
+        if step.entry.status == "keep" and not step.entry.is_baseline and (step.gain or 0.0) > 0
+    ]
     return Summary(
         metric=metric,
         direction=direction,

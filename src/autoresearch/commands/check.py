@@ -1,0 +1,42 @@
+"""`autoresearch check`: the guard alone, over what was edited in the checkout."""
+
+from __future__ import annotations
+
+from autoresearch.console import say
+from autoresearch.errors import LabError
+from autoresearch.lab.lab import Lab
+from autoresearch.records import Edit
+from autoresearch.rules.guard import Mutable, refusals
+from autoresearch.workspace.checkout import Checkout
+from autoresearch.workspace.repository import Repository
+
+
+def check(rev: str) -> bool:
+    """Says whether a candidate may change what changed from a revision to the working tree.
+
+    Returns whether it may; where not, each reason is a line. Raises LabError for an unknown revision.
+    """
+    lab = Lab.here()
+    task = lab.task()
+    base = lab.repo.resolve(rev)
+    if base is None:
+        raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
+    rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
+    edits = Checkout(lab.repo).edits(base, rules.names)
+    reasons = refused(lab.repo, rules, base, edits)
+    for reason in reasons:
+        say(reason)
+    if not reasons:
+        say(f"ok: {len(edits)} changed, all mutable" if edits else "ok: nothing changed")
+    return not reasons
+
+
+def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:
+    """Returns why edits against a commit may not be made, a line each; none where they may."""
+    tree = repo.tree(base)
+    return refusals(
+        edits,
+        rules,
+        {path: mode for path, (mode, _) in tree.items()},
+        lambda path: repo.blobs([tree[path][1]])[tree[path][1]],
+    )
