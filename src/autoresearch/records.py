@@ -107,7 +107,7 @@ class Outcome:
     log_overflow: bool = False
     launcher_killed: bool = False
     survivors: int = 0  # processes left after the kill; anything but 0 is a fault of ours
-    tampered: str = ""  # what the trial changed and must not; "" if nothing
+    tampered: str | None = None  # what the trial changed and must not
     peak_rss_mb: float | None = None
     cpu_s: float | None = None
 

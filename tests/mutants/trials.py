@@ -263,7 +263,7 @@ MUTANTS = [
     Mutant(
         "nobody watches, and nothing is said",
         "commands/session.py",
-        "        if unwatched and sandbox.proof.level <= 1:",
+        "        if unwatched and sandbox.self_test.level <= 1:",
         "        if False:",
         (
             "tests/sandbox/test_sandbox.py::test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word",

@@ -19,7 +19,7 @@ from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
 from autoresearch.researchers.command import Ran
 from autoresearch.rules import training_log
-from autoresearch.runners.base import TrialSpec, finish
+from autoresearch.runners import process
 
 
 @dataclass(frozen=True)
@@ -243,16 +243,15 @@ def run_program(
             ratchet.run.paths.state / "program.log",
         )
         stdin.write_text(prompt, "utf-8", "replace")
-        log.unlink(missing_ok=True)
-        spec = TrialSpec(
-            (tuple(command),),
-            ratchet.run.paths.worktree,
-            ratchet.environment,
-            log,
-            timeout_s,
-            stdin,
+        outcome = process.run(
+            command,
+            cwd=ratchet.run.paths.worktree,
+            env=ratchet.environment,
+            log=log,
+            timeout_s=timeout_s,
+            stopping=stopping,
+            stdin=stdin,
         )
-        outcome = finish(ratchet.runner.start(spec), stopping)
         if outcome.interrupted:
             raise Interrupted
         output = capped(log).decode("utf-8", "replace") if log.exists() else ""

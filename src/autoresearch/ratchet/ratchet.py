@@ -68,7 +68,7 @@ class Ratchet:
 
     def __post_init__(self) -> None:
         self.trials = Trials(self.run, self.runner, self.environment, self.sandbox)
-        self.fingerprint = Fingerprint(self.run, self.runner, self.environment, self.stopping)
+        self.fingerprint = Fingerprint(self.run, self.environment, self.stopping)
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Ratchet:
             measured = self._verified(candidate, measured)
             if isinstance(measured, Crash):
                 raise self._failed_baseline(candidate, measured)
-            self.trials.keep_compiled()
+            self.trials.compiled.keep(self.run.paths.worktree)
             verdict = Verdict("keep", "the baseline" if candidate.number == 0 else "a new baseline")
         elif isinstance(measured, Metrics):
             verdict = self._judge(candidate, measured)
@@ -241,7 +241,7 @@ class Ratchet:
                 "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
             )
         if verdict.status == "keep":
-            refusal = hook.refusal(self.run, candidate, self.runner, self.stopping)
+            refusal = hook.refusal(self.run, candidate, self.stopping)
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from autoresearch.errors import InfrastructureError
 from autoresearch.fit import device
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
+from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners, Role
 from autoresearch.records import Candidate
 from autoresearch.runners.base import Runner, Trial, TrialSpec
@@ -38,6 +38,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         self._examiners = Examiners(self.run, self.environment)
+        self.compiled = CompiledCaches(self.run.paths.compiled, self.run.paths.compiled_baseline)
         self._gpus: device.Load | None = None  # before the trial
 
     def start(
@@ -61,7 +62,7 @@ class Trials:
         self._laid_out = run.worktree.lay_out(candidate.commit, anew=bool(task.exam))
         run.paths.running_log.unlink(missing_ok=True)
         self._scratch = make_scratch()
-        self._lay_out_compiled()
+        self.compiled.lay_out(anew=role != "score")  # the two that verify must not tell each other
         if task.exam:
             self.examiner = self._examiners.start(role, threshold, full=full)
         if self._examiners.device == "cuda":
@@ -72,19 +73,19 @@ class Trials:
             run.config.harness.environment(), run.paths.compiled, examiner=descriptor,
         )  # fmt: skip
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
-            env["PYTHONPYCACHEPREFIX"] = str(self._scratch / "bytecode")
+            env["PYTHONPYCACHEPREFIX"] = str(run.paths.compiled / "bytecode")
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
             run.paths.worktree,
             env,
             run.paths.running_log,
             task.timeout_s,
-            access=self.sandbox.access(self._scratch),
+            confinement=self.sandbox.confinement(self._scratch),
             descriptors=() if descriptor is None else (descriptor,),
         )
 
-    def ended(self, candidate: Candidate) -> str:
-        """What the trial changed and must not have; "" if nothing. Its scratch is gone."""
+    def ended(self, candidate: Candidate) -> str | None:
+        """Removes the trial's scratch; returns what it changed and must not have, None where nothing."""
         tampered = self.run.worktree.tampered(candidate.commit, self._laid_out)
         if self._scratch is not None:
             with contextlib.suppress(OSError):
@@ -121,21 +122,3 @@ class Trials:
         """The examiner of the trial that ended, which is then no more the present one."""
         examiner, self.examiner = self.examiner, None
         return examiner
-
-    # -- compilers' caches --------------------------------------------------------------------
-
-    def _lay_out_compiled(self) -> None:
-        """Caches as the baseline's trial left them: those of other candidates could hold weights."""
-        paths = self.run.paths
-        if paths.compiled.exists():
-            remove(paths.compiled)
-        if paths.compiled_baseline.exists():
-            shutil.copytree(paths.compiled_baseline, paths.compiled, symlinks=True)
-
-    def keep_compiled(self) -> None:
-        """The caches of the trial that ended, a baseline's, are where later ones start from."""
-        paths = self.run.paths
-        if paths.compiled_baseline.exists():
-            remove(paths.compiled_baseline)
-        if paths.compiled.exists():
-            paths.compiled.rename(paths.compiled_baseline)
