@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from autoresearch.records import Outcome
-from autoresearch.runners.base import Access, TrialSpec, finish
+from autoresearch.runners.base import Confinement, TrialSpec, finish
 from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox.access import Access
 from autoresearch.sandbox.jail import Jail, find_bwrap, find_landlock
 from autoresearch.sandbox.policy import readable_of
 
@@ -64,6 +65,10 @@ class Trial:
     def jail(self) -> Jail | None:
         return jail_of(self.kind)
 
+    def confinement(self) -> Confinement:
+        jail = self.jail()
+        return jail.confinement(self.access(), self.folder) if jail else Confinement(())
+
     def spec(self, *command: str) -> TrialSpec:
         self.folder.mkdir(parents=True, exist_ok=True)
         env = {
@@ -72,14 +77,14 @@ class Trial:
         }  # fmt: skip
         return TrialSpec(
             (command,), self.folder, env, self.folder.with_name(f"{self.folder.name}.log"),
-            self.timeout_s, access=self.access(), descriptors=self.descriptors,
+            self.timeout_s, confinement=self.confinement(), descriptors=self.descriptors,
         )  # fmt: skip
 
     def run(self, *command: str) -> tuple[Outcome, str]:
         """How a command ended, and what it printed."""
         spec = self.spec(*command)
         spec.log.unlink(missing_ok=True)
-        outcome = finish(LocalRunner(self.jail()).start(spec), lambda: False)
+        outcome = finish(LocalRunner().start(spec), lambda: False)
         return outcome, spec.log.read_text() if spec.log.exists() else ""
 
     def python(self, script: str, *arguments: str) -> tuple[Outcome, str]:

@@ -12,9 +12,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from autoresearch.runners.base import Access, TrialSpec
+from autoresearch.runners.base import TrialSpec
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox.access import Access
 from autoresearch.sandbox.jail import find_bwrap, find_landlock
 
 
@@ -22,18 +23,19 @@ def main() -> None:
     given = json.loads(sys.stdin.readline())
     harden()
     jail = {"bwrap": find_bwrap, "landlock": find_landlock}.get(given.get("jail"), lambda: None)()
-    access = None
+    confinement, cwd = None, Path(given["cwd"])
     if jail:
-        access = Access(tuple(map(Path, given["readable"])), (Path(given["cwd"]),))
+        access = Access(tuple(map(Path, given["readable"])), (cwd,))
+        confinement = jail.confinement(access, cwd)
     spec = TrialSpec(
         tuple(tuple(command) for command in given["commands"]),
-        Path(given["cwd"]),
+        cwd,
         given["env"],
         Path(given["log"]),
         given["timeout_s"],
-        access=access,
+        confinement=confinement,
     )
-    trial = LocalRunner(jail).start(spec)
+    trial = LocalRunner().start(spec)
     began = time.monotonic()
     stop_after_s = given.get("stop_after_s", 1e9)
     watching = trial.run(lambda: time.monotonic() - began > stop_after_s)

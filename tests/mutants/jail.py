@@ -1,89 +1,89 @@
-"""Safeguards of the jail: what refuses, and the witnesses that prove that it does."""
+"""Safeguards of the jail: what refuses, and the attempts that show that it does."""
 
 from __future__ import annotations
 
 from tests.mutants.overlay import Mutant
 
-_PROOF = "tests/sandbox/test_selftest.py::"
-_HOLDS = f"{_PROOF}test_a_jail_that_holds_is_proved_and_leaves_no_trace"
-_WITHOUT_LANDLOCK = (f"{_PROOF}test_without_landlock",)
-_WITHOUT_FILTER = (f"{_PROOF}test_without_the_filter_of_system_calls[landlock]",)
-_WITHOUT_LIMITS = (f"{_PROOF}test_without_limits_or_without_the_sweep[landlock]",)
+_SELF_TEST = "tests/sandbox/test_selftest.py::"
+_HOLDS = f"{_SELF_TEST}test_a_jail_that_holds_is_told_and_its_self_test_leaves_no_trace"
+_WITHOUT_LANDLOCK = (f"{_SELF_TEST}test_without_landlock",)
+_WITHOUT_FILTER = (f"{_SELF_TEST}test_without_the_filter_of_system_calls[landlock]",)
+_WITHOUT_LIMITS = (f"{_SELF_TEST}test_without_limits_or_without_the_sweep[landlock]",)
 _FILES = "tests/sandbox/test_jail.py::test_the_longest_path_decides"
 _HIDDEN_FILE = "tests/sandbox/test_jail.py::test_a_hidden_file_is_not_read_and_its_neighbour_is"
 
 
-def _no_witness(name: str, line: str, *tests: str) -> Mutant:
-    """One deed that is not tried any more; line: where it is added, whole."""
-    return Mutant(f"no witness: {name}", "sandbox/decoys.py", line, "", tests)
+def _no_attempt(name: str, line: str, *tests: str) -> Mutant:
+    """One attempt that is not tried any more; line: where it is added, whole."""
+    return Mutant(f"no attempt: {name}", "sandbox/decoys.py", line, "", tests)
 
 
 MUTANTS = [
-    # -- witnesses ----------------------------------------------------------------------------
-    _no_witness(
+    # -- attempts -----------------------------------------------------------------------------
+    _no_attempt(
         "write the repository",
-        '        self._create("write the repository", ground.root, 2)\n',
+        '        self._create("write the repository", policy.root, 2)\n',
         *_WITHOUT_LANDLOCK,
     ),
-    _no_witness(
+    _no_attempt(
         "change the journal",
-        '        self._on_decoy("change the journal", "change", ground.git, 2)\n',
+        '        self._on_decoy("change the journal", "change", policy.git, 2)\n',
         *_WITHOUT_LANDLOCK,
     ),
-    _no_witness("read home", '            ("read home", ground.home),\n', *_WITHOUT_LANDLOCK),
-    _no_witness(
-        "read the data", '            ("read the data", ground.cache),\n', *_WITHOUT_LANDLOCK
+    _no_attempt("read home", '            ("read home", policy.home),\n', *_WITHOUT_LANDLOCK),
+    _no_attempt(
+        "read the data", '            ("read the data", policy.cache),\n', *_WITHOUT_LANDLOCK
     ),
     Mutant(
-        "no witness: read the rows that are held out",
+        "no attempt: read the rows that are held out",
         "sandbox/decoys.py",
         '                if reach(self.access, path) == "hidden":',
         "                if False:",
         (f"{_HOLDS}[landlock]",),
     ),
-    _no_witness(
+    _no_attempt(
         "end another process",
         '        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)\n',
-        f"{_PROOF}test_landlock_without_scopes_is_level_two",
+        f"{_SELF_TEST}test_landlock_without_scopes_is_level_two",
     ),
-    _no_witness(
+    _no_attempt(
         "trace a process",
         '        self._add("trace a process", "ptrace", None, 2)\n',
         *_WITHOUT_FILTER,
     ),
-    _no_witness(
+    _no_attempt(
         "reach UDP",
         '        self._add("reach UDP", "udp", udp.getsockname()[1], 2, lambda: _heard(udp) != b"")\n',
         *_WITHOUT_FILTER,
     ),
-    _no_witness(
+    _no_attempt(
         "read the supervisor's environment",
         '        self._add("read the supervisor\'s environment", "environ", os.getpid(), 1)\n',
-        f"{_PROOF}test_no_jail_is_level_one",
+        f"{_SELF_TEST}test_no_jail_is_level_one",
     ),
-    _no_witness(
+    _no_attempt(
         "outlive the kill",
         '        self._add("outlive the kill", "daemon", None, 1, lambda: _heard(self.ours) is None)\n',
         *_WITHOUT_LIMITS,
     ),
-    _no_witness(
+    _no_attempt(
         "write its scratch",
         '        self._create("write its scratch", self.scratch, 0)\n',
-        f"{_PROOF}test_a_jail_in_which_nothing_can_be_written_is_no_jail_to_use[landlock]",
+        f"{_SELF_TEST}test_a_jail_in_which_nothing_can_be_written_is_no_jail_to_use[landlock]",
     ),
     Mutant(
-        "a witness is believed, whatever happened",
+        "a trial is believed, whatever happened",
         "sandbox/selftest.py",
-        "        return not (deed.happened() if deed.happened else done)\n",
+        "        return not (attempt.happened() if attempt.happened else done)\n",
         "        return not done\n",
-        ("tests/ratchet/test_holes.py::test_a_witness_that_lies_is_not_believed",),
+        ("tests/ratchet/test_holes.py::test_a_self_test_that_lies_is_not_believed",),
     ),
     Mutant(
-        "a witness that is silent was refused",
+        "what nothing was said of was refused",
         "sandbox/selftest.py",
-        "    if deed.name not in told:\n        return False\n",
-        "    if deed.name not in told:\n        return True\n",
-        (f"{_PROOF}test_auto_takes_the_highest_that_holds",),
+        "    if attempt.name not in answers:\n        return False\n",
+        "    if attempt.name not in answers:\n        return True\n",
+        (f"{_SELF_TEST}test_auto_takes_the_highest_that_holds",),
     ),
     # -- what the kernel refuses --------------------------------------------------------------
     Mutant(

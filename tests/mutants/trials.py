@@ -166,7 +166,7 @@ MUTANTS = [
     Mutant(
         "what no trial may change is not looked at",
         "ratchet/trial.py",
-        "        return tampered or self.sandbox.broken() or None\n",
+        "        return tampered or self.sandbox.broken()\n",
         "        return tampered\n",
         ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
     ),
@@ -262,7 +262,7 @@ MUTANTS = [
     Mutant(
         "nobody watches, and nothing is said",
         "commands/session.py",
-        "        if unwatched and sandbox.proof.level <= 1:",
+        "        if unwatched and sandbox.self_test.level <= 1:",
         "        if False:",
         (
             "tests/sandbox/test_sandbox.py::test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word",

@@ -11,15 +11,15 @@ import pytest
 
 from autoresearch.paths import write_durably
 from autoresearch.runners.environment import trial_environment
-from autoresearch.sandbox import confine, probe
-from autoresearch.sandbox.policy import Ground, Python
-from autoresearch.sandbox.selftest import prove
+from autoresearch.sandbox import attempts, confine
+from autoresearch.sandbox.policy import Policy, Python
+from autoresearch.sandbox.selftest import self_test
 from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import Worktree
 from tests.jailed import Trial, jail_of
-from tests.sandbox.test_selftest import FILES, ground, python, refused_anyway, without
+from tests.sandbox.test_selftest import FILES, policy, python, refused_anyway, without
 
-__all__ = ["ground", "python"]  # fixtures
+__all__ = ["policy", "python"]  # fixtures
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -85,14 +85,14 @@ def test_a_worktree_that_is_made_anew_tells_nothing_of_the_trial_before(tmp_path
     assert told() == [False, False] and places[1].read_text() == "print(1)\n"
 
 
-def test_a_witness_that_lies_is_not_believed(
-    ground: Ground, python: Python, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_self_test_that_lies_is_not_believed(
+    policy: Policy, python: Python, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It says that all was refused; our own look at the places says what happened."""
     jail = jail_of("landlock")
     without(monkeypatch, tmp_path, confine, ("        if words:\n", "        if False:\n"))
-    folder = tmp_path / "witness"
+    folder = tmp_path / "attempts"
     folder.mkdir()
-    without(monkeypatch, folder, probe, ("told[name] = None", 'told[name] = "refused"'))
-    found = prove(jail, ground, python)
+    without(monkeypatch, folder, attempts, ("answers[name] = None", 'answers[name] = "refused"'))
+    found = self_test(jail, policy, python)
     assert set(found.failed) >= FILES - refused_anyway(python)

@@ -14,7 +14,8 @@ from autoresearch.ledger.state import State
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Answer, Candidate, Edit, Event, Proposal
 from autoresearch.researchers.base import Brief, Turn
-from autoresearch.sandbox.sandbox import Sandbox
+from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox.sandbox import sandbox_of
 from tests.conftest import BASELINE, Lab
 
 FIRST, SECOND = 90, 80  # what the two candidates make of the 100 in value.txt
@@ -49,8 +50,8 @@ def opened(lab: Lab, slots: int, events: list[Event] | None = None) -> Ratchet:
     config = config.model_copy(update={"runner": runner})
     run = Run(here, "t", config, [].append if events is None else events.append)
     environment = dict(os.environ)
-    sandbox = Sandbox(run, environment)
-    ratchet = Ratchet(run, sandbox.runner(), environment, sandbox)
+    sandbox = sandbox_of(run, environment)
+    ratchet = Ratchet(run, LocalRunner(), environment, sandbox)
     run.recover(ratchet.runner)
     return ratchet
 

@@ -306,7 +306,7 @@ def test_what_a_trial_sees(tmp_path: Path) -> None:
             "MINE": "passed",
             "HOME": scratch,
             "TMPDIR": scratch,
-            "PYTHONPYCACHEPREFIX": f"{scratch}/bytecode",
+            "PYTHONPYCACHEPREFIX": str(lab.state / "compiled" / "bytecode"),
             "AUTORESEARCH_SCRATCH": scratch,
             "AUTORESEARCH_SEED": "42",
             "AUTORESEARCH_EXPERIMENT": str(number),

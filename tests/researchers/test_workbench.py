@@ -15,7 +15,6 @@ from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import Edit
 from autoresearch.researchers.base import ProgramRun, Workbench
 from autoresearch.researchers.command import CommandResearcher
-from autoresearch.runners.local import LocalRunner
 from tests.labs import TRAIN, make_lab
 from tests.researchers.test_command import BRIEF
 
@@ -35,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 def workbench(run: Run, stopping: bool = False) -> LabWorkbench:
     environment = {"PATH": "/usr/bin:/bin", "MINE": "here"}
-    return LabWorkbench(run, run.slots[0], LocalRunner(), environment, lambda: stopping)
+    return LabWorkbench(run, run.slots[0], environment, lambda: stopping)
 
 
 def shell(script: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from autoresearch.runners.launcher import FILE_SIZE_MAX
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import confine
 from autoresearch.sandbox.jail import Jail
-from autoresearch.sandbox.policy import Ground, readable_of
+from autoresearch.sandbox.policy import Policy, readable_of
 from tests.jailed import EVERY, KINDS, Trial, jail_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bwrap and Landlock are Linux's")
@@ -126,7 +127,7 @@ def test_a_hidden_file_is_not_read_and_its_neighbour_is(tmp_path: Path, kind: st
 
 
 def test_only_bwrap_keeps_what_is_read_only_inside_the_worktree(tree: Path, tmp_path: Path) -> None:
-    """Landlock can't: there the comparison after a trial is what finds it, and the proof says so."""
+    """Landlock can't: there the comparison after a trial is what finds it, and the self-test says so."""
     pointer = tree / "lab" / ".git" / "work" / ".git"
     jail_of("bwrap")
     found = in_tree(tree, tmp_path, "bwrap").tries(
@@ -222,9 +223,11 @@ def test_a_trial_has_its_grace_at_the_deadline(tmp_path: Path, kind: str) -> Non
 
 
 def test_a_jail_that_can_not_be_made_is_not_the_candidates_crash(tmp_path: Path) -> None:
-    spec = Trial(tmp_path / "run", "none").spec(sys.executable, "-c", "print('it ran')")
+    given = Trial(tmp_path / "run", "none")
+    spec = given.spec(sys.executable, "-c", "print('it ran')")
     for program in ("false", "no-such-bwrap"):
-        trial = LocalRunner(Jail("bwrap", program)).start(spec)
+        confinement = Jail("bwrap", program).confinement(given.access(), given.folder)
+        trial = LocalRunner().start(replace(spec, confinement=confinement))
         with pytest.raises(InfrastructureError, match="sandbox could not be made"):
             finish(trial, lambda: False)
     assert "it ran" not in spec.log.read_text()
@@ -296,7 +299,7 @@ def test_shared_memory_in_use_by_others_stays(tmp_path: Path) -> None:
     old = Path(f"/dev/shm/autoresearch-old-{os.getpid()}")
     old.write_text("there before")
     trial = Trial(tmp_path / "run", "landlock")
-    started = LocalRunner(jail_of("landlock")).start(trial.spec(sys.executable, "-c", "pass"))
+    started = LocalRunner().start(trial.spec(sys.executable, "-c", "pass"))
     try:
         with ours.open("w") as file:
             file.write("in use")
@@ -325,13 +328,13 @@ def venv(guard: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def ground_of(tmp_path: Path, guard: Path, command: list[str]) -> Ground:
+def ground_of(tmp_path: Path, guard: Path, command: list[str]) -> Policy:
     root = tmp_path / "lab"
     state = root / ".git" / "autoresearch" / "t"
     (state / "worktree").mkdir(parents=True, exist_ok=True)
     (root / "secret").write_text("of the lab")
     (guard / "secret").write_text("of the person")
-    return Ground(
+    return Policy(
         root, root / ".git", state / "worktree", state / "compiled", guard / ".cache", guard,
         readable_of(command, dict(os.environ), root),
     )  # fmt: skip
@@ -348,10 +351,10 @@ def test_a_python_below_the_hidden_home_finds_its_packages(
     if way == "on the path":
         monkeypatch.setenv("PATH", f"{venv / 'bin'}:{os.environ['PATH']}")
         program = "python"
-    ground = ground_of(tmp_path, guard, [program])
+    policy = ground_of(tmp_path, guard, [program])
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    access = ground.access(scratch)
+    access = policy.access(scratch)
     trial = Trial(scratch, kind, access.readable, access.writable, access.hidden)
     script = (
         "import edited, inside, pathlib\n"
@@ -359,22 +362,22 @@ def test_a_python_below_the_hidden_home_finds_its_packages(
         "for place in PLACES:\n"
         "    try: print(pathlib.Path(place).read_text())\n"
         "    except OSError: print('refused')\n"
-    ).replace("PLACES", repr([str(ground.root / "secret"), str(guard / "secret")]))
+    ).replace("PLACES", repr([str(policy.root / "secret"), str(guard / "secret")]))
     outcome, said = trial.run(program, "-c", script)
     assert (outcome.exit_code, said) == (0, "3\nrefused\nrefused\n")
 
 
 def test_a_shell_script_runs(tmp_path: Path, guard: Path, kind: str) -> None:
-    ground = ground_of(tmp_path, guard, ["sh", "trial.sh"])
-    (ground.worktree / "trial.sh").write_text(
+    policy = ground_of(tmp_path, guard, ["sh", "trial.sh"])
+    (policy.worktree / "trial.sh").write_text(
         "echo a > here; sort here | tr a b; echo err >> /dev/stderr\n"
-        f"cat {ground.root}/secret || git -C {ground.root} log || echo refused\n"
+        f"cat {policy.root}/secret || git -C {policy.root} log || echo refused\n"
     )
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    access = ground.access(scratch)
+    access = policy.access(scratch)
     trial = Trial(scratch, kind, access.readable, access.writable, access.hidden)
-    outcome, said = trial.run("sh", str(ground.worktree / "trial.sh"))
+    outcome, said = trial.run("sh", str(policy.worktree / "trial.sh"))
     assert outcome.exit_code == 0 and said.startswith("b\n") and said.endswith("refused\n")
     assert "err\n" in said and "of the lab" not in said
 

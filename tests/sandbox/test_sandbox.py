@@ -54,7 +54,7 @@ def test_the_level_stands_wherever_a_run_is_shown(lab: Lab) -> None:
         assert json.loads(file.read_text())["sandbox"] == "1 (no jail)"
 
 
-def test_witnesses_of_another_run_are_not_held_against_a_trial(make_lab: MakeLab) -> None:
+def test_the_self_test_of_another_run_is_not_held_against_a_trial(make_lab: MakeLab) -> None:
     """Where a jail does not hold, what tries to write this tool does so, for the blink of an eye."""
     decoy = Path(sandbox.__file__).parent / f"{DECOY}{os.getpid()}-4"
     lab = make_lab({"trial.sh": f"echo theirs > '{decoy}'\n{TRIAL}"})

@@ -1,6 +1,6 @@
 """macOS's jail, without a Mac: its rules read as Apple's, and a program that takes sandbox-exec's place.
 
-Whether the kernel of a Mac enforces them is for its witnesses to say: see docs/security.md.
+Whether the kernel of a Mac enforces them is for the self-test to say: see docs/security.md.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 from autoresearch.commands.doctor import machine
 from autoresearch.config import RunnerConfig
 from autoresearch.errors import LabError
-from autoresearch.runners.base import Access
 from autoresearch.sandbox import jail, selftest
+from autoresearch.sandbox.access import Access
 from autoresearch.sandbox.jail import Jail
-from autoresearch.sandbox.policy import Ground
+from autoresearch.sandbox.policy import Policy
 from tests.jailed import Trial, python_places
 
 RULE = re.compile(r'\((allow|deny) ([^()]+?)(?: \((subpath|literal) "((?:[^"\\]|\\.)*)"\))?\)')
@@ -56,12 +56,12 @@ def player(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jail:
 
 
 @pytest.fixture
-def ground(tmp_path: Path, guard: Path) -> Ground:
+def policy(tmp_path: Path, guard: Path) -> Policy:
     root = tmp_path / "lab"
     (root / ".git").mkdir(parents=True)
     state = root / ".git" / "autoresearch" / "t"
     cache = guard / ".cache" / "autoresearch"
-    return Ground(
+    return Policy(
         root, root / ".git", state / "worktree", state / "compiled", cache, guard, python_places()
     )
 
@@ -72,8 +72,8 @@ def test_its_rules_say_what_the_access_says(tmp_path: Path) -> None:
     for folder in (worktree / "data", python, scratch, home / "lab/.git"):
         folder.mkdir(parents=True)
     access = Access((python, worktree / "data"), (worktree, scratch), (home, scratch.parent))
-    words = Jail("sandbox-exec", "sandbox-exec").prefix(access, worktree)
-    assert words[:2] == ["sandbox-exec", "-p"] and words[-1] == "--" and "{status}" in words
+    words = Jail("sandbox-exec", "sandbox-exec").confinement(access, worktree).prefix
+    assert words[:2] == ("sandbox-exec", "-p") and words[-1] == "--" and "{status}" in words
     profile = words[2]
     for path, may_read, may_write in (
         (home / "secret", False, False),
@@ -105,27 +105,31 @@ def test_a_trial_starts_in_it_and_tells_that_it_did(player: Jail, tmp_path: Path
     assert (outcome.exit_code, said) == (0, "42\n")
 
 
-def test_one_that_refuses_nothing_is_seen_through(player: Jail, ground: Ground) -> None:
+def test_one_that_refuses_nothing_is_seen_through(player: Jail, policy: Policy) -> None:
     """The kill is Linux's here, and holds: a Mac's would not, and the level would be 0."""
-    found = selftest.prove(player, ground)
+    found = selftest.self_test(player, policy)
     assert {"read home", "write .git", "write the environment"} <= set(found.failed)
     assert found.text == "1 (sandbox-exec, which does not hold)"
-    assert "see other processes" not in found.failed, "a deed of Linux's proves nothing on a Mac"
+    assert "see other processes" not in found.failed, (
+        "an attempt of Linux's proves nothing on a Mac"
+    )
 
 
-def test_one_that_does_not_start_is_not_taken(player: Jail, ground: Ground) -> None:
+def test_one_that_does_not_start_is_not_taken(player: Jail, policy: Policy) -> None:
     Path(player.program).write_text("#!/bin/sh\necho no such profile >&2\nexit 65\n")
-    chosen, found = selftest.choose("auto", ground)
+    chosen, found = selftest.choose("auto", policy)
     assert chosen is None and found.jail == "none" and found.level == 0
     assert "no such profile" in " ".join(found.said)
 
 
 def test_one_that_holds_is_taken_and_is_level_0_by_its_kill(
-    player: Jail, ground: Ground, monkeypatch: pytest.MonkeyPatch
+    player: Jail, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the kernel refuses what it must, all but the kill of a process that left its session."""
-    monkeypatch.setattr(selftest, "_went_well", lambda deed, _: deed.name != "outlive the kill")
-    chosen, found = selftest.choose("auto", ground)
+    monkeypatch.setattr(
+        selftest, "_went_well", lambda attempt, _: attempt.name != "outlive the kill"
+    )
+    chosen, found = selftest.choose("auto", policy)
     assert (
         chosen == player and found.failed == ("outlive the kill",) and "read home" in found.refused
     )
@@ -134,12 +138,12 @@ def test_one_that_holds_is_taken_and_is_level_0_by_its_kill(
         "services of the system, names of files and processes"
     )
     monkeypatch.setattr(machine, "choose", lambda *_: (chosen, found))
-    check = machine.sandbox(RunnerConfig(), [sys.executable, "train.py"], ground.root)
+    check = machine.sandbox(RunnerConfig(), [sys.executable, "train.py"], policy.root)
     assert check.state == "degraded" and "run on Linux" in check.mend
 
 
-def test_what_is_linux_own_is_refused_by_name(player: Jail, ground: Ground) -> None:
+def test_what_is_linux_own_is_refused_by_name(player: Jail, policy: Policy) -> None:
     with pytest.raises(
         LabError, match=r"\(bwrap is for Linux\). macOS goes no higher: run on Linux"
     ):
-        selftest.choose("bwrap", ground)
+        selftest.choose("bwrap", policy)

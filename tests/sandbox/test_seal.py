@@ -28,8 +28,8 @@ def seal(place: Path) -> Seal:
 
 def test_nothing_happened(place: Path) -> None:
     sealed = seal(place)
-    assert sealed.broken() == ""
-    assert sealed.broken() == ""
+    assert sealed.broken() is None
+    assert sealed.broken() is None
 
 
 def rewrite(place: Path) -> str:
@@ -79,7 +79,7 @@ def test_a_change_is_named(place: Path, change: Callable[[Path], str]) -> None:
 def test_the_same_bytes_written_again_are_sound(place: Path) -> None:
     sealed = seal(place)
     (place / "config").write_text("[core]\n")
-    assert sealed.broken() == ""
+    assert sealed.broken() is None
     (place / "config").write_text("[evil]\n")
     assert sealed.broken().endswith("config")
 
@@ -87,15 +87,15 @@ def test_the_same_bytes_written_again_are_sound(place: Path) -> None:
 def test_what_fits_a_pattern(place: Path) -> None:
     sealed = Seal([], [(place / "site", "*.pth")])
     (place / "site" / "b.txt").write_text("not looked at")
-    assert sealed.broken() == ""
+    assert sealed.broken() is None
     (place / "site" / "b.pth").write_text("import os\n")
     assert sealed.broken().endswith("b.pth")
 
 
-def test_what_a_witness_leaves_is_not_looked_at(place: Path) -> None:
+def test_what_a_self_test_leaves_is_not_looked_at(place: Path) -> None:
     sealed = Seal([place / "site"], [(place / "site", "*.pth")])
     (place / "site" / "deep" / f"{DECOY}1").write_text("not looked at")
-    assert sealed.broken() == ""
+    assert sealed.broken() is None
     (place / "site" / f"{DECOY}1.pth").write_text("import os\n")
     assert sealed.broken().endswith(f"{DECOY}1.pth"), "Python reads those whatever they are called"
 
@@ -104,4 +104,4 @@ def test_bytecode_is_not_looked_at(place: Path) -> None:
     sealed = seal(place)
     (place / "site" / "__pycache__").mkdir()
     (place / "site" / "__pycache__" / "b.cpython-311.pyc").write_bytes(b"x")
-    assert sealed.broken() == ""
+    assert sealed.broken() is None

@@ -18,7 +18,8 @@ from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Event, Sink
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.runners.hygiene import harden
-from autoresearch.sandbox.sandbox import Sandbox
+from autoresearch.runners.local import LocalRunner
+from autoresearch.sandbox.sandbox import sandbox_of
 from autoresearch.text import one_line
 
 
@@ -61,10 +62,10 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
                 sink(event)
 
         run = Run(lab, tag, config, emit)
-        sandbox = Sandbox(run, environment)
+        sandbox = sandbox_of(run, environment)
         if notices:
-            say(sandbox.proof.line)
-        if unwatched and sandbox.proof.level <= 1:
+            say(sandbox.self_test.line)
+        if unwatched and sandbox.self_test.level <= 1:
             raise LabError(
                 f"sandbox {sandbox.text}: a model's code would run as you, with nobody watching. "
                 f"{sandbox.remedy or 'See autoresearch doctor'}; or say that it is meant: autoresearch "
@@ -72,7 +73,7 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
             )
         ratchet = Ratchet(
             run,
-            sandbox.runner(),
+            LocalRunner(),
             environment,
             sandbox,
             breaking=interrupts.breaking,

@@ -21,8 +21,8 @@ from autoresearch.fit import device
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir, make_folder
-from autoresearch.rules import metrics
 from autoresearch.runners.environment import SEED, python_of
+from autoresearch.runners.log import last_line
 from autoresearch.workspace.removal import remove
 
 Role = Literal["score", "true", "foreign"]
@@ -67,7 +67,7 @@ class Examiner:
             )
             return {"void": {"failure": "exam", "reason": reason}}
         log = self.folder / "examiner.log"
-        last = metrics.tail(metrics.lines(log), 1, 400) if log.exists() else ""
+        last = last_line(log, 400) or ""
         if code == 1 and last.startswith(_SAYS):
             raise LabError(last.removeprefix(_SAYS))
         raise InfrastructureError(

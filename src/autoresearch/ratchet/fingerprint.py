@@ -18,9 +18,9 @@ from autoresearch.errors import Interrupted, LabError
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
 from autoresearch.records import Crash, Metrics
-from autoresearch.rules import metrics
-from autoresearch.runners.base import Runner, TrialSpec, finish
+from autoresearch.runners import process
 from autoresearch.runners.environment import make_scratch, python_of, trial_environment
+from autoresearch.runners.log import last_line
 from autoresearch.workspace.removal import remove
 
 _TIMEOUT_S = 60.0
@@ -32,12 +32,11 @@ class Fingerprint:
     """The run's fingerprint, and the way to the harness that can be asked for today's."""
 
     run: Run
-    runner: Runner
     environment: dict[str, str]
     stopping: Callable[[], bool]
 
     def check(self) -> None:
-        """LabError where data or harness are not those of the run's baseline any more."""
+        """Raises LabError where data or harness are not those of the run's baseline any more."""
         was = self.run.state.fingerprint
         if not was:
             return
@@ -46,11 +45,11 @@ class Fingerprint:
             raise LabError(self._changed(was, now, fault))
 
     def judge(self, measured: Metrics | Crash) -> Metrics | Crash:
-        """What a trial measured, where its fingerprint is the run's.
+        """Returns what a trial measured, where its fingerprint is the run's.
 
-        Else the harness is asked who is to blame: LabError where it says another one itself (the
-        machine), `tampered` where it does not (the candidate). A trial that failed by itself may
-        have found no data, and is asked about too.
+        Else the harness is asked who is to blame: where it says another one itself it is the machine,
+        and LabError is raised; where it does not it is the candidate, a crash `tampered`. Where a
+        trial failed by itself the harness is asked too, since the trial may have found no data.
         """
         was = self.run.state.fingerprint
         if not was:
@@ -68,12 +67,11 @@ class Fingerprint:
             f"the trial printed {printed}, and data and harness have the fingerprint {was}",
         )
 
-    def _ask(self) -> tuple[str, str]:
-        """The harness's fingerprint now, and why there is none where that is ""."""
+    def _ask(self) -> tuple[str | None, str]:
+        """Returns the harness's fingerprint now, and, where that is None, why there is none."""
         run, task = self.run, self.run.config.task
         scratch = make_scratch()
         log = run.paths.state / "fingerprint.log"
-        log.unlink(missing_ok=True)
         try:
             env = trial_environment(
                 self.environment,
@@ -93,21 +91,22 @@ class Fingerprint:
                 str(cache_dir()),
             )
             # In a folder where no file of a candidate's is in the way of the harness.
-            spec = TrialSpec((asking,), scratch, env, log, _TIMEOUT_S)
-            outcome = finish(self.runner.start(spec), self.stopping)
+            outcome = process.run(
+                asking, cwd=scratch, env=env, log=log, timeout_s=_TIMEOUT_S, stopping=self.stopping
+            )
         finally:
             with contextlib.suppress(OSError):
                 remove(scratch)
         if outcome.interrupted:
             raise Interrupted
         if outcome.timed_out:
-            return "", f"no answer within {_TIMEOUT_S:g} s"
-        last = metrics.tail(metrics.lines(log), 1, 300) if log.exists() else ""
-        if outcome.exit_code == 0 and _SHAPE.fullmatch(last.strip()):
-            return last.strip(), ""
-        return "", last or f"exit code {outcome.exit_code}"
+            return None, f"no answer within {_TIMEOUT_S:g} s"
+        last = last_line(log, 300) or f"exit code {outcome.exit_code}"
+        if outcome.exit_code == 0 and _SHAPE.fullmatch(last):
+            return last, ""
+        return None, last
 
-    def _changed(self, was: str, now: str, fault: str) -> str:
+    def _changed(self, was: str, now: str | None, fault: str) -> str:
         tag = self.run.tag
         says = f"the harness now says {now}" if now else f"the harness now says none ({fault})"
         settings = (self.run.state.frozen or {}).get("harness", {})

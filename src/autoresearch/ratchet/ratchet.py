@@ -77,7 +77,7 @@ class Ratchet:
             Trials(self.run, slot, self.runner, self.environment, self.sandbox, self.stopping)
             for slot in self.run.slots
         ]
-        self.fingerprint = Fingerprint(self.run, self.runner, self.environment, self.stopping)
+        self.fingerprint = Fingerprint(self.run, self.environment, self.stopping)
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -173,9 +173,7 @@ class Ratchet:
 
     def workbench(self, slot: int = 0) -> LabWorkbench:
         """Returns what a program that edits files is given to work with, in a slot."""
-        return LabWorkbench(
-            self.run, self.run.slots[slot], self.runner, self.environment, self.stopping
-        )
+        return LabWorkbench(self.run, self.run.slots[slot], self.environment, self.stopping)
 
     # -- the trial ----------------------------------------------------------------------------
 
@@ -285,7 +283,7 @@ class Ratchet:
             )
         if verdict.status == "keep":
             slot = self.run.slot_of(self._pending(candidate))
-            refusal = hook.refusal(self.run, slot, candidate, self.runner, self.stopping)
+            refusal = hook.refusal(self.run, slot, candidate, self.stopping)
             if refusal is not None:
                 return Verdict("discard", refusal)
         return verdict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +14,7 @@ from autoresearch.fit import device
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir
+from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners, Role
 from autoresearch.records import Candidate, Event, Outcome
 from autoresearch.rules import training_log
@@ -56,6 +56,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         self._examiners = Examiners(self.run, self.slot, self.environment)
+        self._compiled = CompiledCaches(self.slot.paths.compiled, self.run.paths.compiled_baseline)
 
     def try_out(
         self,
@@ -115,7 +116,7 @@ class Trials:
         self._laid_out = self.slot.worktree.lay_out(candidate.commit, anew=bool(task.exam))
         paths.running_log.unlink(missing_ok=True)
         self._scratch = make_scratch()
-        self._lay_out_compiled()
+        self._compiled.lay_out(anew=role != "score")  # the two that verify must not tell each other
         if task.exam:
             self._examiner = self._examiners.start(role, threshold, full=full)
         if self._examiners.device == "cuda":
@@ -126,14 +127,14 @@ class Trials:
             run.config.harness.environment(), paths.compiled, examiner=descriptor,
         )  # fmt: skip
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
-            env["PYTHONPYCACHEPREFIX"] = str(self._scratch / "bytecode")
+            env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
             paths.worktree,
             env,
             paths.running_log,
             task.timeout_s,
-            access=self.sandbox.access(self._scratch),
+            confinement=self.sandbox.confinement(paths.worktree, paths.compiled, self._scratch),
             descriptors=() if descriptor is None else (descriptor,),
         )
 
@@ -162,7 +163,7 @@ class Trials:
         if self._scratch is not None:
             with contextlib.suppress(OSError):
                 remove(self._scratch)
-        return tampered or self.sandbox.broken() or None
+        return tampered or self.sandbox.broken()
 
     def _look_at_gpus(self, number: int) -> None:
         """Say which processes work on the cards since the trial and are not its own.
@@ -185,20 +186,6 @@ class Trials:
                 "run again"
             )
 
-    # -- compilers' caches --------------------------------------------------------------------
-
-    def _lay_out_compiled(self) -> None:
-        """Caches as the baseline's trial left them: those of other candidates could hold weights."""
-        compiled, start = self.slot.paths.compiled, self.run.paths.compiled_baseline
-        if compiled.exists():
-            remove(compiled)
-        if start.exists():
-            shutil.copytree(start, compiled, symlinks=True)
-
     def keep_compiled(self) -> None:
-        """The caches of the trial that ended, a baseline's, are where later ones start from."""
-        compiled, start = self.slot.paths.compiled, self.run.paths.compiled_baseline
-        if start.exists():
-            remove(start)
-        if compiled.exists():
-            compiled.rename(start)
+        """The compilers' caches of the trial that ended, a baseline's, are where later ones start."""
+        self._compiled.keep(self.slot.paths.worktree)

@@ -10,7 +10,7 @@ from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
 from autoresearch.records import Outcome
 from autoresearch.researchers.base import ProgramRun
-from autoresearch.runners.base import Runner, TrialSpec, finish
+from autoresearch.runners import process
 
 
 class LabWorkbench:
@@ -20,11 +20,10 @@ class LabWorkbench:
         self,
         run: Run,
         slot: Slot,
-        runner: Runner,
         environment: dict[str, str],
         stopping: Callable[[], bool],
     ) -> None:
-        self._run, self._slot, self._runner = run, slot, runner
+        self._run, self._slot = run, slot
         self._environment, self._stopping = environment, stopping
 
     def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
@@ -44,10 +43,15 @@ class LabWorkbench:
         state = self._run.paths.state
         stdin, log = state / "program.stdin", state / "program.log"
         stdin.write_text(prompt, "utf-8", "replace")
-        log.unlink(missing_ok=True)
-        cwd = self._slot.paths.worktree
-        spec = TrialSpec((tuple(command),), cwd, self._environment, log, timeout_s, stdin)
-        outcome = finish(self._runner.start(spec), self._stopping)
+        outcome = process.run(
+            command,
+            cwd=self._slot.paths.worktree,
+            env=self._environment,
+            log=log,
+            timeout_s=timeout_s,
+            stopping=self._stopping,
+            stdin=stdin,
+        )
         if outcome.interrupted:
             raise Interrupted
         return outcome, capped(log).decode("utf-8", "replace") if log.exists() else ""

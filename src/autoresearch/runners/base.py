@@ -9,28 +9,32 @@ from typing import Protocol
 
 from autoresearch.records import Outcome
 
+# What finds a trial's processes again after a crash of ours: numbers and names, as they are journaled.
+Identity = dict[str, str | int | None]
+
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """Which files a jailed trial may reach: absolute paths, each with all below it.
+class Confinement:
+    """A jail, as far as a runner must know it.
 
-    Where several name a place, the longest path decides; of one path named twice, hidden before
-    writable before readable. What is not named is hidden.
+    prefix: the words before each command; "{status}" among them stands for a descriptor, on which the
+    jail writes "1" once it holds. monitor: the first word's process is the jail's own and stays above
+    the trial. own_shm: the trial has a /dev/shm of its own.
     """
 
-    readable: tuple[Path, ...] = ()
-    writable: tuple[Path, ...] = ()
-    hidden: tuple[Path, ...] = ()
+    prefix: tuple[str, ...]
+    monitor: bool = False
+    own_shm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrialSpec:
     """What is run: commands one after the other, under one deadline.
 
-    env is the whole environment. stdin is a file; None is /dev/null. log is appended to. access:
-    what the commands may reach, in the runner's jail; None for what is not a model's code and runs
-    as the user. descriptors: open files that the commands inherit, under the same numbers; the
-    caller closes its own.
+    env is the whole environment. stdin is a file; None is /dev/null. log is appended to.
+    confinement: the jail of a model's code; None for what is our own or the user's, and where there
+    is no jail. descriptors: open files that the commands inherit, under the same numbers; the caller
+    closes its own.
     """
 
     commands: tuple[tuple[str, ...], ...]
@@ -39,13 +43,13 @@ class TrialSpec:
     log: Path
     timeout_s: float
     stdin: Path | None = None
-    access: Access | None = None  # None: not jailed, since it is our own code or the user's
-    descriptors: tuple[int, ...] = ()  # inherited by the commands, under the same numbers
+    confinement: Confinement | None = None
+    descriptors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a trial is: seconds since its start, and the share done, 0 to 1."""
+    """How far a trial is: seconds since its start, and which share of its time they are, 0 to 1."""
 
     seconds: float
     fraction: float
@@ -56,9 +60,9 @@ def unwatched(progress: Progress) -> None:
 
 
 class Trial(Protocol):
-    """A trial that is ready and waits; `identity` finds it again after a crash of ours."""
+    """A trial that is ready and waits; its `identity` finds it again after a crash of ours."""
 
-    identity: dict[str, str | int]
+    identity: Identity
 
     def run(
         self, stopping: Callable[[], bool], watch: Callable[[Progress], None] = unwatched
@@ -81,7 +85,7 @@ class Runner(Protocol):
         """Make a trial ready without letting it go."""
         ...
 
-    def clean_up(self, identity: dict[str, str | int]) -> None:
+    def clean_up(self, identity: Identity) -> None:
         """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
         ...
 

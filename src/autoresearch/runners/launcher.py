@@ -1,17 +1,18 @@
-"""The process between the supervisor and a trial. Stand-alone: run as `python -I -S launcher.py SPEC`.
+"""The process between the supervisor and a trial. Stand-alone: python -I -S launcher.py PLAN
 
 It exists so that a kill kills. It is the subreaper of all that a trial starts, in sessions of their
 own or not; it obeys one pipe from the supervisor, and the end of that pipe (the supervisor died,
 however it died) is an order to kill. It holds no secret: its environment is the trial's own.
 
-    supervisor -> launcher   "go"            start the commands of SPEC, one after the other
+    supervisor -> launcher   "go"            start the commands of PLAN, one after the other
                              "stop SECONDS"  TERM to every process, KILL to what is left after that time
                              (end of file)   KILL at once
     launcher -> supervisor   "ready", then one line of JSON when no process of the trial is left
 
-SPEC is JSON: commands, log, stdin; prefix: the jail's words before each command, "{status}" standing
-for a descriptor on which the jail tells that it holds; monitor: whether the first of these words is
-a process of the jail's own that stays above the trial (bwrap); descriptors: inherited by the commands.
+PLAN is words, as `words` makes them: log, stdin, monitor, and lists, each after its length:
+descriptors, which the commands inherit; prefix, the jail's words before each command; the commands.
+Of the prefix "{status}" stands for a descriptor on which the jail tells that it holds; monitor is "1"
+where its first word is a process of the jail's own that stays above the trial (bwrap).
 
 What it does not promise: a trial that runs as the same user can kill the launcher itself; the
 supervisor then sweeps what it inherits, and the trial is void.
@@ -19,17 +20,20 @@ supervisor then sweeps what it inherits, and the trial is void.
 
 from __future__ import annotations
 
-import contextlib
+# Every trial waits for this file: json, signal, contextlib and typing would take as long to load as
+# Python itself.
+# ruff: noqa: SIM105
+import _signal as signal  # type: ignore[import-not-found]
 import ctypes
-import json
 import os
 import resource
 import select
-import signal
 import sys
 import time
-from collections.abc import Collection, Iterable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 10.0
@@ -66,8 +70,17 @@ def descendants(root: int, but: Collection[int] = ()) -> list[int]:
 def send(pids: Iterable[int], number: int) -> None:
     """Signal processes, gone ones ignored."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _send_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def reap() -> dict[int, int] | None:
@@ -91,8 +104,7 @@ def sweep(group: int) -> int:
     """KILL all descendants until there are none; how many were left when the time was over."""
     end = time.monotonic() + _SWEEP_S
     while reap() is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+        _send_group(group, signal.SIGKILL)
         send(descendants(os.getpid()), signal.SIGKILL)
         if time.monotonic() > end:
             return len(descendants(os.getpid()))
@@ -165,39 +177,71 @@ def stop(grace_s: float, group: int, monitor: bool) -> None:
         return
     end = time.monotonic() + grace_s
     if not monitor:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGTERM)
+        _send_group(group, signal.SIGTERM)
     send([p for p in descendants(os.getpid()) if not monitor or p != group], signal.SIGTERM)
     while time.monotonic() < end and reap() is not None:
         if select.select([0], [], [], 0.01)[0] and not os.read(0, 512):
             return  # the supervisor is gone: no more grace
 
 
+class Plan:
+    """What is run, as the words of the command line have it; `words` is the way back."""
+
+    def __init__(self, given: Sequence[str]) -> None:
+        self.log, self.stdin, monitor = given[:3]
+        self.monitor = monitor == "1"
+        lists, at = [], 3
+        while at < len(given):
+            end = at + 1 + int(given[at])
+            lists.append(list(given[at + 1 : end]))
+            at = end
+        descriptors, self.prefix, *self.commands = lists
+        self.descriptors = [int(each) for each in descriptors]
+
+
+def words(
+    log: str,
+    stdin: str,
+    monitor: bool,
+    descriptors: Iterable[int],
+    prefix: Iterable[str],
+    commands: Iterable[Iterable[str]],
+) -> list[str]:
+    """Returns a plan as the words of the launcher's command line."""
+    given = [log, stdin, "1" if monitor else "0"]
+    for each in (map(str, descriptors), prefix, *commands):
+        listed = list(each)
+        given += [str(len(listed)), *listed]
+    return given
+
+
 def run(
-    command: list[str], spec: dict[str, Any], log: int, stdin: int, wakeup: int
+    command: list[str], plan: Plan, log: int, stdin: int, wakeup: int
 ) -> tuple[int | None, bool, int]:
     """Run one command to its end, and end what it left: exit code, whether the jail held, survivors."""
     told, status = os.pipe()
     os.set_blocking(told, False)
-    prefix = [str(status) if word == "{status}" else word for word in spec["prefix"]]
-    kept = [*spec["descriptors"], *([status] if prefix else [])]
+    prefix = [str(status) if word == "{status}" else word for word in plan.prefix]
+    kept = [*plan.descriptors, *([status] if prefix else [])]
     group = spawn([*prefix, *command], log, stdin, kept)
     os.close(status)
     code, grace_s = watch(group, wakeup)
     if grace_s is not None:
-        stop(grace_s, group, spec["monitor"])
+        stop(grace_s, group, plan.monitor)
     survivors = sweep(group)
     held = not prefix
-    with contextlib.suppress(BlockingIOError):
+    try:
         held = held or os.read(told, 1) == b"1"
+    except BlockingIOError:
+        pass
     os.close(told)
-    if spec["monitor"] and code is not None and code > 128:
+    if plan.monitor and code is not None and code > 128:
         code = 128 - code  # as shells do, bwrap turns signal n into 128 + n
     return code, held, survivors
 
 
 def main() -> None:
-    spec = json.loads(sys.argv[1])
+    plan = Plan(sys.argv[1:])
     become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
@@ -208,16 +252,16 @@ def main() -> None:
     os.write(1, b"ready\n")
     if not os.read(0, len(b"go\n")):  # no more: an order to stop may stand behind it
         return
-    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    stdin = os.open(spec["stdin"], os.O_RDONLY)
+    log = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    stdin = os.open(plan.stdin, os.O_RDONLY)
     began = time.monotonic()
     code: int | None = 0
     held, setup_failed, survivors = True, False, 0
-    for index, command in enumerate(spec["commands"]):
-        code, held, left = run(command, spec, log, stdin, read_end)
+    for index, command in enumerate(plan.commands):
+        code, held, left = run(command, plan, log, stdin, read_end)
         survivors += left
         if code != 0:
-            setup_failed = index < len(spec["commands"]) - 1
+            setup_failed = index < len(plan.commands) - 1
             break
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = {
@@ -229,9 +273,18 @@ def main() -> None:
         "peak_rss_mb": used.ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
         "cpu_s": used.ru_utime + used.ru_stime,
     }
-    with contextlib.suppress(BrokenPipeError):
-        os.write(1, json.dumps(report).encode() + b"\n")
+    line = ", ".join(f'"{key}": {_json(value)}' for key, value in report.items())
+    try:
+        os.write(1, f"{{{line}}}\n".encode())
+    except BrokenPipeError:
+        pass
+
+
+def _json(value: float | None) -> str:
+    """A number, a truth value or nothing, as JSON has it."""
+    return "null" if value is None else repr(value).lower()
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # nothing is left to be tidied up, which would take milliseconds

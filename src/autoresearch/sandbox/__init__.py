@@ -1,1 +1,1 @@
-"""What holds a trial: the jail around it, proved, and the files that none may change."""
+"""What holds a trial: the jail around it, tested at every start, and the files that none may change."""

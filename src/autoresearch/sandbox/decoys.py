@@ -1,4 +1,4 @@
-"""What witnesses try a jail on: the places of real trials, with decoys in them, and who would notice.
+"""What a self-test tries: attempts on the places of real trials, with decoys in them.
 
 Nothing of a person's is opened for writing: what a jail could let through happens to files and
 processes made here, and all of them are gone afterwards.
@@ -20,48 +20,51 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.paths import DECOY
-from autoresearch.runners.base import Access
 from autoresearch.runners.environment import make_scratch
 from autoresearch.runners.launcher import FILE_SIZE_MAX
-from autoresearch.sandbox import probe
-from autoresearch.sandbox.jail import gpu_devices, reach
-from autoresearch.sandbox.policy import Ground
+from autoresearch.sandbox import attempts
+from autoresearch.sandbox.access import Access, reach
+from autoresearch.sandbox.jail import gpu_devices
+from autoresearch.sandbox.policy import Policy
 
 _SECRET = b"what only we may read"
 _SLEEPER = "300.0417"  # seconds; also the word by which its command line is known
 _HELD_MAX = 8
 _STALE_S = 300.0
+Look = Callable[[], bool] | None
 
 
 @dataclass(frozen=True)
-class Deed:
-    """Something to try. level: the lowest that refuses it, 0 what every level must allow.
+class Attempt:
+    """Something that a trial tries to do, by a verb of attempts.py and its argument.
 
-    happened: our own look at the effect; None where there is none to look at, as after a read.
+    level: the lowest that refuses it; 0 is what every level must allow. happened: our own look at the
+    effect; None where there is none to look at, as after a read.
     """
 
     name: str
     verb: str
     argument: Any
     level: int
-    happened: Callable[[], bool] | None = None
+    happened: Look = None
 
 
-class Stage(contextlib.ExitStack):
-    """Decoys, sockets and a process to harm, until the end of the context.
+class Decoys(contextlib.ExitStack):
+    """Files, sockets and a process to harm, which are there until the end of the context."""
 
-    most: the highest level that is tried; without a jail nothing is put into a person's folders.
-    """
+    def __init__(self, policy: Policy, packages: Path | None, most: int) -> None:
+        """Takes no places yet: entering the context does.
 
-    def __init__(self, ground: Ground, packages: Path | None, most: int) -> None:
-        """packages: of the trial's Python, which it must see; None where it has none."""
+        packages: of the trial's Python, which it must see; None where it has none. most: the highest
+        level that is tried; without a jail nothing is put into a person's folders.
+        """
         super().__init__()
-        self._ground, self._most, self._seen = ground, most, packages is not None
+        self._policy, self._most, self._seen = policy, most, packages is not None
         self._packages = packages or Path(sysconfig.get_paths()["purelib"])
-        self.deeds: list[Deed] = []
+        self.attempts: list[Attempt] = []
         self.skipped: list[str] = []
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Decoys:
         super().__enter__()
         try:
             self._set_up()
@@ -71,17 +74,17 @@ class Stage(contextlib.ExitStack):
         return self
 
     def _set_up(self) -> None:
-        ground = self._ground
+        policy = self._policy
         self.private = self._temporary()
         self.log = self.private / "log"
         self.scratch, self.other, self.mixed = (self._temporary() for _ in range(3))
         for name in ("open", "held"):
             (self.mixed / name).mkdir()
             (self.mixed / name / "text").write_bytes(_SECRET)
-        self._make_folder(ground.worktree)
+        self._make_folder(policy.worktree)
         self._name = f"{DECOY}{self.private.name[-8:]}"
         self._drop_stale()
-        self._input = self._decoy(ground.worktree, "input")
+        self._input = self._decoy(policy.worktree, "input")
         self.ours, self.theirs = socket.socketpair()
         self.enter_context(self.ours)
         self.enter_context(self.theirs)
@@ -95,9 +98,9 @@ class Stage(contextlib.ExitStack):
         self._always()  # the daemon last: what comes after it could be taken for its doing
 
     def _drop_stale(self) -> None:
-        """Decoys of a proof that was killed; those of one that is under way are young."""
-        ground = self._ground
-        for folder in (ground.root, ground.git, ground.cache, ground.home, self._packages):
+        """Removes decoys of a self-test that was killed; those of one that is under way are young."""
+        policy = self._policy
+        for folder in (policy.root, policy.git, policy.cache, policy.home, self._packages):
             for path in folder.glob(f"{DECOY}*"):
                 with contextlib.suppress(OSError):
                     if time.time() - path.lstat().st_mtime > _STALE_S:
@@ -105,9 +108,9 @@ class Stage(contextlib.ExitStack):
 
     @property
     def access(self) -> Access:
-        """The access of a trial with our scratch folder, and of the witness's own script."""
-        access = self._ground.access(self.scratch)
-        fixed = [path for path in (self._input, Path(probe.__file__), self.mixed) if path]
+        """Returns the access of a trial with our scratch folder, and with the script of attempts."""
+        access = self._policy.access(self.scratch)
+        fixed = [path for path in (self._input, Path(attempts.__file__), self.mixed) if path]
         return replace(
             access,
             readable=(*access.readable, *fixed),
@@ -117,7 +120,7 @@ class Stage(contextlib.ExitStack):
     # -- what is refused --------------------------------------------------------------------
 
     def _refused_by_processes(self) -> None:
-        """First, while the jail holds no more processes than it must: numbers could coincide."""
+        """Comes first, while the jail holds no more processes than it must: numbers could coincide."""
         asleep = f"import time; time.sleep({_SLEEPER})"
         victim = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", asleep], stdin=subprocess.DEVNULL
@@ -131,31 +134,31 @@ class Stage(contextlib.ExitStack):
         self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)
 
     def _refused_by_files(self) -> None:
-        ground = self._ground
-        self._create("write the repository", ground.root, 2)
-        self._create("write .git", ground.git, 2)
+        policy = self._policy
+        self._create("write the repository", policy.root, 2)
+        self._create("write .git", policy.git, 2)
         self._create("write the environment", self._packages, 2)
-        self._create("write this tool", Path(probe.__file__).parent, 2)
+        self._create("write this tool", Path(attempts.__file__).parent, 2)
         self._create("write another trial's scratch", self.other, 2)
         for name, folder in (
-            ("read .git", ground.git),
-            ("read the repository", ground.root),
-            ("read the data", ground.cache),
-            ("read home", ground.home),
+            ("read .git", policy.git),
+            ("read the repository", policy.root),
+            ("read the data", policy.cache),
+            ("read home", policy.home),
             ("read another trial's scratch", self.other),
         ):
             self._on_decoy(name, "read", folder, 2)
         for pattern in ("val*", "vault*"):
-            for path in sorted(ground.cache.glob(f"*/{pattern}"))[:_HELD_MAX]:
+            for path in sorted(policy.cache.glob(f"*/{pattern}"))[:_HELD_MAX]:
                 # Where no examiner asks, a trial scores itself, and reads what it is scored on.
                 if reach(self.access, path) == "hidden":
                     self._add(f"read {path.name} of {path.parent.name}", "read", str(path), 2)
         self._add("read beside what is open", "read", str(self.mixed / "held" / "text"), 2)
-        for path in ground.hidden[:_HELD_MAX]:
+        for path in policy.hidden[:_HELD_MAX]:
             self._add(f"read {path}", "read", str(path), 2)
-        self._on_decoy("change the journal", "change", ground.git, 2)
-        self._on_decoy("truncate the journal", "truncate", ground.git, 3)
-        self._on_decoy("change modes and times", "metadata", ground.git, 4)
+        self._on_decoy("change the journal", "change", policy.git, 2)
+        self._on_decoy("truncate the journal", "truncate", policy.git, 3)
+        self._on_decoy("change modes and times", "metadata", policy.git, 4)
         if self._input:
             changed = self._changed(self._input)
             self._add("change an input", "change", str(self._input), 4, changed)
@@ -188,12 +191,12 @@ class Stage(contextlib.ExitStack):
     # -- what is allowed ---------------------------------------------------------------------
 
     def _allowed(self) -> None:
-        ground = self._ground
+        policy = self._policy
         self._create("write its scratch", self.scratch, 0)
-        self._create("write its worktree", ground.worktree, 0)
-        self._create("write the compilers' folder", ground.compiled, 0)
+        self._create("write its worktree", policy.worktree, 0)
+        self._create("write the compilers' folder", policy.compiled, 0)
         self._add("read beside what is hidden", "read", str(self.mixed / "open" / "text"), 0)
-        self._on_decoy("read its worktree", "read", ground.worktree, 0)
+        self._on_decoy("read its worktree", "read", policy.worktree, 0)
         self._add("start a process", "start", None, 0)
         self._add("share a semaphore", "semaphore", None, 0)
         self._add("use /dev/null", "device", os.devnull, 0)
@@ -212,23 +215,16 @@ class Stage(contextlib.ExitStack):
 
     # -- the parts ---------------------------------------------------------------------------
 
-    def _add(
-        self,
-        name: str,
-        verb: str,
-        argument: Any,
-        level: int,
-        happened: Callable[[], bool] | None = None,
-    ) -> None:
-        self.deeds.append(Deed(name, verb, argument, level, happened))
+    def _add(self, name: str, verb: str, argument: Any, level: int, happened: Look = None) -> None:
+        self.attempts.append(Attempt(name, verb, argument, level, happened))
 
     def _create(self, name: str, folder: Path, level: int) -> None:
-        path = folder / f"{self._name}-{len(self.deeds)}"
+        path = folder / f"{self._name}-{len(self.attempts)}"
         self.callback(path.unlink, missing_ok=True)
         self._add(name, "create", str(path), level, lambda: os.path.lexists(path))
 
     def _on_decoy(self, name: str, verb: str, folder: Path, level: int) -> None:
-        path = self._decoy(folder, str(len(self.deeds)))
+        path = self._decoy(folder, str(len(self.attempts)))
         if path is None:
             self.skipped.append(name)
         else:
@@ -236,7 +232,7 @@ class Stage(contextlib.ExitStack):
             self._add(name, verb, str(path), level, look)
 
     def _decoy(self, folder: Path, name: str) -> Path | None:
-        """A file of ours in a folder, which is made where it is missing; None where that can't be."""
+        """Makes a file of ours in a folder, and the folder where it is missing; None where that can't be."""
         path = folder / f"{self._name}-{name}"
         try:
             self._make_folder(folder)
@@ -284,7 +280,7 @@ def _called(listener: socket.socket) -> bool:
 
 
 def _heard(ours: socket.socket) -> bytes | None:
-    """What has arrived; b"" at the end, when nobody is left at the other side; None if neither."""
+    """Returns what has arrived; b"" when nobody is left at the other side; None where neither is so."""
     try:
         return ours.recv(64, socket.MSG_DONTWAIT)
     except BlockingIOError:

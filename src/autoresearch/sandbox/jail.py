@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from autoresearch.runners.base import Access
+from autoresearch.runners.base import Confinement
 from autoresearch.sandbox import confine
+from autoresearch.sandbox.access import Access, above, named_paths
 
 Kind = Literal["bwrap", "landlock", "sandbox-exec"]
 
@@ -43,22 +44,23 @@ class Jail:
     program: str = ""
     flags: tuple[str, ...] = ()
 
-    def prefix(self, access: Access, cwd: Path) -> list[str]:
-        """The words before a command that is to run in `cwd` with this access and no more."""
+    def confinement(self, access: Access, cwd: Path) -> Confinement:
+        """Returns what confines a command that runs in `cwd` to this access."""
         access = replace(access, readable=(*access.readable, *_own_python()))
         if self.kind == "landlock":
-            return _confined(_landlock(_named(access)))
+            return Confinement(_confined(_landlock(named_paths(access))))
         if self.kind == "sandbox-exec":
-            return [self.program, "-p", _profile(_named(access, rest="readable")), *_confined([])]
-        named = _named(access, _FRESH)
+            profile = _profile(named_paths(access, rest="readable"))
+            return Confinement((self.program, "-p", profile, *_confined([])))
+        named = named_paths(access, _FRESH)
         mounts = _mounts(named, _links((*access.readable, *access.writable)))
         folder = os.path.realpath(cwd)
-        words = [self.program, *self.flags, *mounts, "--chdir", folder, "--"]
-        return words + _confined([])
+        words = (self.program, *self.flags, *mounts, "--chdir", folder, "--", *_confined([]))
+        return Confinement(words, monitor=True, own_shm=True)
 
 
 def find_bwrap() -> Jail | None:
-    """The jail that bwrap makes, as far as it is installed; whether it works is for a proof to say."""
+    """Returns bwrap's jail, None where it is not installed; whether it holds is for the self-test to say."""
     program = shutil.which("bwrap")
     if program is None:
         return None
@@ -75,57 +77,26 @@ def find_bwrap() -> Jail | None:
 
 
 def find_landlock() -> Jail | None:
-    """The jail that Landlock makes; None where the kernel has none."""
+    """Returns the jail that Landlock makes; None where the kernel has none."""
     return Jail("landlock") if confine.landlock_abi() else None
 
 
 def find_sandbox_exec() -> Jail | None:
-    """The jail that macOS makes; None elsewhere."""
+    """Returns the jail that macOS makes; None elsewhere."""
     program = shutil.which("sandbox-exec") if sys.platform == "darwin" else None
     return Jail("sandbox-exec", program) if program else None
 
 
 def gpu_devices() -> list[str]:
-    """The device files of GPUs, some of them folders."""
+    """Returns the device files of GPUs, some of them folders."""
     return sorted(str(path) for pattern in _GPUS for path in Path("/dev").glob(pattern))
 
 
-def reach(access: Access, path: Path) -> str:
-    """What an access says of a place: readable, writable or hidden."""
-    named, real = _named(access), os.path.realpath(path)
-    return named.get(real) or _above(real, named) or "hidden"
-
-
-# -- which path is what -------------------------------------------------------------------------
-
-
-def _named(access: Access, empty: Iterable[str] = (), rest: str = "hidden") -> dict[str, str]:
-    """Real path -> hidden, writable or readable, for what exists; what follows from above left out.
-
-    empty: folders in which there is nothing but what is named; rest: what all others are.
-    """
-    named = dict.fromkeys(empty, "hidden")
-    for kind in ("readable", "writable", "hidden"):
-        for path in getattr(access, kind):
-            if os.path.exists(path):
-                named[os.path.realpath(path)] = kind
-    for path in sorted(named, key=len, reverse=True):
-        if named[path] == (_above(path, named) or rest):
-            del named[path]
-    return named
-
-
-def _above(path: str, named: dict[str, str]) -> str | None:
-    """What the nearest named folder above a path is."""
-    while path != "/":
-        path = os.path.dirname(path)
-        if path in named:
-            return named[path]
-    return None
+# -- as words -------------------------------------------------------------------------------------
 
 
 def _links(paths: Iterable[Path]) -> dict[str, str]:
-    """Every symbolic link that is followed on the way to the paths, with its target."""
+    """Returns every symbolic link that is followed on the way to the paths, with its target."""
     found: dict[str, str] = {}
     for path in paths:
         here, followed = "/", 0
@@ -143,7 +114,7 @@ def _links(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _own_python() -> Iterator[Path]:
-    """What this Python needs to start and confine itself: its program, library and our script."""
+    """Yields what this Python needs to start and confine itself: its program, library, our script."""
     yield Path(sys.executable).resolve()
     yield Path(os.__file__).resolve().parent
     yield from Path(sys.base_prefix, "lib").glob("libpython*")
@@ -151,12 +122,9 @@ def _own_python() -> Iterator[Path]:
     yield from (Path(place) for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"))
 
 
-# -- as words -------------------------------------------------------------------------------------
-
-
-def _confined(words: list[str]) -> list[str]:
+def _confined(words: list[str]) -> tuple[str, ...]:
     python = os.path.realpath(sys.executable)
-    return [python, "-I", "-S", confine.__file__, "{status}", *words, "--"]
+    return (python, "-I", "-S", confine.__file__, "{status}", *words, "--")
 
 
 def _landlock(named: dict[str, str]) -> list[str]:
@@ -170,7 +138,7 @@ def _landlock(named: dict[str, str]) -> list[str]:
 
 
 def _profile(named: dict[str, str]) -> str:
-    """Seatbelt's rules, of which the last that matches decides. Never tried on a Mac.
+    """Returns Seatbelt's rules, of which the last that matches decides. They were never tried on a Mac.
 
     Apple documents the program (man 1 sandbox-exec) and not the language: operations and filters are
     those of the profiles in /System/Library/Sandbox/Profiles and of fG!'s Apple Sandbox Guide. What
@@ -193,7 +161,7 @@ def _profile(named: dict[str, str]) -> str:
 
 
 def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
-    """bwrap's own options: its root is empty, and each path is laid over what is above it."""
+    """Returns bwrap's options: its root is empty, and each path is laid over what is above it."""
     words: dict[str, list[str]] = {
         "/proc": ["--proc", "/proc"], "/dev": ["--dev", "/dev"], "/sys": ["--ro-bind", "/sys", "/sys"],
         **{path: ["--tmpfs", path] for path in _FRESH},
@@ -215,7 +183,7 @@ def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
         else:
             words[path] = ["--ro-bind", "/dev/null", path]  # a device on a mount without devices
     for link, target in links.items():
-        if _above(link, named) in (None, "hidden") and not link.startswith(("/proc/", "/dev/")):
+        if above(link, named) in (None, "hidden") and not link.startswith(("/proc/", "/dev/")):
             words[link] = ["--symlink", target, link]
     ordered = sorted(words, key=lambda path: (path.count("/"), path))
     sealed = [word for path in sorted(closed) for word in ("--remount-ro", path)]

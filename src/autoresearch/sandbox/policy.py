@@ -1,4 +1,4 @@
-"""What a trial may read and write: the system's programs, its Python, its own folders, and no more."""
+"""What a run's trials may reach: they read the system and their Python, and write their own folders."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.runners.base import Access
 from autoresearch.runners.environment import python_of, which
+from autoresearch.sandbox.access import Access
 
 _SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store",
@@ -28,7 +28,7 @@ _ETC = (
 )  # fmt: skip
 
 # Asked of a Python itself, after its site module has run: editable installs may lie anywhere.
-_PROBE = """\
+_QUESTION = """\
 import json, sys, sysconfig
 found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, sys.executable}
 found |= {*sys.path, *sysconfig.get_paths().values()}
@@ -38,25 +38,25 @@ for name, module in [*sys.modules.items()]:
         found |= {str(place) for place in getattr(module, "MAPPING", {}).values()}
 print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"]]))
 """
-_PROBE_TIMEOUT_S = 60
+_QUESTION_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """A Python that trials use: its program, every place that it reads, where packages lie.
+    """A Python that trials use: its program, every path that it reads, and where its packages lie.
 
-    asked: how the trial calls it, which may be a script that looks for the program (a shim).
+    command: how the trial calls it, which may be a script that looks for the program (a shim).
     """
 
-    asked: str
+    command: str
     program: str
-    places: tuple[Path, ...]
+    paths: tuple[Path, ...]
     packages: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where a run's trials happen, the same for each of them.
+class Policy:
+    """What the trials of a run may reach, the same for each of them but for its scratch folder.
 
     root: the lab; git: its common git folder; inputs: read-only names in the worktree; readable:
     what `readable_of` found; hidden: where held-out text could be read besides the cache.
@@ -73,7 +73,7 @@ class Ground:
     inputs: tuple[str, ...] = ()
 
     def access(self, scratch: Path) -> Access:
-        """What the trial with this scratch folder may reach. Makes the folder of compilers."""
+        """Returns what the trial with this scratch folder may reach. Makes the folder of compilers."""
         self.compiled.mkdir(parents=True, exist_ok=True)
         fixed = (".git", *self.inputs)
         return Access(
@@ -89,7 +89,7 @@ class Ground:
 def readable_of(
     command: Sequence[str], env: Mapping[str, str], root: Path, more: Iterable[str] = ()
 ) -> tuple[Path, ...]:
-    """What a trial with this command and environment may read outside its own folders.
+    """Returns what a trial with this command and environment may read outside its own folders.
 
     more: runner.readable. Below the user's home that is its Pythons, its program and `more` alone.
     """
@@ -106,9 +106,9 @@ def _readable_of(
         if not any(_within(folder, place) for place in private):
             yield folder
     for python in pythons(command, env, root):
-        yield Path(python.asked)
-        yield from _shims(Path(python.asked))
-        yield from python.places
+        yield Path(python.command)
+        yield from _shims(Path(python.command))
+        yield from python.paths
     program = which(command[0], root)
     if program is not None:
         yield Path(program)
@@ -120,7 +120,7 @@ def _readable_of(
 
 
 def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[Python]:
-    """The Pythons of a trial, its command's own first: also those that PATH offers to a script.
+    """Returns the Pythons of a trial, its command's own first: also those that PATH offers to a script.
 
     Those of one folder are taken for one.
     """
@@ -129,34 +129,35 @@ def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[
     for program in given:
         if program is not None:
             programs.setdefault(os.path.dirname(program), program)
-    asked = (_ask(program, frozenset(env.items())) for program in programs.values())
-    return [python for python in asked if python is not None]
+    found = (_ask(program, frozenset(env.items())) for program in programs.values())
+    return [python for python in found if python is not None]
 
 
 def own_python(command: Sequence[str], env: Mapping[str, str], root: Path) -> Python | None:
-    """The Python of a trial's command; None where it is none, or can't be run."""
+    """Returns the Python of a trial's command; None where it is none, or can't be run."""
     program = python_of(command, root)
     return None if program is None else _ask(program, frozenset(env.items()))
 
 
 @functools.lru_cache(maxsize=8)
-def _ask(asked: str, variables: frozenset[tuple[str, str]]) -> Python | None:
-    """What a Python says of itself; None where it can't be run (the trial will say why)."""
+def _ask(command: str, variables: frozenset[tuple[str, str]]) -> Python | None:
+    """Returns what a Python says of itself; None where it can't be run (the trial will say why)."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                [asked, "-c", _PROBE], cwd=folder, env={**dict(variables), "HOME": folder, "TMPDIR": folder},
-                capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_TIMEOUT_S, check=True,
+                [command, "-c", _QUESTION], cwd=folder,
+                env={**dict(variables), "HOME": folder, "TMPDIR": folder},
+                capture_output=True, stdin=subprocess.DEVNULL, timeout=_QUESTION_TIMEOUT_S, check=True,
             )  # fmt: skip
-        program, places, packages = json.loads(done.stdout.splitlines()[-1])
+        program, paths, packages = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
-    absolute = tuple(Path(place) for place in places if place.startswith("/") and place != "/")
-    return Python(asked, program, absolute, Path(packages))
+    absolute = tuple(Path(path) for path in paths if path.startswith("/") and path != "/")
+    return Python(command, program, absolute, Path(packages))
 
 
 def _shims(program: Path) -> Iterator[Path]:
-    """pyenv, asdf and the like: a script that looks for the real program in the folder above."""
+    """Yields where pyenv, asdf and the like keep the programs that their scripts look for."""
     if program.parent.name == "shims":
         yield program.parent.parent
 
@@ -167,12 +168,12 @@ def _search_path(env: Mapping[str, str]) -> list[Path]:
 
 
 def _within(path: Path, folder: Path) -> bool:
-    """Whether a path is in a folder, or the folder itself, links followed."""
+    """Returns whether a path is in a folder, or the folder itself, links followed."""
     return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _users_home() -> tuple[Path, ...]:
-    """The home that the system has for the user, whatever HOME says."""
+    """Returns the home that the system has for the user, whatever HOME says."""
     try:
         return (Path(pwd.getpwuid(os.getuid()).pw_dir),)
     except KeyError:

@@ -1,21 +1,23 @@
-"""The sandbox of a run: proved at its start and again as it goes, and the files that no trial may change."""
+"""The sandbox of a run: tested at its start and again as it goes, and the files that no trial may change."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import autoresearch
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
-from autoresearch.runners.base import Access
-from autoresearch.runners.local import LocalRunner
-from autoresearch.sandbox.policy import Ground, Python, own_python, pythons, readable_of
+from autoresearch.runners.base import Confinement
+from autoresearch.sandbox.policy import Policy, Python, own_python, pythons, readable_of
 from autoresearch.sandbox.seal import Seal
-from autoresearch.sandbox.selftest import Proof, choose, prove, remedy
+from autoresearch.sandbox.selftest import choose, remedy, self_test
+
+Mark = list[int | str]  # the level and the jail, as the journal has them
 
 _GOOD_FOR_S = 600.0
 # What a trial may read of prepared data when an examiner asks, and else what it may not.
@@ -24,77 +26,85 @@ _ROWS = ("train.u16", "val.u16", "vault.u16")
 
 
 class Sandbox:
-    """What holds the trials of a run. Raises LabError where the jail that was asked for does not hold."""
+    """What holds the trials of a run."""
 
-    def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
-        config = run.config
-        self._run, self._setting = run, config.runner.sandbox
-        jailed = self._setting != "none"
-        asked = (config.task.command, environment, run.repo.root)
-        found = pythons(*asked) if jailed else [own_python(*asked)]
-        self._python = found[0] if found else None
-        self._ground = _ground(run, environment, jailed)
-        self._jail, self.proof = choose(self._setting, self._ground, self._python)
-        self._proved = time.monotonic()
-        self._seal = Seal(*_sealed(run, self._python, self.proof))
-        self._broken = ""
+    def __init__(
+        self,
+        setting: str,
+        policy: Policy,
+        python: Python | None,
+        tag: str,
+        baseline: Callable[[], Mark | None],
+    ) -> None:
+        """Tests the jail, and raises LabError where one that was asked for does not hold.
+
+        setting: runner.sandbox; python: the one that trials run with; baseline: what `mark` was at
+        the baseline of the run `tag`, None before there is one.
+        """
+        self._setting, self._policy, self._python = setting, policy, python
+        self._tag, self._baseline = tag, baseline
+        self._jail, self.self_test = choose(setting, policy, python)
+        self._tested = time.monotonic()
+        self._seal = self._sealed()
+        self._broken: str | None = None
 
     @property
     def text(self) -> str:
         """The level and what makes it, as it stands in every record."""
-        return self.proof.text
+        return self.self_test.text
 
     @property
-    def mark(self) -> list[int | str]:
+    def mark(self) -> Mark:
         """What must stay the same throughout a run."""
-        return [self.proof.level, self.proof.jail]
+        return [self.self_test.level, self.self_test.jail]
 
     @property
-    def remedy(self) -> str:
-        """How to get to a higher level here."""
+    def remedy(self) -> str | None:
+        """How to get to a higher level here; None where we don't know."""
         if self._setting == "none":
             return 'Set runner.sandbox = "auto" in autoresearch.toml'
-        return remedy(self.proof.said)
-
-    def runner(self) -> LocalRunner:
-        """The runner whose trials this sandbox holds."""
-        return LocalRunner(self._jail)
+        return remedy(self.self_test.said)
 
     @property
     def jailed(self) -> bool:
         """Whether a jail holds."""
-        return self.proof.level > 1
+        return self.self_test.level > 1
 
-    def access(self, scratch: Path) -> Access | None:
-        """What a trial with this scratch folder may touch; None where there is no jail."""
-        return self._ground.access(scratch) if self._jail else None
+    def confinement(self, worktree: Path, compiled: Path, scratch: Path) -> Confinement | None:
+        """Returns the jail of a trial with these folders of its own; None where there is no jail."""
+        if self._jail is None:
+            return None
+        policy = replace(self._policy, worktree=worktree, compiled=compiled)
+        return self._jail.confinement(policy.access(scratch), worktree)
 
     def check(self) -> None:
-        """LabError where the sandbox is not the one that the baseline had, or a trial got through."""
-        if self._broken:
+        """Raises LabError where the sandbox is not the baseline's any more, or a trial got through."""
+        if self._broken is not None:
             raise LabError(
                 f"a trial changed {self._broken}, which none may, and nothing here could keep it from "
-                f"that: look at it, put it back, and call autoresearch run again. {self.remedy}"
+                "that: look at it, put it back, and call autoresearch run again. "
+                f"{self.remedy or ''}".rstrip()
             )
-        if time.monotonic() - self._proved > _GOOD_FOR_S:
-            self.proof = prove(self._jail, self._ground, self._python)
-            self._proved = time.monotonic()
-        was = (self._run.state.frozen or {}).get("sandbox", self.mark)
+        if time.monotonic() - self._tested > _GOOD_FOR_S:
+            self.self_test = self_test(self._jail, self._policy, self._python)
+            self._tested = time.monotonic()
+        was = self._baseline() or self.mark
         if was != self.mark:
-            lost = f" (what no longer holds: {', '.join(self.proof.failed)})"
+            failed = ", ".join(self.self_test.failed)
+            lost = f" (what no longer holds: {failed})" if failed else ""
             raise LabError(
-                f"the sandbox changed under the run {self._run.tag}: its baseline had level {was[0]} "
-                f"({was[1]}), and now it is {self.text}{lost if self.proof.failed else ''}. Put it "
-                "back (autoresearch doctor looks at it), or start another run: autoresearch init TAG"
+                f"the sandbox changed under the run {self._tag}: its baseline had level {was[0]} "
+                f"({was[1]}), and now it is {self.text}{lost}. Put it back (autoresearch doctor looks "
+                "at it), or start another run: autoresearch init TAG"
             )
 
-    def broken(self) -> str:
-        """The first file that no trial may change and that was changed meanwhile; "" if none.
+    def broken(self) -> str | None:
+        """Returns the first file that no trial may change and that was changed; None where none was.
 
-        In a jail that is proved it was no trial: LabError.
+        Raises LabError in a jail that holds: there it was no trial.
         """
         found = self._broken = self._broken or self._seal.broken()
-        if found and self.jailed:
+        if found is not None and self.jailed:
             raise LabError(
                 f"{found} was changed while a trial ran, and not by it: the sandbox holds. Do not "
                 "install or upgrade packages under a run; call autoresearch run again, and the "
@@ -102,8 +112,37 @@ class Sandbox:
             )
         return found
 
+    def _sealed(self) -> Seal:
+        """Returns the seal of the files that no trial may change."""
+        paths = [Path(autoresearch.__file__).parent]
+        patterns: list[tuple[Path, str]] = []
+        if self._python is not None:
+            packages = self._python.packages
+            patterns = [(packages, "*.pth"), (packages, "*customize.py")]
+        if not self.jailed:  # in a jail only a person can change these, who may
+            git = self._policy.git
+            paths += [git / "config", git / "hooks", git / "info"]
+        return Seal(paths, patterns)
 
-def _ground(run: Run, environment: Mapping[str, str], jailed: bool) -> Ground:
+
+def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
+    """Returns the sandbox of a run, tested. Raises LabError where the jail asked for does not hold."""
+    config, root = run.config, run.repo.root
+    setting = config.runner.sandbox
+    jailed = setting != "none"
+    command = config.task.command
+    python = (
+        next(iter(pythons(command, environment, root)), None)
+        if jailed
+        else own_python(command, environment, root)
+    )
+    policy = _policy_of(run, environment, jailed)
+    return Sandbox(
+        setting, policy, python, run.tag, lambda: (run.state.frozen or {}).get("sandbox")
+    )
+
+
+def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     if jailed:
@@ -118,7 +157,7 @@ def _ground(run: Run, environment: Mapping[str, str], jailed: bool) -> Ground:
         else:  # it scores itself, and reads what it is scored on
             readable += (cache / "current", folder)
             hidden = (folder / _ROWS[-1],)
-    return Ground(
+    return Policy(
         root=root,
         git=run.repo.common,
         worktree=run.slots[0].paths.worktree,
@@ -132,7 +171,7 @@ def _ground(run: Run, environment: Mapping[str, str], jailed: bool) -> Ground:
 
 
 def _current(cache: Path) -> Path | None:
-    """The folder of the data that trials use, if there is any."""
+    """Returns the folder of the data that trials use; None where there is none."""
     try:
         name = (cache / "current").read_text().strip()
     except (OSError, UnicodeDecodeError):
@@ -141,23 +180,9 @@ def _current(cache: Path) -> Path | None:
 
 
 def _hidden(folder: Path) -> list[str]:
-    """Where held-out text could be read outside the cache, as the data's manifest has it."""
+    """Returns where held-out text could be read outside the cache, as the data's manifest has it."""
     try:
         found: list[str] = json.loads((folder / "manifest.json").read_bytes())["hidden"]
     except (OSError, ValueError, LookupError, TypeError):
         return []
     return found
-
-
-def _sealed(
-    run: Run, python: Python | None, proof: Proof
-) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Files and folders, and patterns in folders, that no trial may change."""
-    places = [Path(autoresearch.__file__).parent]
-    patterns: list[tuple[Path, str]] = []
-    if python is not None:
-        patterns = [(python.packages, "*.pth"), (python.packages, "*customize.py")]
-    if proof.level <= 1:  # in a jail only a person can change these, who may
-        git = run.repo.common
-        places += [git / "config", git / "hooks", git / "info"]
-    return places, patterns

@@ -1,4 +1,4 @@
-"""Files that no trial may change: known by content at a session's start, looked at after each trial."""
+"""The files that no trial may change: read at a session's start, and looked at after each trial."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _CHUNK = 1 << 20
 
 
 class Seal:
-    """Digests of files, of every file below folders, and of those in folders that fit a pattern.
+    """Knows files by their digests: given ones, all below given folders, and those that fit a pattern.
 
     A file whose inode, mode, size and change time stand still is not read again: no program can set
-    the change time (root could, by the clock). One that was written with the bytes it had is sound.
+    the change time (root could, by the clock). One that was written with the bytes it had is unbroken.
     """
 
     def __init__(self, places: Iterable[Path], patterns: Iterable[tuple[Path, str]] = ()) -> None:
         self._places, self._patterns = tuple(places), tuple(patterns)
         self._seen = {path: (_signature(path), _digest(path)) for path in self._files()}
 
-    def broken(self) -> str:
-        """The first file that was changed, made or removed since; "" if none."""
+    def broken(self) -> str | None:
+        """Returns the first file that was changed, made or removed since; None where none was."""
         now = set(self._files())
         for path in sorted(self._seen.keys() ^ now):
             return str(path)
@@ -37,14 +37,14 @@ class Seal:
             if _digest(path) != digest:
                 return str(path)
             self._seen[path] = (found, digest)
-        return ""
+        return None
 
     def _files(self) -> Iterator[Path]:
         for place in self._places:
             if place.is_dir():
                 for folder, names, files in os.walk(place):
                     names[:] = [name for name in names if name != "__pycache__"]
-                    # Another run's witnesses may try to write here meanwhile.
+                    # Another run's self-test may try to write here meanwhile.
                     yield from (Path(folder, name) for name in files if not name.startswith(DECOY))
             elif os.path.lexists(place):
                 yield place
@@ -60,17 +60,17 @@ def _signature(path: Path) -> _Signature | None:
     return info.st_ino, info.st_mode, info.st_size, info.st_ctime_ns
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of where a link leads; "" of what can't be read."""
+def _digest(path: Path) -> str | None:
+    """Returns the SHA-256 of a file, or of where a link leads; None of what can't be read."""
     try:
         if stat.S_ISLNK(path.lstat().st_mode):
             return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
         if not path.is_file():
-            return ""
+            return None
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while piece := file.read(_CHUNK):
                 digest.update(piece)
         return digest.hexdigest()
     except OSError:
-        return ""
+        return None

@@ -1,4 +1,4 @@
-"""A jail is what its witnesses saw refused: it is proved at every start, on the places of real trials.
+"""The self-test of a jail: at every start, on the places of real trials, what it must refuse is tried.
 
     4  bwrap, seccomp, limits
     3  Landlock ABI 6 and newer, seccomp, limits
@@ -24,10 +24,10 @@ from autoresearch.paths import cache_dir
 from autoresearch.runners.base import TrialSpec, finish
 from autoresearch.runners.environment import trial_environment
 from autoresearch.runners.local import LocalRunner
-from autoresearch.sandbox import confine, probe
-from autoresearch.sandbox.decoys import Deed, Stage
+from autoresearch.sandbox import attempts, confine
+from autoresearch.sandbox.decoys import Attempt, Decoys
 from autoresearch.sandbox.jail import Jail, find_bwrap, find_landlock, find_sandbox_exec
-from autoresearch.sandbox.policy import Ground, Python
+from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.text import one_line
 
 _TIMEOUT_S = 30.0
@@ -50,11 +50,12 @@ _UNCOVERED_BY_SANDBOX_EXEC = (
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What held. refused: what was refused as it must be, nothing where no trial could live;
-    failed: what did not go as it must.
+class SelfTest:
+    """What a self-test found: the level that holds, of which jail, and both in words.
 
-    skipped: what could not be tried here; said: why the jail, or one above it, does not hold.
+    uncovered: what this level does not keep a trial from. refused: the attempts that were refused as
+    they must be, none where no trial could live. failed: those that did not go as they must. skipped:
+    those that could not be tried here. said: why the jail, or one above it, does not hold.
     """
 
     level: int
@@ -68,40 +69,43 @@ class Proof:
 
     @property
     def line(self) -> str:
-        """For the start of a run."""
+        """Returns the level and its gaps, for the start of a run."""
         return f"sandbox {self.text}; not covered: {self.uncovered}"
 
 
-def prove(jail: Jail | None, ground: Ground, python: Python | None = None) -> Proof:
-    """Try the jail as a trial would meet it, with the trial's own Python (None: with ours)."""
+def self_test(jail: Jail | None, policy: Policy, python: Python | None = None) -> SelfTest:
+    """Tries the jail as a trial would meet it, with the trial's own Python (None: with ours)."""
     if sys.platform != "linux" and jail is None:
         said = (f"on {sys.platform} there is no jail, and kills are not verified",)
-        return _proof(0, None, (), (), (), said)
+        return _result(0, None, (), (), (), said)
     most = _most(jail)
     program = python.program if python else os.path.realpath(sys.executable)
-    with Stage(ground, python.packages if python else None, most) as stage:
-        deeds = [deed for deed in stage.deeds if deed.level <= most]
-        told, said = _perform(jail, ground, program, stage, deeds)
-        well = {deed.name: _went_well(deed, told) for deed in deeds}
-        skipped = tuple(stage.skipped)
-    level, lives = 0, all(well[deed.name] for deed in deeds if deed.level == 0)
+    with Decoys(policy, python.packages if python else None, most) as decoys:
+        tried = [attempt for attempt in decoys.attempts if attempt.level <= most]
+        answers, said = _perform(jail, policy, program, decoys, tried)
+        well = {attempt.name: _went_well(attempt, answers) for attempt in tried}
+        skipped = tuple(decoys.skipped)
+    level, lives = 0, all(well[attempt.name] for attempt in tried if attempt.level == 0)
     if lives:
-        broken = [deed.level for deed in deeds if deed.level and not well[deed.name]]
+        broken = [attempt.level for attempt in tried if attempt.level and not well[attempt.name]]
         level = min(broken, default=most + 1) - 1
-    return _proof(
+    return _result(
         level, jail,
-        refused=tuple(deed.name for deed in deeds if lives and deed.level and well[deed.name]),
+        refused=tuple(a.name for a in tried if lives and a.level and well[a.name]),
         failed=tuple(name for name, went in well.items() if not went),
         skipped=skipped,
         said=(f"{jail.kind if jail else 'none'}: {said}",) if said else (),
     )  # fmt: skip
 
 
-def choose(setting: str, ground: Ground, python: Python | None = None) -> tuple[Jail | None, Proof]:
-    """The jail for a run, proved. setting: auto, bwrap, landlock or none, as runner.sandbox has it.
+def choose(
+    setting: str, policy: Policy, python: Python | None = None
+) -> tuple[Jail | None, SelfTest]:
+    """Returns the jail for a run, and what its self-test found; None is no jail.
 
-    auto takes the highest level that holds, and of two the jail that refuses more; LabError where a
-    jail that was asked for does not hold.
+    setting: auto, bwrap, landlock or none, as runner.sandbox has it. auto takes the highest level that
+    holds, and of two the jail that refuses more. Raises LabError where a jail that was asked for does
+    not hold.
     """
     jails: list[Jail | None] = []
     said: tuple[str, ...] = ()
@@ -109,43 +113,43 @@ def choose(setting: str, ground: Ground, python: Python | None = None) -> tuple[
     kinds = {"sandbox-exec": find_sandbox_exec} if sys.platform == "darwin" else linux
     for kind, find in kinds.items():
         if setting in ("auto", kind):
-            found = find()
-            jails += [found] if found else []
-            said += () if found else (f"{kind}: not on this machine",)
+            there = find()
+            jails += [there] if there else []
+            said += () if there else (f"{kind}: not on this machine",)
     if setting in ("auto", "none"):
         jails.append(None)
-    best: tuple[Jail | None, Proof] | None = None
+    best: tuple[Jail | None, SelfTest] | None = None
     for jail in jails:
-        proof = prove(jail, ground, python)
-        if best is None or _worth(proof) >= _worth(best[1]):
-            best = jail, proof
-        if proof.level == _most(jail):
+        found = self_test(jail, policy, python)
+        if best is None or _worth(found) >= _worth(best[1]):
+            best = jail, found
+        if found.level == _most(jail):
             break
-        said += proof.said or (f"{proof.jail}: {', '.join(proof.failed)}",)
+        said += found.said or (f"{found.jail}: {', '.join(found.failed)}",)
     level = best[1].level if best else 0
     if best is None or (setting in ("bwrap", "landlock") and level < 2):
-        mend = remedy(said)
+        mend = remedy(said) or ""
         raise LabError(
             f'runner.sandbox = "{setting}" does not hold here '
             f"({'; '.join(said) or f'{setting} is for Linux'}). {mend}".strip()
         )
-    jail, proof = best
-    return jail, _proof(level, jail, proof.refused, proof.failed, proof.skipped, said)
+    jail, found = best
+    return jail, _result(level, jail, found.refused, found.failed, found.skipped, said)
 
 
-def _worth(proof: Proof) -> tuple[int, int]:
-    return proof.level, len(proof.refused)
+def _worth(found: SelfTest) -> tuple[int, int]:
+    return found.level, len(found.refused)
 
 
-def remedy(said: Sequence[str]) -> str:
-    """How this machine gets to the next level, from what its jails said; "" where nothing is known."""
+def remedy(said: Sequence[str]) -> str | None:
+    """Returns how this machine gets to the next level, by what its jails said; None where we don't know."""
     text = " ".join(said)
     if sys.platform == "darwin":
-        return "macOS goes no higher: run on Linux for a jail that is proved"
+        return "macOS goes no higher: run on Linux for a jail that holds"
     if "bwrap: not on this machine" in text:
         return "Install bubblewrap: apt install bubblewrap, or dnf install bubblewrap"
     if "bwrap:" not in text:
-        return ""
+        return None
     if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
             "AppArmor forbids user namespaces (Ubuntu 23.10 and newer). Allow them to bwrap: write "
@@ -166,15 +170,15 @@ def remedy(said: Sequence[str]) -> str:
     return "See that `bwrap --unshare-all --ro-bind / / true` works for this user"
 
 
-def _setting(name: str) -> str:
+def _setting(name: str) -> str | None:
     try:
         return Path("/proc/sys", name).read_text().strip()
     except OSError:
-        return ""
+        return None
 
 
 def _most(jail: Jail | None) -> int:
-    """The level that a jail has if all goes well."""
+    """Returns the level that a jail has if all goes well."""
     if jail is None:
         return 1
     if jail.kind == "bwrap":
@@ -184,14 +188,14 @@ def _most(jail: Jail | None) -> int:
     return 3 if confine.landlock_abi() >= 6 else 2
 
 
-def _proof(
+def _result(
     level: int,
     jail: Jail | None,
     refused: tuple[str, ...],
     failed: tuple[str, ...],
     skipped: tuple[str, ...],
     said: tuple[str, ...],
-) -> Proof:
+) -> SelfTest:
     kind = jail.kind if jail else "none"
     parts = {
         "none": "no jail",
@@ -206,42 +210,50 @@ def _proof(
         gaps = list(_UNCOVERED_BY_SANDBOX_EXEC)
     elif jail is not None and level < 2:
         parts = f"{kind}, which does not hold"
-    return Proof(level, kind, f"{level} ({parts})", ", ".join(gaps), refused, failed, skipped, said)
+    return SelfTest(
+        level, kind, f"{level} ({parts})", ", ".join(gaps), refused, failed, skipped, said
+    )
 
 
 def _perform(
-    jail: Jail | None, ground: Ground, program: str, stage: Stage, deeds: Sequence[Deed]
-) -> tuple[dict[str, str | None], str]:
-    """What the witness tells of each deed, and what went wrong with the whole of it."""
-    words = json.dumps([[deed.name, deed.verb, deed.argument] for deed in deeds])
+    jail: Jail | None, policy: Policy, program: str, decoys: Decoys, tried: Sequence[Attempt]
+) -> tuple[dict[str, str | None], str | None]:
+    """Makes the attempts, as a trial in the jail.
+
+    Returns what it says of each (None where it was made, else what refused it), and what went wrong
+    with the whole of it.
+    """
+    access = decoys.access  # which makes the folder of compilers, jail or no jail
+    words = json.dumps([[attempt.name, attempt.verb, attempt.argument] for attempt in tried])
     spec = TrialSpec(
-        ((program, "-I", "-S", probe.__file__, words),), ground.worktree,
-        trial_environment(os.environ, 0, stage.scratch, cache_dir()), stage.log, _TIMEOUT_S,
-        access=stage.access, descriptors=(stage.theirs.fileno(),),
+        ((program, "-I", "-S", attempts.__file__, words),), policy.worktree,
+        trial_environment(os.environ, 0, decoys.scratch, cache_dir()), decoys.log, _TIMEOUT_S,
+        confinement=jail.confinement(access, policy.worktree) if jail else None,
+        descriptors=(decoys.theirs.fileno(),),
     )  # fmt: skip
-    trial = LocalRunner(jail).start(spec)
-    stage.theirs.close()
+    trial = LocalRunner().start(spec)
+    decoys.theirs.close()
     try:
         outcome = finish(trial, lambda: False)
     except InfrastructureError as fault:
         return {}, str(fault)
-    lines = stage.log.read_text("utf-8", "replace").splitlines() if stage.log.exists() else []
+    lines = decoys.log.read_text("utf-8", "replace").splitlines() if decoys.log.exists() else []
     last = lines[-1] if lines else ""
     try:
-        told: dict[str, str | None] = json.loads(last)
+        answers: dict[str, str | None] = json.loads(last)
     except ValueError:
-        return {}, one_line(last) or f"the witness ended with {outcome.exit_code}"
-    return told, ""
+        return {}, one_line(last) or f"the self-test's trial ended with {outcome.exit_code}"
+    return answers, None
 
 
-def _went_well(deed: Deed, told: dict[str, str | None]) -> bool:
-    """Whether a deed was refused, or allowed, as it must be.
+def _went_well(attempt: Attempt, answers: dict[str, str | None]) -> bool:
+    """Returns whether an attempt was refused, or allowed, as it must be.
 
-    Our own look goes before what is told: in a jail of bwrap's a file may be written that is nowhere.
+    Our own look goes before what the trial says: in bwrap's jail a file may be written that is nowhere.
     """
-    if deed.name not in told:
+    if attempt.name not in answers:
         return False
-    done = told[deed.name] is None
-    if deed.level:
-        return not (deed.happened() if deed.happened else done)
-    return done and (deed.happened is None or deed.happened())
+    done = answers[attempt.name] is None
+    if attempt.level:
+        return not (attempt.happened() if attempt.happened else done)
+    return done and (attempt.happened is None or attempt.happened())

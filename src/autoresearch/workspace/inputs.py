@@ -49,15 +49,15 @@ def _copy(source: Path, target: Path) -> None:
         remove(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, copy_function=_clone, ignore_dangling_symlinks=True)
+        shutil.copytree(source, target, copy_function=clone, ignore_dangling_symlinks=True)
     else:
-        _clone(str(source), str(target))
+        clone(str(source), str(target))
     for path in [target, *target.rglob("*")] if target.is_dir() else [target]:
         path.chmod(path.stat().st_mode & ~0o222)
 
 
-def _clone(source: str, target: str) -> str:
-    """Copies a file, sharing its blocks where the file system can; returns the copy's name."""
+def clone(source: str, target: str) -> str:
+    """Copy a file, sharing its blocks where the file system can."""
     with open(source, "rb") as old, open(target, "xb") as new:
         try:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())

@@ -16,7 +16,7 @@ from autoresearch.config import RunnerConfig
 from autoresearch.errors import AutoresearchError
 from autoresearch.fit.device import ram_mb
 from autoresearch.paths import CONFIG, cache_dir
-from autoresearch.sandbox.policy import Ground, pythons, readable_of
+from autoresearch.sandbox.policy import Policy, pythons, readable_of
 from autoresearch.sandbox.selftest import choose, remedy
 from autoresearch.text import one_line
 
@@ -109,21 +109,21 @@ def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Findi
             state, home = Path(folder), Path.home()
             readable = readable_of(command, os.environ, root, settings.readable)
             git = root / ".git" if (root / ".git").is_dir() else state / "git"
-            ground = Ground(
+            policy = Policy(
                 root, git, state / "worktree", state / "compiled", cache_dir(), home, readable
             )
             asked = pythons(command, os.environ, root)
-            _, proof = choose(settings.sandbox, ground, asked[0] if asked else None)
+            _, found = choose(settings.sandbox, policy, asked[0] if asked else None)
     except AutoresearchError as fault:
         return Finding("sandbox", "missing", one_line(str(fault)), _AUTO)
     except OSError as fault:
         return Finding("sandbox", "missing", f"can't be tried: {in_one_line(fault)}", _OTHERWISE)
-    mend = remedy(proof.said) if settings.sandbox == "auto" else _AUTO
-    if proof.level < 2 and proof.jail != "sandbox-exec":
-        text = f"none holds here, and trials would run as you ({'; '.join(proof.said)})"
+    mend = remedy(found.said) or "" if settings.sandbox == "auto" else _AUTO
+    if found.level < 2 and found.jail != "sandbox-exec":
+        text = f"none holds here, and trials would run as you ({'; '.join(found.said)})"
         return Finding("sandbox", "missing", one_line(text), mend or _OTHERWISE)
-    text = f"level {proof.text}; not covered: {proof.uncovered}"
-    if proof.level == 4:
+    text = f"level {found.text}; not covered: {found.uncovered}"
+    if found.level == 4:
         return Finding("sandbox", "ok", text)
     return Finding("sandbox", "degraded", text, mend)
 

@@ -1,9 +1,10 @@
 """Tries in a jail what a trial must not and must be able to do. Stand-alone, standard library alone.
 
-    python -I -S witness.py DEEDS
+    python -I -S attempts.py ATTEMPTS
 
-DEEDS is JSON: a list of [name, verb, argument]. The last line printed is JSON too: name -> null where
-the deed was done, else what refused it. Who started it looks at the effects for itself (proof.py).
+ATTEMPTS is JSON: a list of [name, verb, argument]. The last line printed is JSON too: name -> null
+where the attempt was made, else what refused it. Who started it looks at the effects for itself
+(selftest.py).
 """
 
 from __future__ import annotations
@@ -167,18 +168,18 @@ def device(path: str) -> None:
 def name_thread(_: None) -> None:
     """As CUDA does before anything else."""
     with open(f"/proc/self/task/{os.getpid()}/comm", "w") as file:
-        file.write("witness")
+        file.write("selftest")
 
 
 def main() -> None:
-    told: dict[str, str | None] = {}
+    answers: dict[str, str | None] = {}
     for name, verb, argument in json.loads(sys.argv[1]):
         try:
             globals()[verb](argument)
-            told[name] = None
+            answers[name] = None
         except (OSError, ImportError) as fault:
-            told[name] = str(fault)
-    print("\n" + json.dumps(told), flush=True)
+            answers[name] = str(fault)
+    print("\n" + json.dumps(answers), flush=True)
 
 
 if __name__ == "__main__":
