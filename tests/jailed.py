@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from autoresearch.records import Outcome
-from autoresearch.runners.base import Confinement, TrialSpec, finish
+from autoresearch.runners.base import Confinement, TrialSpec
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox.access import Access
 from autoresearch.sandbox.jail import Jail, find_bwrap, find_landlock
@@ -84,7 +84,7 @@ class Trial:
         """How a command ended, and what it printed."""
         spec = self.spec(*command)
         spec.log.unlink(missing_ok=True)
-        outcome = finish(LocalRunner().start(spec), lambda: False)
+        outcome = LocalRunner().start(spec).run(lambda: False)
         return outcome, spec.log.read_text() if spec.log.exists() else ""
 
     def python(self, script: str, *arguments: str) -> tuple[Outcome, str]:

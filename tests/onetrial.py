@@ -38,13 +38,8 @@ def main() -> None:
     trial = LocalRunner().start(spec)
     began = time.monotonic()
     stop_after_s = given.get("stop_after_s", 1e9)
-    watching = trial.run(lambda: time.monotonic() - began > stop_after_s)
-    while True:
-        try:
-            next(watching)
-        except StopIteration as end:
-            print(json.dumps(asdict(end.value)), flush=True)
-            return
+    outcome = trial.run(lambda: time.monotonic() - began > stop_after_s)
+    print(json.dumps(asdict(outcome)), flush=True)
 
 
 if __name__ == "__main__":

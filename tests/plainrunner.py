@@ -12,11 +12,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 from autoresearch.commands import session
 from autoresearch.records import Outcome
-from autoresearch.runners.base import Identity, Progress, Trial, TrialSpec
+from autoresearch.runners.base import Identity, Progress, Trial, TrialSpec, unwatched
 
 
 class PlainTrial:
@@ -26,11 +26,13 @@ class PlainTrial:
         self._spec = spec
         self.identity: Identity = {"scratch": spec.env["AUTORESEARCH_SCRATCH"]}
 
-    def run(self, stopping: Callable[[], bool]) -> Generator[Progress, None, Outcome]:
+    def run(
+        self, stopping: Callable[[], bool], watch: Callable[[Progress], None] = unwatched
+    ) -> Outcome:
         spec, began, code = self._spec, time.monotonic(), 0
         prefix = spec.confinement.prefix if spec.confinement else ()
         for command in spec.commands:
-            yield Progress(time.monotonic() - began, 0.0)
+            watch(Progress(time.monotonic() - began, 0.0))
             with spec.log.open("ab") as log:
                 read, status = os.pipe()
                 words = [str(status) if word == "{status}" else word for word in prefix]

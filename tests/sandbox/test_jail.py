@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import InfrastructureError
-from autoresearch.runners.base import finish
 from autoresearch.runners.launcher import FILE_SIZE_MAX
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import confine
@@ -229,7 +228,7 @@ def test_a_jail_that_can_not_be_made_is_not_the_candidates_crash(tmp_path: Path)
         confinement = Jail("bwrap", program).confinement(given.access(), given.folder)
         trial = LocalRunner().start(replace(spec, confinement=confinement))
         with pytest.raises(InfrastructureError, match="sandbox could not be made"):
-            finish(trial, lambda: False)
+            trial.run(lambda: False)
     assert "it ran" not in spec.log.read_text()
 
 
@@ -304,7 +303,7 @@ def test_shared_memory_in_use_by_others_stays(tmp_path: Path) -> None:
         with ours.open("w") as file:
             file.write("in use")
             file.flush()
-            finish(started, lambda: False)
+            started.run(lambda: False)
             assert ours.exists() and old.exists()
     finally:
         ours.unlink()

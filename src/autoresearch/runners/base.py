@@ -88,8 +88,3 @@ class Runner(Protocol):
     def clean_up(self, identity: Identity) -> None:
         """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
         ...
-
-
-def finish(trial: Trial, stopping: Callable[[], bool]) -> Outcome:
-    """Run a trial to its end without looking at how far it is."""
-    return trial.run(stopping)

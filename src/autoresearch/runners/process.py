@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from autoresearch.records import Outcome
-from autoresearch.runners.base import Identity, TrialSpec, finish
+from autoresearch.runners.base import Identity, TrialSpec
 from autoresearch.runners.local import LocalRunner
 
 
@@ -40,6 +40,6 @@ def run(
     try:
         if started is not None:
             started(trial.identity)
-        return finish(trial, stopping)
+        return trial.run(stopping)
     finally:
         trial.abandon()

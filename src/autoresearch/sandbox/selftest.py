@@ -21,7 +21,7 @@ from pathlib import Path
 
 from autoresearch.errors import InfrastructureError, LabError
 from autoresearch.paths import cache_dir
-from autoresearch.runners.base import TrialSpec, finish
+from autoresearch.runners.base import TrialSpec
 from autoresearch.runners.environment import trial_environment
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import attempts, confine
@@ -234,7 +234,7 @@ def _perform(
     trial = LocalRunner().start(spec)
     decoys.theirs.close()
     try:
-        outcome = finish(trial, lambda: False)
+        outcome = trial.run(lambda: False)
     except InfrastructureError as fault:
         return {}, str(fault)
     lines = decoys.log.read_text("utf-8", "replace").splitlines() if decoys.log.exists() else []
