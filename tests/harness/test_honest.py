@@ -25,6 +25,8 @@ from tests.honest.exam import examine  # noqa: E402
 from tests.honest.models import Bigram  # noqa: E402
 from tests.sizes import SEEDS  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FULL_BYTES = scorer.FULL_BYTES
 PROBES = ("replay", "rows", "twin")
 ROWS = 12  # of a batch; of 50 rows the last batch has two, and is filled up
@@ -85,7 +87,9 @@ def test_there_are_forty() -> None:
     assert len(HONEST) == 40 and set(SAMPLE) <= set(HONEST)
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.parametrize(
+    "name", [SAMPLE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in SAMPLE[1:])]
+)
 def test_a_fair_model_passes(name: str, data: Sealed, tmp_path: Path) -> None:
     found = deviations(name, 1, data, tmp_path)
     assert all(found[probe] <= 1e-5 for probe in PROBES), found
