@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -82,12 +83,15 @@ def _dropped(name: str) -> bool:
 def _without_dropped() -> Iterator[None]:
     """Takes what git is not to see out of our own environment, which GitPython reads and passes on."""
     aside = {name: os.environ.pop(name) for name in list(os.environ) if _dropped(name)}
-    # Else the import raises ImportError where there is no git; `git` says that better.
-    os.environ["GIT_PYTHON_REFRESH"] = "quiet"
     try:
+        if "git" not in sys.modules:
+            # Else the import itself fails where there is no git; `git` says that better.
+            os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+            import git  # noqa: F401
+
+            del os.environ["GIT_PYTHON_REFRESH"]
         yield
     finally:
-        del os.environ["GIT_PYTHON_REFRESH"]
         os.environ.update(aside)
 
 
