@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class SymbolError(Exception):
-    """A source can't be read, or has not one definition of a symbol; the text follows the path of the file."""
+    """A source can't be read, or has not one definition of a symbol; the text follows its path."""
 
 
 class Language(Protocol):
