@@ -64,7 +64,7 @@ class Blocks:
 
 
 def test_another_language_comes_in_by_its_ending_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(symbols._LANGUAGES, ".blk", Blocks())
+    monkeypatch.setitem(symbols.LANGUAGES, ".blk", Blocks())
     old = b"use x\nfn f { 1 }\nfn g { 2 }\n"
     rules = Mutable.of(["a.blk::f", "b.blk"], ["b.blk::g"])
 

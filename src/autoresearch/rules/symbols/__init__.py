@@ -5,11 +5,11 @@ from __future__ import annotations
 from autoresearch.rules.symbols import python
 from autoresearch.rules.symbols.base import Language, SymbolError
 
-__all__ = ["Language", "SymbolError", "language_of"]
+__all__ = ["LANGUAGES", "Language", "SymbolError", "language_of"]
 
-_LANGUAGES: dict[str, Language] = {".py": python}
+LANGUAGES: dict[str, Language] = {".py": python}
 
 
 def language_of(path: str) -> Language | None:
     """Returns the language of a file by its ending; None where the guard knows none."""
-    return next((each for ending, each in _LANGUAGES.items() if path.endswith(ending)), None)
+    return next((each for ending, each in LANGUAGES.items() if path.endswith(ending)), None)

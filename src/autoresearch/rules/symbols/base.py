@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class SymbolError(Exception):
-    """A source can't be read, or a symbol is not one definition in it; the text goes on from its path."""
+    """A source can't be read, or has not one definition of a symbol; the text follows its path."""
 
 
 class Language(Protocol):
