@@ -61,11 +61,11 @@ class Trial(Protocol):
     identity: Identity
 
     def run(self, stopping: Callable[[], bool]) -> Generator[Progress, None, Outcome]:
-        """Let it go, and watch it until nothing of it is left; asked to stop, it ends within 5 s."""
+        """Lets it go, and watches it until nothing of it is left; asked to stop, it ends within 5 s."""
         ...
 
     def abandon(self) -> None:
-        """End a trial that never ran, or that nobody watches any more."""
+        """Ends a trial that never ran, or that nobody watches any more."""
         ...
 
 
@@ -73,11 +73,11 @@ class Runner(Protocol):
     """Wherever trials run."""
 
     def start(self, spec: TrialSpec) -> Trial:
-        """Make a trial ready without letting it go."""
+        """Makes a trial ready without letting it go."""
         ...
 
     def clean_up(self, identity: Identity) -> None:
-        """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
+        """Kills what an earlier supervisor's trial may have left, and waits until it is gone."""
         ...
 
 
