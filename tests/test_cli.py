@@ -565,7 +565,7 @@ def screen(written: str, columns: int = 80) -> tuple[list[str], int]:
 
 def test_the_live_display(make_lab: MakeLab) -> None:
     lab = make_lab({
-        "trial.sh": TRIAL + 'echo "step 1/2 50.0 %"; sleep 0.4\n',
+        "trial.sh": TRIAL + """echo '{"step": 1, "loss": 4, "progress": 0.5}'; sleep 0.4\n""",
         "propose.sh": PROPOSE + "echo 'hypothesis: x'\n",
     })  # fmt: skip
     long = "description: a long one, with 漢字 in it, " + "and on and on it goes " * 5

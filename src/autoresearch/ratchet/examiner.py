@@ -45,7 +45,7 @@ class Examiner:
         return self.trials_end.fileno()
 
     def finish(self) -> dict[str, Any]:
-        """What it found, once the trial is gone.
+        """Waits for what it found, and returns it, once the trial is gone.
 
         Raises LabError where the data can't be used, InfrastructureError where it died.
         """
@@ -78,7 +78,7 @@ class Examiner:
         )
 
     def abandon(self) -> None:
-        """End it, whatever it is at; it also ends by itself when we die."""
+        """Ends it, whatever it is at; it also ends by itself when we die."""
         self.trials_end.close()
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -109,7 +109,7 @@ class Examiners:
     def start(
         self, role: Role, threshold: float | None = None, repeat: int = 0, full: bool = False
     ) -> Examiner:
-        """An examiner that waits for its trial.
+        """Starts an examiner that waits for its trial, and returns it.
 
         threshold: of a score, below which the model is handed over too; None: always. full:
         verification looks at every row.

@@ -74,7 +74,7 @@ class Trial(Protocol):
         ...
 
     def abandon(self) -> None:
-        """End a trial that never ran, or that nobody watches any more."""
+        """Ends a trial that never ran, or that nobody watches any more."""
         ...
 
 
@@ -82,9 +82,9 @@ class Runner(Protocol):
     """Wherever trials run."""
 
     def start(self, spec: TrialSpec) -> Trial:
-        """Make a trial ready without letting it go."""
+        """Makes a trial ready without letting it go."""
         ...
 
     def clean_up(self, identity: Identity) -> None:
-        """Kill what an earlier supervisor's trial may have left, and wait until it is gone."""
+        """Kills what an earlier supervisor's trial may have left, and waits until it is gone."""
         ...

@@ -32,22 +32,25 @@ _COMPILERS = {
 
 
 def is_python(program: str) -> bool:
-    """Whether a command's first word is a Python, by its name."""
+    """Returns whether a command's first word is a Python, by its name."""
     return _PYTHON.fullmatch(program) is not None
 
 
 def python_of(command: Sequence[str], root: Path) -> str | None:
-    """The Python that a trial runs with; None where its command is none, or is not on the PATH."""
+    """Returns the Python that a trial runs with; None where its command is none, or is not on the PATH."""
     return which(command[0], root) if is_python(command[0]) else None
 
 
 def which(program: str, root: Path) -> str | None:
-    """Where a command's program is, as a trial would find it from the lab's root."""
+    """Returns where a command's program is, as a trial would find it from the lab's root, or None."""
     return shutil.which(str(root / program) if "/" in program else program)
 
 
 def make_scratch() -> Path:
-    """A folder for a trial's temporary files, in the system's own place for them."""
+    """Makes a folder for a trial's temporary files, in the system's own folder for them.
+
+    Raises InfrastructureError where there is no room for it.
+    """
     try:
         return Path(tempfile.mkdtemp(prefix="autoresearch-"))
     except FileNotFoundError as fault:  # what tempfile raises where every place is full
@@ -67,7 +70,7 @@ def trial_environment(
     repeat: int = 0,
     examiner: int | None = None,
 ) -> dict[str, str]:
-    """What a trial sees.
+    """Returns what a trial sees.
 
     outer: the supervisor's environment; budget: what [harness] tells the trial's clock, which goes
     before what env_pass lets in; compiled: where compilers keep what they made for the trials
@@ -91,5 +94,5 @@ def trial_environment(
 
 
 def _compilers(folder: Path) -> dict[str, str]:
-    places = {name: str(folder / part) for name, part in _COMPILERS.items()}
-    return {**places, "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1"}  # off, unless it is told to
+    folders = {name: str(folder / part) for name, part in _COMPILERS.items()}
+    return {**folders, "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1"}  # off, unless it is told to

@@ -20,7 +20,7 @@ _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
 
 
 def harden(*keys: str) -> None:
-    """Hide this process's environment, forget the keys in it, and adopt orphans below us."""
+    """Hides this process's environment, forgets the keys in it, and adopts orphans below us."""
     become_subreaper()
     if sys.platform != "linux":
         return
@@ -31,7 +31,7 @@ def harden(*keys: str) -> None:
 
 
 def _wipe_environment() -> None:
-    """Move the environment to the heap, and overwrite the block that /proc shows."""
+    """Moves the environment to the heap, and overwrites the block that /proc shows."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[47]), int(fields[48])  # env_start and env_end, proc(5)
     if 0 < start < end:

@@ -41,13 +41,13 @@ FILE_SIZE_MAX = 64 << 30  # bytes: more than any checkpoint, less than a disk
 
 
 def become_subreaper() -> None:
-    """Inherit the orphans among our descendants (Linux; elsewhere nothing happens)."""
+    """Inherits the orphans among our descendants (Linux; elsewhere nothing happens)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants(root: int, but: Collection[int] = ()) -> list[int]:
-    """Every process below one, by /proc; `but` names children that are left out with all below."""
+    """Returns every process below one, by /proc; `but` names children to leave out with all below."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc") if sys.platform == "linux" else ():
         if name.isdigit():
@@ -68,7 +68,7 @@ def descendants(root: int, but: Collection[int] = ()) -> list[int]:
 
 
 def send(pids: Iterable[int], number: int) -> None:
-    """Signal processes, gone ones ignored."""
+    """Sends a signal to processes; those that are gone are ignored."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -84,7 +84,7 @@ def _send_group(group: int, number: int) -> None:
 
 
 def reap() -> dict[int, int] | None:
-    """Collect what has ended, as {pid: status}; None where no child is left at all.
+    """Collects what has ended, and returns it as {pid: status}; None where no child is left at all.
 
     A process with a subreaper above it is always below a living child of the subreaper, so "no
     child" proves that nothing of the trial is left, however fast it forks.
@@ -101,7 +101,7 @@ def reap() -> dict[int, int] | None:
 
 
 def sweep(group: int) -> int:
-    """KILL all descendants until there are none; how many were left when the time was over."""
+    """Kills all descendants until there are none; returns how many were left when the time was over."""
     end = time.monotonic() + _SWEEP_S
     while reap() is not None:
         _send_group(group, signal.SIGKILL)
@@ -113,7 +113,7 @@ def sweep(group: int) -> int:
 
 
 def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> int:
-    """Fork and exec one command in a session of its own, with these descriptors; its pid."""
+    """Forks and execs one command in a session of its own, with these descriptors; returns its pid."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid:
@@ -155,7 +155,7 @@ def _limit(which: int, most: int) -> None:
 
 
 def watch(pid: int, wakeup: int) -> tuple[int | None, float | None]:
-    """Wait for a command: its exit code, or the seconds of grace if it is to be stopped."""
+    """Waits for a command; returns its exit code, or the seconds of grace if it is to be stopped."""
     while True:
         ended = reap() or {}
         if pid in ended:
@@ -169,7 +169,7 @@ def watch(pid: int, wakeup: int) -> tuple[int | None, float | None]:
 
 
 def stop(grace_s: float, group: int, monitor: bool) -> None:
-    """TERM to all, and time to end; a trial that is through sooner is not waited for.
+    """Sends TERM to all, and gives them time to end; a trial that is through sooner is not waited for.
 
     A monitor is spared: it would die of it at once, and take the trial along.
     """
@@ -185,7 +185,7 @@ def stop(grace_s: float, group: int, monitor: bool) -> None:
 
 
 class Plan:
-    """What is run, as the words of the command line have it; `words` is the way back."""
+    """What is run, read from the words of the command line; `words` is the way back."""
 
     def __init__(self, given: Sequence[str]) -> None:
         self.log, self.stdin, monitor = given[:3]
@@ -218,7 +218,10 @@ def words(
 def run(
     command: list[str], plan: Plan, log: int, stdin: int, wakeup: int
 ) -> tuple[int | None, bool, int]:
-    """Run one command to its end, and end what it left: exit code, whether the jail held, survivors."""
+    """Runs one command to its end, and ends what it left.
+
+    Returns its exit code, whether the jail held, and how many processes survived.
+    """
     told, status = os.pipe()
     os.set_blocking(told, False)
     prefix = [str(status) if word == "{status}" else word for word in plan.prefix]
@@ -281,7 +284,7 @@ def main() -> None:
 
 
 def _json(value: float | None) -> str:
-    """A number, a truth value or nothing, as JSON has it."""
+    """Returns a number, a truth value or None as JSON has it."""
     return "null" if value is None else repr(value).lower()
 
 

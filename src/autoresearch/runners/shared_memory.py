@@ -1,4 +1,4 @@
-"""What a trial left in /dev/shm, where it may write outside its own folders without a jail of bwrap's."""
+"""Removes what a trial left in /dev/shm, where its jail gives it none of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHM = Path("/dev/shm")
 
 
 def names() -> set[str]:
-    """What lies there now."""
+    """Returns the names of what lies there now."""
     try:
         return set(os.listdir(_SHM))
     except OSError:
@@ -18,7 +18,7 @@ def names() -> set[str]:
 
 
 def drop_since(before: set[str]) -> None:
-    """Remove what is new there, is a file of ours, and is neither open nor mapped in any process.
+    """Removes what is new there, is a file of ours, and is neither open nor mapped in any process.
 
     Other programs of the user's may have made new files meanwhile: those in use are theirs.
     """
@@ -34,7 +34,7 @@ def drop_since(before: set[str]) -> None:
 
 
 def _in_use() -> set[str]:
-    """Every file there that a process has open or mapped, as far as we may look."""
+    """Returns every file there that a process has open or mapped, as far as we may look."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

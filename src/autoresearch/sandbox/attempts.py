@@ -51,7 +51,7 @@ def metadata(path: str) -> None:
 
 
 def read(path: str) -> None:
-    """A folder is read where a file in it is."""
+    """Reads a file, or of a folder a file in it."""
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             path = next((e.path for e in entries if e.is_file()), path)
@@ -92,7 +92,7 @@ def environ(pid: int) -> None:
 
 
 def see(found: list[Any]) -> None:
-    """Another process, by its pid and a word of its command line."""
+    """Sees another process, by its pid and a word of its command line."""
     pid, word = found
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         if word.encode() not in file.read():
@@ -108,7 +108,7 @@ def namespace(_: None) -> None:
 
 
 def _forked(call: Callable[[], int]) -> None:
-    """A system call whose effect ends with a process of its own."""
+    """Makes a system call in a process of its own, with which its effect ends."""
     pid = os.fork()
     if not pid:
         os._exit(0 if call() == 0 else 1)
@@ -130,7 +130,7 @@ def oversize(given: list[Any]) -> None:
 
 
 def daemon(_: None) -> None:
-    """Leave a process in a session of its own, which keeps every descriptor that it inherited."""
+    """Leaves a process in a session of its own, which keeps every descriptor that it inherited."""
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
@@ -153,7 +153,7 @@ def start(_: None) -> None:
 
 
 def semaphore(_: None) -> None:
-    """As multiprocessing makes them, without the half second that importing all of it may take."""
+    """Takes one as multiprocessing does, without the half second that importing all of it may take."""
     made = importlib.import_module("_multiprocessing")
     lock = made.SemLock(1, 1, 1, f"/autoresearch-{os.getpid()}", True)
     lock.acquire()
@@ -161,12 +161,12 @@ def semaphore(_: None) -> None:
 
 
 def device(path: str) -> None:
-    """Open for reading and writing, and neither read nor write."""
+    """Opens for reading and writing, and neither reads nor writes."""
     os.close(os.open(path, os.O_RDWR))
 
 
 def name_thread(_: None) -> None:
-    """As CUDA does before anything else."""
+    """Names its thread, as CUDA does before anything else."""
     with open(f"/proc/self/task/{os.getpid()}/comm", "w") as file:
         file.write("selftest")
 

@@ -27,7 +27,7 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def _syscall(number: int, *arguments: int | bytes | None) -> int:
-    """A system call by its number; OSError where the kernel refuses it."""
+    """Makes a system call by its number; raises OSError where the kernel refuses it."""
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     return _checked(int(_libc.syscall(ctypes.c_long(number), *words)))
 
@@ -64,7 +64,7 @@ _SCOPES = 0b11  # abstract sockets and signals stay among the confined, from ABI
 
 
 def landlock_abi() -> int:
-    """The kernel's Landlock ABI; 0 where there is none."""
+    """Returns the kernel's Landlock ABI; 0 where there is none."""
     if sys.platform != "linux":
         return 0
     try:
@@ -74,7 +74,7 @@ def landlock_abi() -> int:
 
 
 def rules(named: dict[str, str]) -> list[tuple[str, str]]:
-    """(path, kind of rights) that together allow what is named, and nothing of what is hidden.
+    """Returns (path, kind of rights) that together allow what is named, and nothing of what is hidden.
 
     named: path -> read, write or hidden; absolute, without links. The longest path decides, but a
     read-only place inside a writable one stays writable: Landlock can't express it.
@@ -188,12 +188,12 @@ _CLONE3 = 435  # its flags lie behind a pointer; without it the C library takes 
 
 
 def can_filter() -> bool:
-    """Whether the filter is written for this machine's processor."""
+    """Returns whether the filter is written for this machine's processor."""
     return sys.platform == "linux" and os.uname().machine in _CLOSER and sys.maxsize > 2**32
 
 
 def program(machine: str, times: bool = True) -> bytes:
-    """The filter as classic BPF: struct sock_filter, 8 bytes an instruction.
+    """Returns the filter as classic BPF: struct sock_filter, 8 bytes an instruction.
 
     times: whether files may be given other times.
     """
@@ -248,7 +248,7 @@ def _filter_calls(times: bool) -> None:
 
 
 def _drop_privileges() -> None:
-    """No capability now, none by a later exec; without effect for a plain user."""
+    """Leaves no capability now, and none by a later exec; without effect for a plain user."""
     try:
         for capability in range(64):
             _prctl(24, capability)  # PR_CAPBSET_DROP
