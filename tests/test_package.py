@@ -56,7 +56,12 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     call(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT, cwd=tmp_path)
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
-    for inside in ("harness/data/prepare.py", "template/train.py", "template/program.md", "py.typed"):
+    for inside in (
+        "harness/data/prepare.py",
+        "template/train.py",
+        "template/program.md",
+        "py.typed",
+    ):
         assert f"autoresearch/{inside}" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 

@@ -20,6 +20,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.harness.names import cache_folder
+
+cache_dir = cache_folder  # the cache of data and tokenizer, as the harness finds it too
+
 BRANCH = "refs/heads/autoresearch/"
 REFS = "refs/autoresearch/"
 CONFIG = "autoresearch.toml"
@@ -105,15 +109,6 @@ def branch_ref(tag: str) -> str:
 
 def candidate_ref(tag: str, number: int) -> str:
     return f"{REFS}{tag}/{number:04d}"
-
-
-def cache_dir() -> Path:
-    """The cache of data and tokenizer, as the harness looks for it too."""
-    given = os.environ.get("AUTORESEARCH_CACHE")
-    if given:
-        return Path(given).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "autoresearch"
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,17 +14,18 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from autoresearch.errors import InfrastructureError, LabError
 from autoresearch.fit import device
+from autoresearch.harness.names import SEED, Role
+from autoresearch.lab.data import data_name
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir, make_folder
 from autoresearch.rules import metrics
-from autoresearch.runners.environment import SEED, python_of
+from autoresearch.runners.environment import python_of
 from autoresearch.workspace.removal import remove
 
-Role = Literal["score", "true", "foreign"]
 _SAYS = "examine: "  # before what a person can mend (harness/__main__.py)
 _END_S = 60.0  # for a result, once the trial is gone
 
@@ -128,6 +129,7 @@ class Examiners:
                 "role": role,
                 "descriptor": ours.fileno(),
                 "cache": str(cache_dir()),
+                "data": data_name(run.config.harness, run.repo.root),
                 "folder": str(folder),
                 "seed": SEED + repeat,
                 "device": self.device,

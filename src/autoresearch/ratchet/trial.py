@@ -9,9 +9,11 @@ from pathlib import Path
 
 from autoresearch.errors import InfrastructureError
 from autoresearch.fit import device
+from autoresearch.harness.names import CHECKPOINT, LOSSES, TWIN, Role
+from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
-from autoresearch.ratchet.examiner import Examiner, Examiners, Role
+from autoresearch.ratchet.examiner import Examiner, Examiners
 from autoresearch.records import Candidate
 from autoresearch.runners.base import Runner, Trial, TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
@@ -20,7 +22,6 @@ from autoresearch.text import one_line
 from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Tree
 
-_KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
 
 
@@ -69,7 +70,7 @@ class Trials:
         descriptor = self.examiner.descriptor if self.examiner else None
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            run.config.harness.environment(), run.paths.compiled, examiner=descriptor,
+            trial_variables(run.config.harness, run.repo.root), run.paths.compiled, examiner=descriptor,
         )  # fmt: skip
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env["PYTHONPYCACHEPREFIX"] = str(self._scratch / "bytecode")
@@ -114,7 +115,7 @@ class Trials:
 
     def forget_exam(self) -> None:
         """Remove what verification needed of a trial: its weights and its answers."""
-        for name in _KEPT_FOR_WORKERS:
+        for name in (CHECKPOINT, LOSSES, TWIN):
             (self.run.paths.exam / name).unlink(missing_ok=True)
 
     def take_examiner(self) -> Examiner | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from autoresearch.errors import InfrastructureError, Interrupted, LabError
-from autoresearch.ratchet.examiner import Role
+from autoresearch.harness.names import Role
 from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, probes

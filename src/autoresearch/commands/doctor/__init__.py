@@ -43,7 +43,7 @@ def checks(lab: Lab | None) -> list[Check]:
     runner = config.runner if config else RunnerConfig()
     told = config.harness if config and "harness" in config.model_fields_set else None
     sandbox = machine.sandbox(runner, task.command, root)
-    return [*found, training.data(told), sandbox, machine.slurm()]
+    return [*found, training.data(told, root), sandbox, machine.slurm()]
 
 
 def render(found: Iterable[Check], console: Console) -> None:

@@ -47,7 +47,7 @@ def check(lab: Lab, config: Config) -> list[Check]:
     if not fits:
         return [Check("estimate", "degraded", text, "autoresearch doctor --fit")]
     warning = estimate.warning(timeout_s)
-    return [Check("estimate", "degraded" if warning else "ok", text, warning)]
+    return [Check("estimate", "degraded" if warning else "ok", text, warning or "")]
 
 
 def _baseline(lab: Lab) -> Experiment | None:
