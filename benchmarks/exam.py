@@ -32,11 +32,13 @@ import torch
 
 import autoresearch
 from autoresearch.harness import cache as store
+from autoresearch.harness import names
 from autoresearch.harness.bpb import evaluate
 from autoresearch.harness.clock import Clock
 from autoresearch.harness.exam.losses import PICKS, losses
 from autoresearch.harness.loader import Batches, Data, open_data
-from autoresearch.harness.protocol import VARIABLE, Wire
+from autoresearch.harness.names import CACHE_VARIABLE, EXAMINER_VARIABLE
+from autoresearch.harness.protocol import Connection
 from tests.examroom import pair
 from tests.handmade import write_cache
 
@@ -81,7 +83,7 @@ def trial() -> None:
     cpu_s = [time.process_time()]
     told = evaluate(model, data, CPU, rows)
     cpu_s.append(time.process_time())
-    del os.environ[VARIABLE]
+    del os.environ[EXAMINER_VARIABLE]
     own = open_data(Path(os.environ["AUTORESEARCH_CACHE"]))
     cpu_s.append(time.process_time())
     found = evaluate(model, own, CPU, rows)
@@ -105,7 +107,7 @@ def examined(folder: Path, cache: Path) -> dict[str, float]:
     examiner = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[ours.fileno()])
     ours.close()
     environment = {
-        **os.environ, VARIABLE: str(theirs.fileno()), "AUTORESEARCH_CACHE": str(cache),
+        **os.environ, EXAMINER_VARIABLE: str(theirs.fileno()), CACHE_VARIABLE: str(cache),
         "AUTORESEARCH_BUDGET": "1000000steps",
     }  # fmt: skip
     done = subprocess.run(
@@ -125,10 +127,10 @@ def make_cache(cache: Path) -> None:
     rng = np.random.default_rng(0)
     rows = {n: rng.integers(0, V, (n, T + 1)) for n in (TRAIN_ROWS, VAL_ROWS, VAULT_ROWS)}
     folder = write_cache(cache, rows[TRAIN_ROWS], rows[VAL_ROWS], V)
-    (folder / store.VAULT).write_bytes(rows[VAULT_ROWS].astype("<u2").tobytes())
+    (folder / names.VAULT).write_bytes(rows[VAULT_ROWS].astype("<u2").tobytes())
     manifest = store.read_manifest(folder)
     assert manifest is not None
-    digests = manifest.digests | {store.VAULT: store.file_digest(folder / store.VAULT)}
+    digests = manifest.digests | {names.VAULT: store.file_digest(folder / names.VAULT)}
     store.write_manifest(folder, replace(manifest, digests=digests, vault_rows=VAULT_ROWS))
 
 
@@ -137,13 +139,13 @@ def socket_rate() -> float:
     ours, theirs = pair()
     content, times = bytes(64 << 20), 10
     sender = threading.Thread(
-        target=lambda: [Wire(ours).send("some", content) for _ in range(times)]
+        target=lambda: [Connection(ours).send("some", content) for _ in range(times)]
     )
-    wire = Wire(theirs)
+    connection = Connection(theirs)
     sender.start()
     began = time.perf_counter()
     for _ in range(times):
-        wire.receive(len(content))
+        connection.receive(len(content))
     took_s = time.perf_counter() - began
     sender.join()
     ours.close()

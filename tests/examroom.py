@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from autoresearch.harness import cache as store
+from autoresearch.harness import names
 from autoresearch.harness.exam.scorer import FULL_BYTES
-from autoresearch.harness.protocol import Wire
+from autoresearch.harness.protocol import Connection
 from tests.handmade import write_cache
 
 VOCAB, T, BOS = 64, 16, 63
-ROWS = {store.TRAIN: 600, store.VAL: 90, store.VAULT: 60}
+ROWS = {names.TRAIN: 600, names.VAL: 90, names.VAULT: 60}
 
 # Told of a script, its variables and its log, it forks, and says how the child ended.
 NURSERY = """
@@ -84,12 +85,12 @@ def text_like(rows: int, seed: int) -> np.ndarray:
 def prepared(cache: Path) -> Path:
     """A cache with a small data folder, its vault included; the data folder."""
     parts = {name: text_like(rows, seed) for seed, (name, rows) in enumerate(ROWS.items())}
-    folder = write_cache(cache, parts[store.TRAIN], parts[store.VAL], VOCAB)
-    vault = parts[store.VAULT].astype("<u2")
-    (folder / store.VAULT).write_bytes(vault.tobytes())
+    folder = write_cache(cache, parts[names.TRAIN], parts[names.VAL], VOCAB)
+    vault = parts[names.VAULT].astype("<u2")
+    (folder / names.VAULT).write_bytes(vault.tobytes())
     manifest = store.read_manifest(folder)
     assert manifest is not None
-    digests = manifest.digests | {store.VAULT: store.file_digest(folder / store.VAULT)}
+    digests = manifest.digests | {names.VAULT: store.file_digest(folder / names.VAULT)}
     manifest = replace(manifest, digests=digests, vault_rows=len(vault))
     store.write_manifest(folder, manifest)
     return folder
@@ -164,12 +165,12 @@ class Room:
         return path
 
     @contextmanager
-    def examiner(self, role: str = "score", **plan: Any) -> Iterator[Wire]:
+    def examiner(self, role: str = "score", **plan: Any) -> Iterator[Connection]:
         """The examiner's process; what is yielded is the trial's end of its socket."""
         with self.started(role, **plan) as theirs:
-            wire = Wire(theirs)
-            yield wire
-            wire.close()
+            connection = Connection(theirs)
+            yield connection
+            connection.close()
 
     @contextmanager
     def started(self, role: str = "score", **plan: Any) -> Iterator[socket.socket]:
@@ -216,7 +217,7 @@ class Room:
             "AUTORESEARCH_CACHE": "/nonexistent",
             "AUTORESEARCH_SEED": str(self.seed),
             "CACHE": str(self.cache),
-            "LEAKED": str(store.current_folder(self.cache) / store.VAL),
+            "LEAKED": str(store.data_folder(self.cache) / names.VAL),
         }
         log = self.folder / f"{role}.log"
         with self.started(role, **plan) as theirs:

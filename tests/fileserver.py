@@ -1,10 +1,10 @@
-"""A hub of data sets on 127.0.0.1 that can misbehave: real HTTP, scripted faults.
+"""A hub of data sets on 127.0.0.1 that can misbehave: the hub's own protocol, scripted faults.
 
     with Hub("someone/texts", {"a.parquet": content}) as hub:
         hub.faults["a.parquet"] = [Truncate(1000), Status(503)]
         fetch(hub.pins(), hub.base_url, folder, ...)
 
-Each request for a file takes its next fault; behind the last one it is served as it should be,
+Each GET of a file takes its next fault; behind the last one it is served as it should be,
 ranges included. Every request is noted in `hub.asked` as (file name, Range header or "").
 """
 
@@ -121,6 +121,8 @@ class Hub:
         self.asked: list[tuple[str, str]] = []
         self.listed = 0  # pages of the listing
         self.tokens: list[str | None] = []
+        self.agents: list[str] = []  # User-Agent of every request
+        self.paths: list[str] = []  # of every request
         self.closing = threading.Event()
         self.go = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -161,9 +163,27 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def do_HEAD(self) -> None:
+            self.noted()
+            path, _, _ = self.path.partition("?")
+            pin = next((p for p in hub.pins() if path == self.address(p.name)), None)
+            if pin is None:
+                return self.head(404, 0, {"X-Error-Code": "EntryNotFound"})
+            facts = {"X-Repo-Commit": hub.commit, "ETag": f'"{pin.sha256}"'}
+            linked = {"X-Linked-ETag": f'"{pin.sha256}"', "X-Linked-Size": str(pin.size)}
+            return self.head(200, pin.size, {**facts, **linked})
+
+        def noted(self) -> None:
             hub.tokens.append(self.headers.get("Authorization"))
+            hub.agents.append(self.headers.get("User-Agent") or "")
+            hub.paths.append(self.path)
             self.close_connection = True
+
+        def address(self, name: str) -> str:
+            return f"/datasets/{hub.repository}/resolve/{hub.commit}/{name}"
+
+        def do_GET(self) -> None:
+            self.noted()
             path, _, query = self.path.partition("?")
             if path.startswith("/api/"):
                 self.listing(path, query)
@@ -173,7 +193,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def listing(self, path: str, query: str) -> None:
             api = f"/api/datasets/{hub.repository}"
             if path == f"{api}/revision/main":
-                return self.answer(200, json.dumps({"sha": hub.commit}).encode())
+                facts = {"_id": "0", "id": hub.repository, "sha": hub.commit, "siblings": []}
+                return self.answer(200, json.dumps(facts).encode())
             if path != f"{api}/tree/{hub.commit}":
                 return self.answer(404)
             start = int((re.search(r"cursor=(\d+)", query) or [0, 0])[1])
@@ -191,7 +212,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if not start:
                 entries.append({"type": "directory", "path": "images", "size": 0, "oid": "0"})
             more = start + hub.page
-            link = f'<{path}?recursive=true&cursor={more}>; rel="next"' if more < len(pins) else ""
+            link = f'<{hub.url}{path}?recursive=True&cursor={more}>; rel="next"'
+            link = link if more < len(pins) else ""
             if hub.next_page is not None:
                 link = f'<{hub.next_page}>; rel="next"'
             hub.listed += 1
@@ -203,7 +225,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             hub.asked.append((name, asked))
             faults = hub.faults.get(name)
             fault = faults.pop(0) if faults else None
-            known = path == f"/datasets/{hub.repository}/resolve/{hub.commit}/{name}"
+            known = path == self.address(name)
             content = hub.files.get(name) if known or path == f"/elsewhere/{name}" else None
             if content is None:
                 return self.answer(404)

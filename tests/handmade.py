@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch.harness import cache as store
+from autoresearch.harness import names
+from autoresearch.harness.fingerprint import fingerprint
 from autoresearch.harness.loader import Data
 
 
@@ -39,28 +41,28 @@ def write_cache(cache: Path, train: npt.ArrayLike, val: npt.ArrayLike, vocab_siz
     lengths = np.array([1] * (vocab_size - 1) + [0], dtype=np.int64)
     array = io.BytesIO()
     np.save(array, lengths)
-    rows = {store.TRAIN: np.array(train, dtype="<u2"), store.VAL: np.array(val, dtype="<u2")}
+    rows = {names.TRAIN: np.array(train, dtype="<u2"), names.VAL: np.array(val, dtype="<u2")}
     files = {name: part.tobytes() for name, part in rows.items()}
-    files |= {store.TOKENIZER: b"{}\n", store.TOKEN_BYTES: array.getvalue()}
+    files |= {names.TOKENIZER: b"{}\n", names.TOKEN_BYTES: array.getvalue()}
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    digests = {name: store.file_digest(folder / name) for name in files} | {store.VAULT: "0" * 64}
+    digests = {name: store.file_digest(folder / name) for name in files} | {names.VAULT: "0" * 64}
     manifest = store.Manifest(
         source="hand",
+        settings={"source": "hand"},
         recipe="0" * 64,
         vocab_size=vocab_size,
-        seq_len=rows[store.VAL].shape[1] - 1,
+        seq_len=rows[names.VAL].shape[1] - 1,
         bos=vocab_size - 1,
-        train_rows=len(rows[store.TRAIN]),
-        val_rows=len(rows[store.VAL]),
+        train_rows=len(rows[names.TRAIN]),
+        val_rows=len(rows[names.VAL]),
         vault_rows=1,
-        val_bytes=int(lengths[rows[store.VAL][:, 1:]].sum()),
+        val_bytes=int(lengths[rows[names.VAL][:, 1:]].sum()),
         vault_bytes=1,
         hidden=[],
         digests=digests,
-        harness=store.harness_digest(),
-        fingerprint=store.fingerprint(digests, store.harness_digest()),
+        fingerprint=fingerprint(digests),
     )
     store.write_manifest(folder, manifest)
-    store.write_atomic(cache / store.CURRENT, folder.name + "\n")
+    store.write_atomic(cache / names.CURRENT, folder.name + "\n")
     return folder

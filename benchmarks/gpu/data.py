@@ -7,8 +7,9 @@ import os
 import sysconfig
 from pathlib import Path
 
-from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
+from autoresearch.harness.cache import data_folder, read_manifest
 from autoresearch.harness.data.prepare import prepare
+from autoresearch.harness.names import cache_folder
 
 from .setup import Setup, say
 
@@ -35,7 +36,7 @@ def data(setup: Setup) -> None:
         val_tokens=setup.val_tokens,
         say=lambda _: None,
     )
-    made = read_manifest(current_folder(cache_folder()))
+    made = read_manifest(data_folder(cache_folder()))
     assert made is not None
     say(
         f"Text of the installed Python: {made.train_rows} training rows and {made.val_rows} for the "

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from autoresearch.harness.trial.device import peak_tflops
+from autoresearch.harness.cards import peak_tflops
 
 from .setup import TRAIN_LOG, Setup, head, row, say
 from .trials import later_half

@@ -10,7 +10,7 @@ import subprocess
 
 import torch
 
-from autoresearch.harness.trial.device import device_line
+from autoresearch.harness.trial.accelerator import device_line
 
 from .setup import TEMPLATE, Setup, say
 

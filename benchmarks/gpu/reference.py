@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoresearch.harness.loader import Data, open_data
-from autoresearch.harness.trial.device import synchronise
+from autoresearch.harness.trial.accelerator import synchronise
 
 from .setup import Setup, head, row, say
 from .steps import Ours, block_ms, choose_quietly

@@ -19,7 +19,7 @@ import torch
 
 import autoresearch
 from autoresearch.fit import device, profiles
-from autoresearch.harness.trial.device import synchronise
+from autoresearch.harness.trial.accelerator import synchronise
 
 TEMPLATE = Path(autoresearch.__file__).parent / "template" / "train.py"
 TRAIN_LOG = "train.log"  # of the trial, in the work folder

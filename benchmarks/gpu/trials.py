@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from autoresearch.fit.rewrite import with_constants
-from autoresearch.harness.cache import cache_folder, current_folder, read_manifest
+from autoresearch.harness.cache import data_folder, read_manifest
+from autoresearch.harness.names import cache_folder
 
 from .machine import ask
 from .setup import TEMPLATE, TRAIN_LOG, Setup, head, row, say
@@ -48,7 +49,7 @@ def train(setup: Setup) -> None:
             setup.keep_rows()
     used_mb.append(used_memory(setup))
     lines = later_half(log)
-    manifest = read_manifest(current_folder(cache_folder()))
+    manifest = read_manifest(data_folder(cache_folder()))
     assert manifest is not None
     exam_tokens = manifest.val_rows * manifest.seq_len
     exam_s = float(cold["exam_seconds"])

@@ -23,6 +23,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.harness.names import cache_folder
+
+cache_dir = cache_folder  # the cache of data and tokenizer, as the harness finds it too
+
 BRANCH = "refs/heads/autoresearch/"
 REFS = "refs/autoresearch/"
 CONFIG = "autoresearch.toml"
@@ -119,15 +123,6 @@ def branch_ref(tag: str) -> str:
 
 def candidate_ref(tag: str, number: int) -> str:
     return f"{REFS}{tag}/{number:04d}"
-
-
-def cache_dir() -> Path:
-    """Returns the folder of data and tokenizer, where the harness looks too."""
-    given = os.environ.get("AUTORESEARCH_CACHE")
-    if given:
-        return Path(given).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "autoresearch"
 
 
 def sync_folder(folder: Path) -> None:

@@ -377,12 +377,14 @@ def test_data(tmp_path: Path) -> None:
     good = training.data()
     assert good.state == "ok" and "source stdlib, 9 training rows, fingerprint f00" in good.what
     table = HarnessConfig(vocab_size=512)
-    assert "its vocab_size is None, and harness.vocab_size 512" in training.data(table).what
-    (folder / "manifest.json").write_text(json.dumps({**whole, "vocab_size": 512, "seq_len": 64}))
+    assert "has no data as this lab's [harness] asks for it" in training.data(table).what
+    sizes = {"vocab_size": 512, "seq_len": 64, "val_tokens": 131_072}
+    settings = {"source": "stdlib", "shards": 0, **sizes}
+    (folder / "manifest.json").write_text(json.dumps({**whole, "settings": settings}))
     assert training.data(table).state == training.data().state == "ok"
     other = training.data(HarnessConfig(vocab_size=512, seq_len=128))
-    assert (other.state, other.mend) == ("degraded", "autoresearch prepare")
-    assert "its seq_len is 64, and harness.seq_len 128" in other.what
+    assert (other.state, other.mend) == ("missing", "autoresearch prepare")
+    assert "vocab_size 512, seq_len 128" in other.what
     (cache / "current").write_bytes(b"\xff")
     assert training.data().state == "missing"
     shutil.rmtree(cache)

@@ -21,15 +21,16 @@ import pyarrow.parquet as pq  # noqa: E402
 
 import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
+from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.__main__ import main  # noqa: E402
-from autoresearch.harness.cache import HarnessError, UsageError  # noqa: E402
+from autoresearch.harness.cache import HarnessError, RequestError  # noqa: E402
 from autoresearch.harness.data import tokenizer as tokenizer_module  # noqa: E402
 from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local  # noqa: E402
 from autoresearch.harness.data.formats import PIECE_CHARS, documents  # noqa: E402
 from autoresearch.harness.data.library import stdlib  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
-from autoresearch.harness.data.sources import KNOWN  # noqa: E402
 from autoresearch.harness.data.tokenizer import Tokenizer  # noqa: E402
+from autoresearch.harness.names import SOURCES  # noqa: E402
 
 
 def quiet(line: str) -> None:
@@ -106,12 +107,12 @@ def test_no_texts_make_an_empty_stream() -> None:
 
 def test_every_byte_of_the_training_text_is_a_target_once(tmp_path: Path) -> None:
     source = str(write_texts(tmp_path / "texts"))
-    parts = parts_of(local(source, KNOWN))
+    parts = parts_of(local(source, SOURCES))
     folder = prepare(source, tmp_path / "cache", vocab_size=300, say=quiet)
     manifest = manifest_of(folder)
-    train, tokenizer = rows_of(folder, store.TRAIN), Tokenizer.load(folder / store.TOKENIZER)
+    train, tokenizer = rows_of(folder, names.TRAIN), Tokenizer.load(folder / names.TOKENIZER)
     assert train.shape == (manifest.train_rows, 65) and (train[:, 0] == tokenizer.bos).all()
-    lengths = np.load(folder / store.TOKEN_BYTES)
+    lengths = np.load(folder / names.TOKEN_BYTES)
     assert lengths[train[:, 1:]].sum() == sum(len(text.encode()) for text in parts[TRAIN])
     # As a multiset of bytes too: rows hold pieces in another order than the files.
     decoded = tokenizer.decode_bytes(train.ravel())
@@ -121,13 +122,13 @@ def test_every_byte_of_the_training_text_is_a_target_once(tmp_path: Path) -> Non
 def test_the_held_out_rows_are_frozen_counted_and_of_other_documents(tmp_path: Path) -> None:
     source = str(write_texts(tmp_path / "texts", 200))
     folder = prepare(source, tmp_path / "cache", vocab_size=300, val_tokens=2100, say=quiet)
-    manifest, lengths = manifest_of(folder), np.load(folder / store.TOKEN_BYTES)
+    manifest, lengths = manifest_of(folder), np.load(folder / names.TOKEN_BYTES)
     assert (manifest.val_rows, manifest.vault_rows) == (32, 32)
-    for name, size in ((store.VAL, manifest.val_bytes), (store.VAULT, manifest.vault_bytes)):
+    for name, size in ((names.VAL, manifest.val_bytes), (names.VAULT, manifest.vault_bytes)):
         rows = rows_of(folder, name)
         assert rows.shape == (32, 65) and (rows[:, 0] == manifest.bos).all()
         assert lengths[rows[:, 1:]].sum() == size
-    parts = parts_of(local(source, KNOWN))
+    parts = parts_of(local(source, SOURCES))
     assert not set(parts[VAL]) & set(parts[VAULT]) and parts[VAULT]
     assert not set(parts[VAL] + parts[VAULT]) & set(parts[TRAIN])
     sizes = np.array([sum(len(text.encode()) for text in parts[part]) for part in parts])
@@ -135,7 +136,7 @@ def test_the_held_out_rows_are_frozen_counted_and_of_other_documents(tmp_path: P
 
 
 def test_what_is_held_out_is_bounded_by_what_the_frozen_rows_need(tmp_path: Path) -> None:
-    parts = parts_of(local(str(write_texts(tmp_path / "texts", 200)), KNOWN), held_bytes=8000)
+    parts = parts_of(local(str(write_texts(tmp_path / "texts", 200)), SOURCES), held_bytes=8000)
     sizes = {part: sum(len(text.encode()) for text in texts) for part, texts in parts.items()}
     assert 8000 <= sizes[VAL] < 13_000 and 8000 <= sizes[VAULT] < 13_000
 
@@ -162,7 +163,7 @@ def test_the_same_text_gives_the_same_data_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [store.TRAIN, store.VAL, store.VAULT, store.TOKENIZER, store.TOKEN_BYTES, store.MANIFEST],
+    [names.TRAIN, names.VAL, names.VAULT, names.TOKENIZER, names.TOKEN_BYTES, names.MANIFEST],
 )
 def test_damage_is_named_and_mended_by_prepare(tmp_path: Path, name: str) -> None:
     source, cache = str(write_texts(tmp_path / "texts")), tmp_path / "cache"
@@ -183,9 +184,9 @@ def test_damage_is_named_and_mended_by_prepare(tmp_path: Path, name: str) -> Non
 def test_a_changed_figure_in_the_manifest_is_damage(tmp_path: Path) -> None:
     source = str(write_texts(tmp_path / "texts"))
     folder = prepare(source, tmp_path / "cache", vocab_size=300, say=quiet)
-    content = json.loads((folder / store.MANIFEST).read_text())
+    content = json.loads((folder / names.MANIFEST).read_text())
     content["val_bytes"] += 1
-    (folder / store.MANIFEST).write_text(json.dumps(content))
+    (folder / names.MANIFEST).write_text(json.dumps(content))
     assert store.read_manifest(folder) is None
 
 
@@ -194,24 +195,24 @@ def test_a_second_source_lies_beside_the_first_and_becomes_the_current_one(tmp_p
     one = prepare(str(write_texts(tmp_path / "a")), cache, vocab_size=300, say=quiet)
     two = prepare(str(write_texts(tmp_path / "b", 50)), cache, vocab_size=300, say=quiet)
     assert one != two and one.is_dir()
-    assert store.current_folder(cache) == two
+    assert store.data_folder(cache) == two
 
 
 def test_what_current_names_is_a_folder_of_the_cache(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     prepare(str(write_texts(tmp_path / "texts")), cache, vocab_size=300, say=quiet)
-    folder = store.current_folder(cache)
+    folder = store.data_folder(cache)
     for name in (f"../{cache.name}/{folder.name}", str(folder), "..", ".", ""):
-        (cache / store.CURRENT).write_text(name + "\n")
+        (cache / names.CURRENT).write_text(name + "\n")
         with pytest.raises(HarnessError, match="current names no data folder"):
-            store.current_folder(cache)
+            store.data_folder(cache)
 
 
 def test_a_manifest_that_cannot_be_read_is_none(tmp_path: Path) -> None:
-    (tmp_path / "data" / store.MANIFEST).mkdir(parents=True)
-    (tmp_path / store.CURRENT).write_text("data\n")
+    (tmp_path / "data" / names.MANIFEST).mkdir(parents=True)
+    (tmp_path / names.CURRENT).write_text("data\n")
     assert store.read_manifest(tmp_path / "data") is None
-    (tmp_path / store.CURRENT).write_text("x" * 5000)
+    (tmp_path / names.CURRENT).write_text("x" * 5000)
     with pytest.raises(HarnessError, match="no readable manifest"):
         store.current_fingerprint(tmp_path)
 
@@ -230,7 +231,7 @@ def test_leftovers_and_damage_of_any_kind_give_way(tmp_path: Path) -> None:
 
 def test_a_write_that_is_refused_is_told_from_a_disk_that_is_full(tmp_path: Path) -> None:
     source, cache = str(write_texts(tmp_path / "texts")), tmp_path / "cache"
-    (cache / store.CURRENT).mkdir(parents=True)
+    (cache / names.CURRENT).mkdir(parents=True)
     with pytest.raises(HarnessError, match=r"cannot write .*current: Is a directory; make it"):
         prepare(source, cache, vocab_size=300, say=quiet)
 
@@ -258,7 +259,7 @@ def test_the_fingerprint_is_told_fast_and_without_numpy(
     folder = prepare(str(write_texts(tmp_path / "texts")), cache, vocab_size=300, say=quiet)
     assert main(["fingerprint", "--cache", str(cache)]) == 0
     assert capsys.readouterr().out.strip() == manifest_of(folder).fingerprint
-    (folder / store.MANIFEST).write_text("{}")
+    (folder / names.MANIFEST).write_text("{}")
     assert main(["fingerprint", "--cache", str(cache)]) == 1
     assert str(folder) in capsys.readouterr().err
     script = (
@@ -281,12 +282,12 @@ def test_a_prepare_that_is_killed_half_way_leaves_nothing_that_looks_whole(tmp_p
     process.communicate()
     assert list(cache.glob(".partial-*")), "killed too late for the test to say anything"
     with pytest.raises(HarnessError, match="no prepared data"):
-        store.current_folder(cache)
+        store.data_folder(cache)
 
     process = run(*command)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    assert manifest_of(store.current_folder(cache)).val_bytes > 0
+    assert manifest_of(store.data_folder(cache)).val_bytes > 0
     assert not list(cache.glob(".partial-*"))
 
 
@@ -300,9 +301,9 @@ def test_a_limit_on_file_sizes_leaves_nothing_half_made_and_names_the_file(tmp_p
     )  # fmt: skip
     out, _ = process.communicate(timeout=60)
     error = out.splitlines()[-1]
-    assert process.returncode == 1 and f"{store.TRAIN}: File too large" in error, out
-    assert sorted(path.name for path in cache.iterdir()) == [".lock", store.CURRENT, earlier.name]
-    assert store.current_folder(cache) == earlier
+    assert process.returncode == 1 and f"{names.TRAIN}: File too large" in error, out
+    assert sorted(path.name for path in cache.iterdir()) == [".lock", names.CURRENT, earlier.name]
+    assert store.data_folder(cache) == earlier
 
 
 def test_a_disk_too_small_is_said_before_the_rows_are_written(tmp_path: Path) -> None:
@@ -346,7 +347,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_1(
 
 def test_a_home_of_nobody_is_no_source() -> None:
     with pytest.raises(HarnessError, match="no source '~nosuchuser/x'"):
-        local("~nosuchuser/x", KNOWN)
+        local("~nosuchuser/x", SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +370,7 @@ def test_a_request_out_of_range_is_one_line_and_exit_2(
     assert main(["prepare", *arguments, "--cache", str(tmp_path / "cache")]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
-    with pytest.raises(UsageError):
+    with pytest.raises(RequestError):
         prepare(str(tmp_path), tmp_path / "cache", shards=3, say=quiet)
 
 
@@ -380,7 +381,7 @@ def test_a_second_prepare_waits_for_the_first(tmp_path: Path) -> None:
         process = run("prepare", "--source", source, "--cache", str(cache))
         assert process.stdout is not None
         assert process.stdout.readline().startswith("waiting for another prepare")
-        assert process.poll() is None and not (cache / store.CURRENT).exists()
+        assert process.poll() is None and not (cache / names.CURRENT).exists()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and "prepared" in out
 
@@ -397,11 +398,11 @@ def test_a_local_file_is_cut_into_documents_and_copies_are_dropped(tmp_path: Pat
     (tmp_path / "one.txt").write_text(text)
     (tmp_path / "copy.md").write_text(text)
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    files = local(str(tmp_path), KNOWN)
+    files = local(str(tmp_path), SOURCES)
     texts = texts_of(files)
     assert all(len(text) <= PIECE_CHARS for text in texts)
     assert sum(map(len, texts)) == len(text) and files.left_out == 1
-    assert texts_of(local(str(tmp_path), KNOWN)) == texts
+    assert texts_of(local(str(tmp_path), SOURCES)) == texts
 
 
 def test_the_pieces_of_a_file_stay_on_one_side(tmp_path: Path) -> None:
@@ -409,7 +410,7 @@ def test_the_pieces_of_a_file_stay_on_one_side(tmp_path: Path) -> None:
         lines = [f"file {number}, line {line}, and some more text\n" for line in range(1500)]
         (tmp_path / f"{number}.txt").write_text("".join(lines))
     for held_bytes in (10**9, 1000):  # the second is less than any file
-        parts = parts_of(local(str(tmp_path), KNOWN), held_bytes)
+        parts = parts_of(local(str(tmp_path), SOURCES), held_bytes)
         files = {part: {text.partition(",")[0] for text in parts[part]} for part in parts}
         assert len(parts[TRAIN]) > 2 * len(files[TRAIN]) and files[VAL] and files[VAULT]
         assert sum(map(len, files.values())) == 40
@@ -419,14 +420,14 @@ def test_only_a_file_larger_than_the_share_is_split(tmp_path: Path) -> None:
     for number in range(40):
         lines = [f"file {number}, line {line}, and some more text\n" for line in range(1000)]
         (tmp_path / f"{number}.txt").write_text("".join(lines) * (20 if number == 7 else 1))
-    parts = parts_of(local(str(tmp_path), KNOWN))
+    parts = parts_of(local(str(tmp_path), SOURCES))
     files = {part: {text.partition(",")[0] for text in parts[part]} for part in parts}
     for number in range(40):
         sides = sum(f"file {number}" in names for names in files.values())
         assert sides == 1 or number == 7
     (tmp_path / "one").mkdir()
     (tmp_path / "7.txt").rename(tmp_path / "one" / "7.txt")
-    assert all(parts_of(local(str(tmp_path / "one"), KNOWN)).values())
+    assert all(parts_of(local(str(tmp_path / "one"), SOURCES)).values())
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
@@ -438,7 +439,7 @@ def test_a_document_larger_than_what_is_held_out_is_for_training(tmp_path: Path,
         (tmp_path / name).write_text("".join(lines))
     else:
         pq.write_table(pa.table({"text": texts + large}), tmp_path / name)
-    parts = parts_of(local(str(tmp_path), KNOWN), held_bytes=3000)
+    parts = parts_of(local(str(tmp_path), SOURCES), held_bytes=3000)
     for part in (VAL, VAULT):
         assert 3000 <= sum(map(len, parts[part])) < 3400
     assert set(large) <= set(parts[TRAIN])
@@ -448,7 +449,7 @@ def test_documents_that_are_all_larger_than_the_share_are_an_error(tmp_path: Pat
     lines = [json.dumps({"text": f"{number} " * 1000}) + "\n" for number in range(9)]
     (tmp_path / "a.jsonl").write_text("".join(lines))
     with pytest.raises(HarnessError, match="no document that could be held out"):
-        parts_of(local(str(tmp_path), KNOWN))
+        parts_of(local(str(tmp_path), SOURCES))
 
 
 def test_a_pipe_in_a_folder_is_passed_over(tmp_path: Path) -> None:
@@ -468,7 +469,7 @@ def test_a_folder_may_mix_text_jsonl_and_parquet(tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, 3], "text": ["from parquet", None, "from jsonl é"]})
     pq.write_table(table, tmp_path / "c.parquet")
     (tmp_path / "ignored.bin").write_text("ignored")
-    assert sorted(texts_of(local(str(tmp_path), KNOWN))) == [
+    assert sorted(texts_of(local(str(tmp_path), SOURCES))) == [
         "from jsonl é", "from parquet", "from text\n",
     ]  # fmt: skip
     for name, text in [("b.jsonl", "from jsonl é"), ("a.txt", "from text\n")]:
@@ -493,7 +494,7 @@ def test_a_file_that_cannot_be_read_is_an_error_with_its_place(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HarnessError, match=words):
-        local(str(tmp_path), KNOWN)
+        local(str(tmp_path), SOURCES)
 
 
 def test_a_parquet_file_without_texts_names_its_columns(tmp_path: Path) -> None:
@@ -503,11 +504,11 @@ def test_a_parquet_file_without_texts_names_its_columns(tmp_path: Path) -> None:
     ]:
         pq.write_table(table, tmp_path / "a.parquet")
         with pytest.raises(HarnessError, match=rf"a\.parquet has no column 'text'.*{words}"):
-            local(str(tmp_path), KNOWN)
+            local(str(tmp_path), SOURCES)
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     pq.write_table(twice, tmp_path / "a.parquet")
     with pytest.raises(HarnessError, match=r"a\.parquet has several columns 'text'"):
-        local(str(tmp_path), KNOWN)
+        local(str(tmp_path), SOURCES)
 
 
 def test_a_damaged_page_of_a_parquet_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -518,7 +519,7 @@ def test_a_damaged_page_of_a_parquet_file_is_an_error_that_names_it(tmp_path: Pa
     content[100 : len(content) // 2] = bytes(len(content) // 2 - 100)
     path.write_bytes(content)
     with pytest.raises(HarnessError, match=r"a\.parquet is damaged"):
-        local(str(path), KNOWN)
+        local(str(path), SOURCES)
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> None:
@@ -528,7 +529,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> Non
         lambda p: p.write_text("shorter"),
         lambda p: p.unlink(),
     ):
-        corpus = local(str(source), KNOWN).corpus(1000, quiet)
+        corpus = local(str(source), SOURCES).corpus(1000, quiet)
         change(sorted(source.iterdir())[0])
         with pytest.raises(HarnessError, match=r"text\d+\.txt changed while it was read"):
             [list(corpus.texts(part)) for part in (TRAIN, VAL, VAULT)]

@@ -19,12 +19,14 @@ torch = pytest.importorskip("torch")
 
 import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
+from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
 from autoresearch.harness.clock import Clock  # noqa: E402
 from autoresearch.harness.exam.losses import AnswerError, divergences, draw_picks, losses  # noqa: E402
 from autoresearch.harness.exam.plan import Plan  # noqa: E402
 from autoresearch.harness.loader import Batches, open_data  # noqa: E402
-from autoresearch.harness.protocol import VARIABLE, LateError, Wire, WireError  # noqa: E402
+from autoresearch.harness.names import EXAMINER_VARIABLE  # noqa: E402
+from autoresearch.harness.protocol import Connection, LateError, ProtocolError  # noqa: E402
 from tests.examroom import VOCAB, Room, T, pair, prepared, script  # noqa: E402
 
 pytest_plugins = ("tests.exam_fixtures",)
@@ -271,7 +273,7 @@ class Grows(Model):
 
 def test_data_that_changes_meanwhile_is_no_data(tmp_path: Path, room: Room) -> None:
     room = replace(room, cache=tmp_path / "cache")
-    path = prepared(room.cache) / store.VAL
+    path = prepared(room.cache) / names.VAL
     ended = room.hold("score", script(last=f"os.utime({str(path)!r})"))
     assert ended.result["void"] == {
         "failure": "exam", "reason": f"{path} changed while the trial ran",
@@ -290,82 +292,107 @@ HANDOVER = {
 SOON = -14.9  # as the baseline's seconds: four times that and a minute leave 0.4 s
 
 
-def hello(wire: Wire) -> None:
-    wire.send("hello")
-    assert wire.receive(1 << 20).kind == "welcome"
+def hello(connection: Connection) -> None:
+    connection.send("hello")
+    assert connection.receive(1 << 20).kind == "welcome"
 
 
-def granted(wire: Wire, **changes: Any) -> None:
-    hello(wire)
-    wire.send("rows", **({"first": 0, "count": 8, "flops_per_token": None} | changes))
-    assert wire.receive(1 << 20).kind in ("batch", "refused")
+def granted(connection: Connection, **changes: Any) -> None:
+    hello(connection)
+    connection.send("rows", **({"first": 0, "count": 8, "flops_per_token": None} | changes))
+    assert connection.receive(1 << 20).kind in ("batch", "refused")
 
 
-def handed(wire: Wire, **changes: Any) -> None:
-    granted(wire)
-    wire.send("handover", **(HANDOVER | changes))
+def handed(connection: Connection, **changes: Any) -> None:
+    granted(connection)
+    connection.send("handover", **(HANDOVER | changes))
 
 
-def answered(wire: Wire, kind: str, logits: np.ndarray) -> None:
-    handed(wire)
-    assert wire.receive(1 << 20).kind == "ask"
-    wire.send(kind, logits.astype(np.float32))
+def answered(connection: Connection, kind: str, logits: np.ndarray) -> None:
+    handed(connection)
+    assert connection.receive(1 << 20).kind == "ask"
+    connection.send(kind, logits.astype(np.float32))
 
 
-def raw(content: bytes) -> Callable[[Wire], None]:
-    return lambda wire: wire.more(content)
+def raw(content: bytes) -> Callable[[Connection], None]:
+    return lambda connection: connection.more(content)
 
 
 BROKE, ENDED = "the trial broke the rules of the exam", "the trial ended before it handed over"
 WHOLE = np.zeros((8 * T, VOCAB))
-FRAMES: dict[str, tuple[Callable[[Wire], None], str]] = {
-    "nothing": (lambda wire: wire.close(), ENDED),
+FRAMES: dict[str, tuple[Callable[[Connection], None], str]] = {
+    "nothing": (lambda connection: connection.close(), ENDED),
     "half a frame": (raw(b"\0\0\0\x20{"), "no training batch was asked for in"),
     "noise": (raw(bytes(range(256)) * 300), BROKE),
     "a header of 4 GB": (raw(b"\xff" * 64), BROKE),
     "a header that is nested": (raw(struct.pack(">I", 99_999) + b"[" * 99_999), BROKE),
     "a header that is a list": (raw(b"\0\0\0\x02[]"), BROKE),
-    "a payload nobody asked for": (lambda wire: wire.send("hello", b"x" * 10), BROKE),
-    "rows before hello": (lambda wire: wire.send("rows", first=0, count=8), BROKE),
+    "a payload nobody asked for": (lambda connection: connection.send("hello", b"x" * 10), BROKE),
+    "rows before hello": (lambda connection: connection.send("rows", first=0, count=8), BROKE),
     "a hand-over before any row": (
-        lambda wire: (hello(wire), wire.send("handover", **HANDOVER))[0],
+        lambda connection: (hello(connection), connection.send("handover", **HANDOVER))[0],
         "before any training batch was granted",
     ),
-    "no rows": (lambda wire: granted(wire, count=0), BROKE),
-    "rows below none": (lambda wire: granted(wire, first=-1), BROKE),
-    "a million rows": (lambda wire: granted(wire, count=10**6), BROKE),
-    "a true of rows": (lambda wire: granted(wire, count=True), BROKE),
+    "no rows": (lambda connection: granted(connection, count=0), BROKE),
+    "rows below none": (lambda connection: granted(connection, first=-1), BROKE),
+    "a million rows": (lambda connection: granted(connection, count=10**6), BROKE),
+    "a true of rows": (lambda connection: granted(connection, count=True), BROKE),
     "operations that are no number": (
-        lambda wire: granted(wire, flops_per_token=float("nan")),
+        lambda connection: granted(connection, flops_per_token=float("nan")),
         BROKE,
     ),
-    "batches without rows": (lambda wire: handed(wire, rows=0), BROKE),
-    "a tensor of objects": (lambda wire: handed(wire, tensors=[["w", "object", [1]]]), BROKE),
-    "a tensor of no shape": (lambda wire: handed(wire, tensors=[["w", "int8", [-1]]]), BROKE),
+    "batches without rows": (lambda connection: handed(connection, rows=0), BROKE),
+    "a tensor of objects": (
+        lambda connection: handed(connection, tensors=[["w", "object", [1]]]),
+        BROKE,
+    ),
+    "a tensor of no shape": (
+        lambda connection: handed(connection, tensors=[["w", "int8", [-1]]]),
+        BROKE,
+    ),
     "tensors without end": (
-        lambda wire: handed(wire, tensors=[["w", "int8", [10**12]]]),
+        lambda connection: handed(connection, tensors=[["w", "int8", [10**12]]]),
         "a state_dict of 1000.0 GB",
     ),
     "a row after the hand-over": (
-        lambda wire: (handed(wire), wire.receive(1 << 20), wire.send("rows", first=0, count=8))[0],
+        lambda connection: (
+            handed(connection),
+            connection.receive(1 << 20),
+            connection.send("rows", first=0, count=8),
+        )[0],
         BROKE,
     ),
     "nan": (
-        lambda wire: answered(wire, "logits", np.where(np.eye(8 * T, VOCAB), np.nan, 0)),
+        lambda connection: answered(
+            connection, "logits", np.where(np.eye(8 * T, VOCAB), np.nan, 0)
+        ),
         "the model's logits are not all finite",
     ),
     "inf": (
-        lambda wire: answered(wire, "logits", np.where(np.eye(8 * T, VOCAB), -np.inf, 0)),
+        lambda connection: answered(
+            connection, "logits", np.where(np.eye(8 * T, VOCAB), -np.inf, 0)
+        ),
         "the model's logits are not all finite",
     ),
     "huge logits": (
-        lambda wire: answered(wire, "logits", np.where(np.eye(8 * T, VOCAB), 3e38, -3e38)),
+        lambda connection: answered(
+            connection, "logits", np.where(np.eye(8 * T, VOCAB), 3e38, -3e38)
+        ),
         "too large to be scored",
     ),
-    "half a row of logits": (lambda wire: answered(wire, "logits", WHOLE[: T // 2]), BROKE),
-    "too many logits": (lambda wire: answered(wire, "logits", np.tile(WHOLE, (2, 1))), BROKE),
-    "losses where logits are due": (lambda wire: answered(wire, "losses", WHOLE), BROKE),
-    "no answer": (lambda wire: answered(wire, "logits", WHOLE), "four times as long"),
+    "half a row of logits": (
+        lambda connection: answered(connection, "logits", WHOLE[: T // 2]),
+        BROKE,
+    ),
+    "too many logits": (
+        lambda connection: answered(connection, "logits", np.tile(WHOLE, (2, 1))),
+        BROKE,
+    ),
+    "losses where logits are due": (
+        lambda connection: answered(connection, "losses", WHOLE),
+        BROKE,
+    ),
+    "no answer": (lambda connection: answered(connection, "logits", WHOLE), "four times as long"),
 }
 
 
@@ -373,8 +400,8 @@ FRAMES: dict[str, tuple[Callable[[Wire], None], str]] = {
 def test_forged_frames_are_no_score_and_no_crash(name: str, room: Room) -> None:
     forge, reason = FRAMES[name]
     soon = {"startup_seconds": SOON, "training_seconds": 1.0, "exam_seconds": SOON}
-    with room.examiner(calibration=soon) as wire:
-        forge(wire)
+    with room.examiner(calibration=soon) as connection:
+        forge(connection)
         deadline = time.monotonic() + 60
         while not (room.folder / "score.json").exists():
             assert time.monotonic() < deadline
@@ -394,9 +421,9 @@ def test_the_examiner_ends_with_the_tool(room: Room) -> None:
     theirs.close()
 
 
-def all_frames(wire: Wire) -> None:
+def all_frames(connection: Connection) -> None:
     while True:
-        wire.receive(8, time.monotonic() + 0.02)
+        connection.receive(8, time.monotonic() + 0.02)
 
 
 def test_frames_of_noise_raise_one_error_and_never_hang() -> None:
@@ -412,15 +439,15 @@ def test_frames_of_noise_raise_one_error_and_never_hang() -> None:
         theirs.sendall(noise)
         if rng.random() < 0.5:
             theirs.close()
-        with pytest.raises(WireError):
-            all_frames(Wire(ours))
+        with pytest.raises(ProtocolError):
+            all_frames(Connection(ours))
         ours.close()
         theirs.close()
 
 
 def test_a_frame_comes_as_it_was_sent_and_in_time() -> None:
     ours, theirs = pair()
-    left, right = Wire(ours), Wire(theirs)
+    left, right = Connection(ours), Connection(theirs)
     content = np.arange(20, dtype=np.uint16).reshape(4, 5)
     left.send("some", content, more=[1, None, "ä"])
     frame = right.receive(40)
@@ -477,6 +504,6 @@ def test_what_is_forgiven_follows_from_the_baseline() -> None:
 
 def test_a_variable_that_names_no_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in ("987654", "-1", "x", "9" * 30):
-        monkeypatch.setenv(VARIABLE, number)
+        monkeypatch.setenv(EXAMINER_VARIABLE, number)
         with pytest.raises(HarnessError, match="which is no open socket: it is set by the tool"):
             open_data()

@@ -18,17 +18,21 @@ from pathlib import Path
 import pytest
 
 pa = pytest.importorskip("pyarrow")
+pytest.importorskip("huggingface_hub")
 import pyarrow.parquet as pq  # noqa: E402
+from huggingface_hub import constants, hf_hub_download  # noqa: E402
 
 import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
+from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
-from autoresearch.harness.data import sources  # noqa: E402
+from autoresearch.harness.data import pinned, sources  # noqa: E402
 from autoresearch.harness.data.fetch import Pin, fetch  # noqa: E402
 from autoresearch.harness.data.formats import check_parquet  # noqa: E402
+from autoresearch.harness.data.hub import _retry_after_s, listed, session  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
+from autoresearch.harness.data.retry import RetryLimits  # noqa: E402
 from autoresearch.harness.data.sources import Repository  # noqa: E402
-from autoresearch.harness.data.web import Patience, get_json  # noqa: E402
 from tests.fileserver import (  # noqa: E402
     Anew,
     Drip,
@@ -45,26 +49,27 @@ from tests.fileserver import (  # noqa: E402
     WrongRange,
 )
 
-BRISK = Patience(attempts=4, silence_s=0.3, wait_s=0.01, longest_wait_s=0.05)
+BRISK = RetryLimits(attempts=4, silence_s=0.3, wait_s=0.01, longest_wait_s=0.05)
 BLOB = bytes(range(256)) * 1200  # 300 kB
 REPOSITORY = "someone/texts"
 
 
 @pytest.fixture(autouse=True)
-def straight(monkeypatch: pytest.MonkeyPatch) -> None:
+def straight(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No proxy stands between these tests and loopback, and no token comes with them."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name in ("HF_TOKEN", "HF_ENDPOINT"):
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
 
 
-def get(hub: Hub, folder: Path, patience: Patience = BRISK) -> list[str]:
+def get(hub: Hub, folder: Path, limits: RetryLimits = BRISK) -> list[str]:
     said: list[str] = []
-    fetch(hub.pins(), hub.base_url, folder, lambda path: None, said.append, patience)
+    fetch(hub.pins(), hub.base_url, folder, lambda path: None, said.append, limits)
     return said
 
 
-def names(folder: Path) -> list[str]:
+def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -72,7 +77,7 @@ def test_files_come_whole_with_a_line_each_and_only_once(tmp_path: Path) -> None
     files = {f"{number}.bin": BLOB[number:] for number in range(12)}
     with Hub(REPOSITORY, files) as hub:
         said = get(hub, tmp_path / "in")
-        assert {n: (tmp_path / "in" / n).read_bytes() for n in names(tmp_path / "in")} == files
+        assert {n: (tmp_path / "in" / n).read_bytes() for n in files_in(tmp_path / "in")} == files
         assert sum(line.startswith("downloaded ") for line in said) == 12
         assert len(hub.asked) == 12
         get(hub, tmp_path / "in")
@@ -103,7 +108,7 @@ def test_a_fault_is_survived_and_what_has_come_is_not_asked_for_again(
     with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
         hub.faults["a.bin"] = [fault]
         get(hub, tmp_path)
-        assert (tmp_path / "a.bin").read_bytes() == BLOB and names(tmp_path) == ["a.bin"]
+        assert (tmp_path / "a.bin").read_bytes() == BLOB and files_in(tmp_path) == ["a.bin"]
         first, second = hub.ranges("a.bin")
         assert first == "" and second.startswith("bytes=") == resumed
         if resumed and not isinstance(fault, Drip | Reset):
@@ -153,7 +158,7 @@ def test_a_file_that_stays_wrong_is_an_error_with_both_digests(tmp_path: Path) -
         text = str(caught.value)
         assert "a.bin" in text and hub.pins()[0].sha256 in text
         assert hashlib.sha256(wrong).hexdigest() in text
-        assert len(hub.asked) == 2 and names(tmp_path) == []
+        assert len(hub.asked) == 2 and files_in(tmp_path) == []
 
 
 def test_a_file_that_stays_short_is_an_error_and_a_later_call_goes_on(tmp_path: Path) -> None:
@@ -161,9 +166,9 @@ def test_a_file_that_stays_short_is_an_error_and_a_later_call_goes_on(tmp_path: 
         hub.faults["a.bin"] = [Truncate(1000)] * 4
         with pytest.raises(HarnessError, match=r"a\.bin: no whole copy after 4 attempts.*4000 of"):
             get(hub, tmp_path)
-        assert names(tmp_path) == ["a.bin.part"]
+        assert files_in(tmp_path) == ["a.bin.part"]
         get(hub, tmp_path)
-        assert hub.ranges("a.bin")[-1] == "bytes=4000-" and names(tmp_path) == ["a.bin"]
+        assert hub.ranges("a.bin")[-1] == "bytes=4000-" and files_in(tmp_path) == ["a.bin"]
 
 
 def test_a_link_that_breaks_every_few_megabytes_is_not_given_up(tmp_path: Path) -> None:
@@ -179,7 +184,7 @@ def test_what_no_attempt_can_mend_is_said_at_once_and_stops_the_others(tmp_path:
         hub.faults = {"a.bin": [Status(404)], "b.bin": [Stall(5000)] * 9}
         with pytest.raises(HarnessError, match=r"a\.bin: HTTP 404"):
             get(hub, tmp_path)
-        assert len(hub.ranges("a.bin")) == 1 and "b.bin" not in names(tmp_path)
+        assert len(hub.ranges("a.bin")) == 1 and "b.bin" not in files_in(tmp_path)
 
 
 def test_a_damaged_file_is_named_and_replaced(tmp_path: Path) -> None:
@@ -213,7 +218,7 @@ def test_whole_files_that_are_no_good_do_not_get_their_name(tmp_path: Path) -> N
         with Hub(REPOSITORY, {"a.parquet": content}) as hub:
             with pytest.raises(HarnessError, match=rf"a\.parquet\S* .*{words}"):
                 fetch(hub.pins(), hub.base_url, tmp_path, check_parquet, print, BRISK)
-            assert names(tmp_path) == ["a.parquet.part"]
+            assert files_in(tmp_path) == ["a.parquet.part"]
         (tmp_path / "a.parquet.part").unlink()
 
 
@@ -240,7 +245,7 @@ def test_a_token_that_is_none_is_refused_and_never_shown(
         said: list[str] = []
         for call in (
             lambda: get(hub, tmp_path),
-            lambda: get_json(f"{hub.url}/api/datasets/{REPOSITORY}", said.append, BRISK),
+            lambda: listed(REPOSITORY, said.append, BRISK),
         ):
             with pytest.raises(HarnessError, match="HF_TOKEN holds characters") as caught:
                 call()
@@ -253,19 +258,77 @@ def test_a_line_end_behind_a_token_is_not_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         for token in ("hf_secret\r\n", "\n"):
             monkeypatch.setenv("HF_TOKEN", token)
-            get_json(f"{hub.url}/api/datasets/{REPOSITORY}/revision/main", print, BRISK)
-        assert hub.tokens == ["Bearer hf_secret", None]
+            assert listed(REPOSITORY, print, BRISK) == (hub.commit, [])
+        assert hub.tokens == ["Bearer hf_secret"] * 2 + [None] * 2
 
 
 def test_an_address_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://[hub")
     with pytest.raises(HarnessError, match="not an address"):
-        get_json("http://[hub/api", print, BRISK)
+        listed(REPOSITORY, print, BRISK)
     with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         hub.next_page = "http://[hub/api"
         with pytest.raises(HarnessError, match="Link header names no address"):
-            get_json(f"{hub.url}/api/datasets/{REPOSITORY}/tree/{hub.commit}", print, BRISK)
+            listed(REPOSITORY, print, BRISK)
+
+
+def test_the_hub_of_these_tests_speaks_to_the_librarys_own_download(tmp_path: Path) -> None:
+    """So that what holds against it holds against the real one: both have one client."""
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub, session():
+        found = hf_hub_download(
+            REPOSITORY, "a.bin", repo_type="dataset", revision=hub.commit, endpoint=hub.url,
+            local_dir=tmp_path, token=False,
+        )  # fmt: skip
+        assert Path(found).read_bytes() == BLOB
+
+
+def test_nothing_is_told_and_nothing_else_is_asked(tmp_path: Path, hub: Hub) -> None:
+    with hub:
+        make(tmp_path, shards=1)
+    assert set(hub.agents) == {"autoresearch"}
+    api, files = f"/api/datasets/{REPOSITORY}/", f"/datasets/{REPOSITORY}/resolve/{hub.commit}/"
+    assert all(path.startswith((api, files)) for path in hub.paths), hub.paths
+    assert hub.tokens == [None] * len(hub.paths)
+
+
+def test_a_token_that_the_librarys_login_left_is_honoured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("hf_login\n")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    with Hub(REPOSITORY, {"a.bin": BLOB}) as hub:
+        said = get(hub, tmp_path / "in")
+    assert hub.tokens == ["Bearer hf_login"] and "hf_login" not in "".join(said)
+
+
+def test_the_hubs_library_is_loaded_for_its_sources_alone(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for number in range(60):
+        (tmp_path / "texts" / f"{number}.txt").write_text(f"A text of its own, {number}.\n" * 40)
+    program = (
+        "import sys; from pathlib import Path; from autoresearch.harness.data.prepare import prepare\n"
+        "prepare(sys.argv[1], Path(sys.argv[2]), vocab_size=300, seq_len=16, val_tokens=256)\n"
+        "assert not {'huggingface_hub', 'httpx2'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "texts"), str(tmp_path / "cache")]
+    done = subprocess.run(
+        command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_longest_wait_that_a_server_may_ask_for() -> None:
+    assert [_retry_after_s(text) for text in (None, "7", "86400", "-3", "later")] == [
+        0,
+        7,
+        300,
+        0,
+        0,
+    ]
 
 
 def test_a_server_that_begins_anew_each_time_is_given_up(tmp_path: Path) -> None:
@@ -283,10 +346,10 @@ import sys
 from pathlib import Path
 from autoresearch.harness.cache import HarnessError
 from autoresearch.harness.data.fetch import Pin, fetch
-from autoresearch.harness.data.web import Patience
+from autoresearch.harness.data.retry import RetryLimits
 base_url, folder, name, size, sha256 = sys.argv[1:]
 try:
-    fetch([Pin(name, int(size), sha256)], base_url, Path(folder), lambda path: None, print, Patience())
+    fetch([Pin(name, int(size), sha256)], base_url, Path(folder), lambda path: None, print, RetryLimits())
 except HarnessError as error:
     sys.exit(str(error))
 """
@@ -310,9 +373,9 @@ def test_a_limit_on_file_sizes_is_an_error_that_names_the_file(tmp_path: Path) -
         )
         _, error = limited.communicate(timeout=30)
         assert limited.returncode == 1 and "a.bin.part: File too large" in error
-        assert names(tmp_path) == ["a.bin.part"]
+        assert files_in(tmp_path) == ["a.bin.part"]
         get(hub, tmp_path)
-        assert hub.ranges("a.bin")[-1] == "bytes=100000-" and names(tmp_path) == ["a.bin"]
+        assert hub.ranges("a.bin")[-1] == "bytes=100000-" and files_in(tmp_path) == ["a.bin"]
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -355,7 +418,7 @@ def test_a_kill_leaves_a_part_that_the_next_call_goes_on_with(tmp_path: Path) ->
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert names(tmp_path) == ["a.bin.part"]
+        assert files_in(tmp_path) == ["a.bin.part"]
         get(hub, tmp_path)
         assert hub.ranges("a.bin")[-1] == "bytes=200000-"
         assert (tmp_path / "a.bin").read_bytes() == BLOB
@@ -402,7 +465,7 @@ def shard(number: int, documents: int = 400) -> bytes:
     return out.getvalue()
 
 
-SHARDED = Repository(REPOSITORY, "shard_{:05d}.parquet", last_shard=4, shards=2)
+SHARDED = Repository(REPOSITORY, "shard_{:05d}.parquet", last_shard=4, usual_shards=2)
 SMALL = {"vocab_size": 300, "seq_len": 32, "val_tokens": 2048}
 
 
@@ -412,8 +475,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     files = {f"shard_{number:05d}.parquet": shard(number) for number in range(5)}
     hub = Hub(REPOSITORY, files | {"single.parquet": shard(9, 2000)}, page=2)
     monkeypatch.setenv("HF_ENDPOINT", hub.url + "/")
-    monkeypatch.setattr(sources, "LISTING", BRISK)
-    monkeypatch.setattr(sources, "DOWNLOADS", BRISK)
+    monkeypatch.setattr(pinned, "LISTING", BRISK)
+    monkeypatch.setattr(pinned, "DOWNLOADS", BRISK)
     monkeypatch.setitem(sources.REPOSITORIES, "climbmix", SHARDED)
     monkeypatch.setitem(
         sources.REPOSITORIES, "tinystories", Repository(REPOSITORY, "single.parquet")
@@ -443,11 +506,11 @@ def test_more_shards_leave_tokenizer_validation_and_vault_as_they_were(
         assert {name for name, _ in hub.asked} == wanted
         two = manifest(make(tmp_path)[0])  # 2 by default
         assert [name for name, _ in hub.asked][3:] == ["shard_00001.parquet"]
-    same = (store.TOKENIZER, store.TOKEN_BYTES, store.VAL, store.VAULT)
+    same = (names.TOKENIZER, names.TOKEN_BYTES, names.VAL, names.VAULT)
     assert [one.digests[name] for name in same] == [two.digests[name] for name in same]
     assert two.train_rows > 1.8 * one.train_rows and one.fingerprint != two.fingerprint
     assert (
-        one.val_rows == one.vault_rows == 64 and one.digests[store.VAL] != one.digests[store.VAULT]
+        one.val_rows == one.vault_rows == 64 and one.digests[names.VAL] != one.digests[names.VAULT]
     )
 
 
@@ -458,7 +521,7 @@ def test_what_is_prepared_needs_neither_network_nor_shards_again(tmp_path: Path,
     for path in (tmp_path / "sources" / "climbmix").glob("*.parquet"):
         path.unlink()
     assert make(tmp_path, shards=1)[1][-1].startswith("already prepared")
-    (folder / store.TRAIN).unlink()
+    (folder / names.TRAIN).unlink()
     with pytest.raises(HarnessError, match=r"shard_0000\d\.parquet: no whole copy.*refused"):
         make(tmp_path, shards=1)
 
@@ -470,7 +533,7 @@ def test_a_damaged_shard_is_named_and_remade_when_it_is_needed(tmp_path: Path, h
         path.write_bytes(path.read_bytes()[:-3])
         after, said = make(tmp_path, shards=2)
         assert any(str(path) in line and "damaged" in line for line in said)
-    assert manifest(after).digests[store.VAL] == before.digests[store.VAL]
+    assert manifest(after).digests[names.VAL] == before.digests[names.VAL]
 
 
 def test_a_source_that_changed_since_it_was_pinned_is_an_error(tmp_path: Path, hub: Hub) -> None:
@@ -482,11 +545,11 @@ def test_a_source_that_changed_since_it_was_pinned_is_an_error(tmp_path: Path, h
         hub.commit = "f" * 40  # the pinned commit is gone
         with pytest.raises(HarnessError, match=r"0123456789\w+/shard_00001\.parquet: HTTP 404"):
             make(tmp_path, shards=2)
-    assert manifest(store.current_folder(tmp_path)).source == "climbmix"
+    assert manifest(store.data_folder(tmp_path)).source == "climbmix"
 
 
 def test_damaged_pins_and_missing_shards_are_refused_by_name(tmp_path: Path, hub: Hub) -> None:
-    pins = tmp_path / "sources" / "climbmix" / sources.PINS
+    pins = tmp_path / "sources" / "climbmix" / pinned.PINS
     with hub:
         make(tmp_path, shards=1)
         whole = pins.read_text()
@@ -511,17 +574,17 @@ def test_a_source_of_one_file_is_divided_by_documents(tmp_path: Path, hub: Hub) 
 
 def test_a_listing_that_comes_back_to_itself_is_an_error(tmp_path: Path, hub: Hub) -> None:
     with hub:
-        api = f"/api/datasets/{REPOSITORY}/tree/{hub.commit}?recursive=true"
+        api = f"{hub.url}/api/datasets/{REPOSITORY}/tree/{hub.commit}?recursive=True"
         for hub.next_page in (api, f"{api}&cursor=2"):
             before = hub.listed
             with pytest.raises(HarnessError, match="listing has no end"):
                 make(tmp_path)
             assert hub.listed - before <= 2
-    assert not (tmp_path / "sources" / "climbmix" / sources.PINS).exists()
+    assert not (tmp_path / "sources" / "climbmix" / pinned.PINS).exists()
 
 
 def test_pins_that_cannot_be_read_are_not_called_a_write(tmp_path: Path, hub: Hub) -> None:
-    pins = tmp_path / "sources" / "climbmix" / sources.PINS
+    pins = tmp_path / "sources" / "climbmix" / pinned.PINS
     pins.mkdir(parents=True)
     with hub, pytest.raises(HarnessError, match=r"cannot read .*pinned\.json: Is a directory"):
         make(tmp_path)

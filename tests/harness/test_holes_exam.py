@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 
 from autoresearch.harness.exam import scorer
 from autoresearch.harness.exam.losses import AnswerError, losses
-from autoresearch.harness.exam.plan import Sealed
-from autoresearch.harness.exam.scorer import Batch, Marker
-from autoresearch.harness.protocol import Wire
+from autoresearch.harness.exam.plan import ExamData
+from autoresearch.harness.exam.scorer import Batch, Scorer
+from autoresearch.harness.protocol import Connection
 from tests.examroom import BOS, VOCAB, Nursery, Room, T, pair
 from tests.harness.test_exam import BROKE, WHOLE, granted, handed
 from tests.harness.test_exam_cheats import CHEATS
@@ -30,11 +30,11 @@ def room(small_cache: Path, tmp_path: Path) -> Room:
 
 
 def test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused(room: Room) -> None:
-    with room.examiner(budget=f"{8 * T}tokens") as wire:
-        granted(wire)
+    with room.examiner(budget=f"{8 * T}tokens") as connection:
+        granted(connection)
         for first, kind in ((8, "batch"), (16, "refused")):
-            wire.send("rows", first=first, count=8, flops_per_token=None)
-            frame = wire.receive(1 << 20)
+            connection.send("rows", first=first, count=8, flops_per_token=None)
+            frame = connection.receive(1 << 20)
             assert frame.kind == kind
             if kind == "batch":
                 assert set(np.frombuffer(frame.payload, np.uint16)) == {BOS}
@@ -42,20 +42,20 @@ def test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused(room: Room
 
 
 def test_a_cap_needs_a_count_of_operations(room: Room) -> None:
-    with room.examiner(max_tflop=1.0) as wire:
-        granted(wire)
+    with room.examiner(max_tflop=1.0) as connection:
+        granted(connection)
     assert room.result()["void"]["reason"].startswith(BROKE)
     assert "a cap on operations, and none were counted" in room.result()["void"]["reason"]
 
 
 def test_tensors_that_were_not_handed_over_are_no_checkpoint(room: Room) -> None:
-    with room.examiner() as wire:
-        handed(wire, digest="0" * 64)
-        while (kind := wire.receive(1 << 20).kind) in ("ask", "keep"):
+    with room.examiner() as connection:
+        handed(connection, digest="0" * 64)
+        while (kind := connection.receive(1 << 20).kind) in ("ask", "keep"):
             if kind == "ask":
-                wire.send("logits", WHOLE.astype(np.float32))
+                connection.send("logits", WHOLE.astype(np.float32))
             else:
-                wire.send("tensor", np.zeros(2, np.float32))
+                connection.send("tensor", np.zeros(2, np.float32))
         assert kind == "refused"
     result = room.result()
     assert "not those that were handed over" in result["void"]["reason"]
@@ -95,18 +95,18 @@ def test_each_part_of_an_audit_finds_a_lie_of_its_own(
     lie: str, small_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scorer, "FULL_BYTES", 0)
-    data = Sealed.open(small_cache)
+    data = ExamData.open(small_cache)
     ours, theirs = pair()
-    marker = Marker(Wire(ours), data, 8, None)
-    assert not marker.whole
+    asking = Scorer(Connection(ours), data, 8, None)
+    assert not asking.whole
     logits = np.random.default_rng(0).standard_normal((8, T, VOCAB)).astype(np.float32)
     batch = Batch.of(np.asarray(data.val[:8]), 8)
     found = losses(logits.reshape(8 * T, VOCAB), batch.rows[:, 1:].reshape(-1)).reshape(8, T)
-    marker._room[:] = logits[np.arange(8)[:, None], batch.picks].reshape(-1, VOCAB)
-    marker._audit(found, batch)
+    asking._room[:] = logits[np.arange(8)[:, None], batch.picks].reshape(-1, VOCAB)
+    asking._audit(found, batch)
     LIES[lie](found, batch.picks)
     with pytest.raises(AnswerError, match="an audit failed"):
-        marker._audit(found, batch)
+        asking._audit(found, batch)
     ours.close(), theirs.close()
 
 

@@ -18,7 +18,7 @@ pytest.importorskip("rustbpe")
 
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
 from autoresearch.harness.exam import scorer  # noqa: E402
-from autoresearch.harness.exam.plan import Sealed  # noqa: E402
+from autoresearch.harness.exam.plan import ExamData  # noqa: E402
 from autoresearch.rules import probes  # noqa: E402
 from tests.honest import HONEST, fresh, trained  # noqa: E402
 from tests.honest.exam import examine  # noqa: E402
@@ -41,7 +41,7 @@ SAMPLE = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
+def data(tmp_path_factory: pytest.TempPathFactory) -> ExamData:
     """Rows of 32 tokens of a little text with something to learn in it."""
     folder = tmp_path_factory.mktemp("honest")
     (folder / "texts").mkdir()
@@ -58,11 +58,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
         val_tokens=1600,
         say=lambda _: None,
     )
-    return Sealed.open(cache)
+    return ExamData.open(cache)
 
 
 def verified(
-    model: nn.Module, workers: tuple[nn.Module, nn.Module], data: Sealed, folder: Path
+    model: nn.Module, workers: tuple[nn.Module, nn.Module], data: ExamData, folder: Path
 ) -> tuple[dict[str, float], str]:
     """(deviations, fault) of a trained model and two that load its weights, as before a keep."""
     score = examine("score", model, data, folder, ROWS)
@@ -73,7 +73,7 @@ def verified(
     return found, probes.failed_probe(found, score["bpb"], calibration)
 
 
-def deviations(name: str, seed: int, data: Sealed, folder: Path) -> dict[str, float]:
+def deviations(name: str, seed: int, data: ExamData, folder: Path) -> dict[str, float]:
     """Of one of the forty, which must hold every probe."""
     vocab, length = data.manifest.vocab_size, data.manifest.seq_len
     rows = torch.from_numpy(np.asarray(data.train).astype(np.int64))
@@ -90,7 +90,7 @@ def test_there_are_forty() -> None:
 @pytest.mark.parametrize(
     "name", [SAMPLE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in SAMPLE[1:])]
 )
-def test_a_fair_model_passes(name: str, data: Sealed, tmp_path: Path) -> None:
+def test_a_fair_model_passes(name: str, data: ExamData, tmp_path: Path) -> None:
     found = deviations(name, 1, data, tmp_path)
     assert all(found[probe] <= 1e-5 for probe in PROBES), found
 
@@ -119,7 +119,7 @@ class Unfair(Bigram):
 
 @pytest.mark.parametrize("way", PROBES)
 def test_the_same_way_finds_a_model_that_is_not_fair(
-    way: str, data: Sealed, tmp_path: Path
+    way: str, data: ExamData, tmp_path: Path
 ) -> None:
     models = []
     for seed in range(3):
@@ -132,7 +132,7 @@ def test_the_same_way_finds_a_model_that_is_not_fair(
 # torch's compiler itself looks at what torch warns of.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 @pytest.mark.slow
-def test_no_false_alarm(data: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_false_alarm(data: ExamData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One seed each, with FAULTS=all five: 200 verifications. `pytest -s` shows their deviations.
 
     A fifth goes by commit and audit, as where all logits would be too many.

@@ -17,12 +17,12 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("rustbpe")
 
 from autoresearch.harness import cache as store
+from autoresearch.harness import names
 from autoresearch.harness.cache import HarnessError
 from autoresearch.harness.data import library as library_module
 from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local
 from autoresearch.harness.data.library import APART, RARE, hidden_parts, stdlib
 from autoresearch.harness.data.prepare import prepare
-from autoresearch.harness.data.sources import KNOWN
 from tests.harness.test_data import manifest_of, parts_of, quiet, write_texts
 
 ROOT = Path(sysconfig.get_paths()["stdlib"])
@@ -146,11 +146,11 @@ def test_a_local_source_is_hidden_where_its_text_really_lies(tmp_path: Path) -> 
     (tmp_path / "outside.txt").write_text("outside\n")
     (texts / "link.txt").symlink_to(tmp_path / "outside.txt")
     (tmp_path / "way").symlink_to(texts)
-    assert local(str(tmp_path / "way"), KNOWN).hidden == [
+    assert local(str(tmp_path / "way"), names.SOURCES).hidden == [
         str(tmp_path / "outside.txt"),
         str(texts),
     ]
-    assert local(str(texts / "link.txt"), KNOWN).hidden == [str(tmp_path / "outside.txt")]
+    assert local(str(texts / "link.txt"), names.SOURCES).hidden == [str(tmp_path / "outside.txt")]
 
 
 def test_prepare_brings_what_is_hidden_up_to_date(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_manifest_that_hides_nothing_is_of_another_version(tmp_path: Path) -> 
     texts, cache = write_texts(tmp_path / "texts"), tmp_path / "cache"
     folder = prepare(str(texts), cache, vocab_size=300, say=quiet)
     before = manifest_of(folder)
-    content = json.loads((folder / store.MANIFEST).read_text())
+    content = json.loads((folder / names.MANIFEST).read_text())
     del content["hidden"], content["self"]
     content["self"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    (folder / store.MANIFEST).write_text(json.dumps(content))
+    (folder / names.MANIFEST).write_text(json.dumps(content))
     with pytest.raises(HarnessError, match="run: autoresearch prepare"):
         store.current_fingerprint(cache)
     said: list[str] = []

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from autoresearch.harness import cache as store  # noqa: E402
+from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
 from autoresearch.harness.clock import Clock  # noqa: E402
 from autoresearch.harness.loader import Batches, open_data, trial_seed  # noqa: E402
@@ -47,10 +48,10 @@ def test_open_data_reads_what_the_manifest_says(folder: Path) -> None:
     assert not data.train.flags.writeable and not data.val.flags.writeable
     manifest = store.read_manifest(folder)
     assert manifest is not None and data.fingerprint == manifest.fingerprint
-    assert not (folder / store.VAULT).exists()  # and yet nothing was missed
+    assert not (folder / names.VAULT).exists()  # and yet nothing was missed
 
 
-@pytest.mark.parametrize("name", [store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES])
+@pytest.mark.parametrize("name", [names.TRAIN, names.VAL, names.TOKENIZER, names.TOKEN_BYTES])
 @pytest.mark.parametrize("fault", ["missing", "short", "flipped", "a folder"])
 def test_a_damaged_file_is_refused_by_name(folder: Path, name: str, fault: str) -> None:
     path = folder / name
@@ -69,10 +70,10 @@ def test_a_damaged_file_is_refused_by_name(folder: Path, name: str, fault: str) 
 
 
 def test_a_manifest_that_is_missing_or_of_another_version_is_refused(folder: Path) -> None:
-    path = folder / store.MANIFEST
+    path = folder / names.MANIFEST
     manifest = store.read_manifest(folder)
     assert manifest is not None
-    del manifest.digests[store.VAULT]
+    del manifest.digests[names.VAULT]
     store.write_manifest(folder, manifest)  # whole, but without a vault
     for content in (path.read_text(), json.dumps({"vocab_size": 61}), "{", None):
         path.unlink(missing_ok=True)

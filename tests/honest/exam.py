@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from autoresearch.harness.exam.examiner import Examiner
-from autoresearch.harness.exam.plan import Plan, Sealed
-from autoresearch.harness.protocol import Wire
-from autoresearch.harness.trial.answering import Examination
+from autoresearch.harness.exam.examiner import ExamSession
+from autoresearch.harness.exam.plan import ExamData, Plan
+from autoresearch.harness.protocol import Connection
+from autoresearch.harness.trial.answering import ExaminerClient
 
 
 def examine(
-    role: str, model: nn.Module, data: Sealed, folder: Path, batch_rows: int
+    role: str, model: nn.Module, data: ExamData, folder: Path, batch_rows: int
 ) -> dict[str, Any]:
     """What the examiner of that role finds, left in `folder` for the roles after it.
 
@@ -34,6 +34,7 @@ def examine(
         role=role,
         descriptor=-1,
         cache="",
+        data=None,
         folder=str(folder),
         seed=42,
         device="cpu",
@@ -45,10 +46,12 @@ def examine(
     ours, theirs = socket.socketpair()
     found: dict[str, Any] = {}
     with ours, theirs, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(_run, Examiner(plan, data, Wire(ours), time.monotonic(), found), ours)
+        running = pool.submit(
+            _run, ExamSession(plan, data, Connection(ours), time.monotonic(), found), ours
+        )
         try:
             with torch.no_grad():
-                _answer(Examination(Wire(theirs)), model, batch_rows)
+                _answer(ExaminerClient(Connection(theirs)), model, batch_rows)
         finally:
             theirs.close()
             running.result()  # its error tells more than that the connection is closed
@@ -56,14 +59,14 @@ def examine(
     return found
 
 
-def _run(examiner: Examiner, end: socket.socket) -> None:
+def _run(examiner: ExamSession, end: socket.socket) -> None:
     try:
         examiner.run()
     finally:
         end.close()
 
 
-def _answer(exam: Examination, model: nn.Module, batch_rows: int) -> None:
+def _answer(exam: ExaminerClient, model: nn.Module, batch_rows: int) -> None:
     """What a script does by way of `Batches` and `evaluate`, with a single batch."""
     rows = np.empty((1, exam.seq_len + 1), np.uint16)
     exam.ask_rows(0, 1, None).read_into(rows)

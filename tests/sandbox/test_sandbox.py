@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.harness import cache
+from autoresearch.harness import names
 from autoresearch.paths import DECOY
-from autoresearch.ratchet import trial
 from autoresearch.sandbox import sandbox
 from tests.conftest import CONFIG, TRIAL, Lab, MakeLab, Ran, on_branch
 
@@ -66,12 +66,29 @@ def test_the_self_test_of_another_run_is_not_held_against_a_trial(make_lab: Make
     assert lab.statuses()[0] == "keep"
 
 
-def test_what_is_hidden_and_what_is_removed_is_called_as_in_the_harness() -> None:
-    """Neither may import the other: a name that changed on one side would lie open, or lie about."""
-    checking = pytest.importorskip("autoresearch.harness.exam.checking", exc_type=ImportError)
-    assert sandbox._ROWS == (cache.TRAIN, cache.VAL, cache.VAULT)
-    assert sandbox._TOKENIZER == (cache.TOKENIZER, cache.TOKEN_BYTES)
-    assert set(trial._KEPT_FOR_WORKERS) == {checking.CHECKPOINT, checking.LOSSES, checking.TWIN}
+def test_both_sides_of_the_wall_have_one_set_of_names() -> None:
+    """A name that changed on one side alone would lie open, or lie about: so each stands once."""
+    here = Path(names.__file__)
+    given = set(
+        re.findall(
+            r'"(AUTORESEARCH_\w+|[a-z_]+\.(?:u16|npy|npz|bin)|tokenizer\.json)"', here.read_text()
+        )
+    )
+    assert {
+        "AUTORESEARCH_CACHE",
+        "AUTORESEARCH_DATA",
+        "vault.u16",
+        "tokenizer.json",
+        "twin.npz",
+    } <= given
+    again = {
+        (path.name, name)
+        for path in here.parents[1].rglob("*.py")
+        if path != here and "template" not in path.parts
+        for name in given
+        if re.search(rf"[\"']{re.escape(name)}[\"']", path.read_text())
+    }
+    assert again == set()
 
 
 @needs_bwrap

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from autoresearch.config import Config
 from autoresearch.errors import AutoresearchError, LabError
+from autoresearch.harness.names import current_name
+from autoresearch.lab.data import data_name
 from autoresearch.lab.lab import Lab
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.runners.environment import python_of
@@ -23,7 +25,7 @@ def prepare(
     val_tokens: int | None,
     notice: Callable[[str], None],
 ) -> int:
-    """Make data and tokenizer; the harness's exit code.
+    """Makes data and tokenizer, and returns the harness's exit code.
 
     What is None comes from the [harness] table of the lab that this is called in; without one the
     harness has defaults of its own.
@@ -51,13 +53,20 @@ def prepare(
     ):
         command += [] if value is None else [flag, str(value)]
     code = subprocess.run(command, cwd=folder).returncode
+    if found is not None and code == 0:
+        name = data_name(config.harness, root)
+        if name != current_name(cache_dir()):
+            notice(
+                "notice: trials of this lab take the data that its [harness] table asks for, and "
+                f"not this: {name or 'which is not prepared yet; autoresearch prepare makes it'}"
+            )
     if code == 1 and python != sys.executable:
         notice(f"notice: that was {python}, which trials run with; autoresearch doctor looks at it")
     return code
 
 
 def _lab(notice: Callable[[str], None]) -> tuple[Path, Config] | None:
-    """The lab's root and settings; None outside of a lab, and aloud where its configuration is wrong."""
+    """Returns the lab's root and settings; None outside of a lab, or, said aloud, without valid settings."""
     try:
         lab = Lab.here()
         if not (lab.repo.root / CONFIG).is_file():

@@ -23,6 +23,7 @@ from autoresearch.config.types import (
     variable,
 )
 from autoresearch.errors import NotYetError, UsageError
+from autoresearch.harness.names import BUDGET_VARIABLE, MAX_TFLOP_VARIABLE
 from autoresearch.records import Direction
 
 if sys.version_info >= (3, 11):
@@ -193,9 +194,9 @@ class HarnessConfig(_Section):
         """Returns the variables that a trial's clock reads; what is not set is left out."""
         env = {}
         if self.budget:
-            env["AUTORESEARCH_BUDGET"] = self.budget
+            env[BUDGET_VARIABLE] = self.budget
         if self.max_tflop:  # in full: no exponent
-            env["AUTORESEARCH_MAX_TFLOP"] = f"{Decimal(repr(self.max_tflop)):f}"
+            env[MAX_TFLOP_VARIABLE] = f"{Decimal(repr(self.max_tflop)):f}"
         return env
 
 

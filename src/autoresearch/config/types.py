@@ -11,9 +11,9 @@ from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, Field
 
 from autoresearch.errors import NotYetError
+from autoresearch.harness.names import read_budget
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BUDGET = re.compile(r"[1-9][0-9]{0,14}(s|steps|tokens)")
 _SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -68,7 +68,7 @@ def _symbol(text: str) -> str:
 
 
 def _budget(text: str) -> str:
-    if text and not _BUDGET.fullmatch(text):
+    if text and read_budget(text) is None:
         raise ValueError(
             f'{text!r} must be seconds, steps or tokens, as in "300s", "600steps" or "614400tokens"'
         )

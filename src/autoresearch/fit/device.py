@@ -1,4 +1,4 @@
-"""What trials will run on, as far as it can be told without torch."""
+"""Finds what trials will run on, and what its cards hold, without torch: by nvidia-smi."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HIDDEN = ("", "-1", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that show n
 
 
 def find() -> Device:
-    """The smallest NVIDIA card where nvidia-smi shows any, else Apple's GPU, else the CPU.
+    """Returns the smallest NVIDIA card where nvidia-smi shows any, else Apple's GPU, else the CPU.
 
     Not seen: partitions of a card (MIG), and cards of other makers, which count as none.
     """
@@ -30,16 +30,19 @@ def find() -> Device:
 
 
 def _nvidia() -> list[tuple[int, str]]:
-    """Memory in MB and name of every card; [] where there is none, or no driver that answers."""
+    """Returns memory in MB and name of every card; [] where there is none, or no driver that answers."""
     return [  # a card that shares the machine's memory says [N/A]
         (int(memory) if memory.isdecimal() else ram_mb(), name)
-        for name, memory in _asked("--query-gpu=name,memory.total") or []
+        for name, memory in _query("--query-gpu=name,memory.total") or []
         if name
     ]
 
 
-def _asked(question: str) -> list[tuple[str, str]] | None:
-    """nvidia-smi's rows as two columns, the last one alone where there is but one; None: no answer."""
+def _query(question: str) -> list[tuple[str, str]] | None:
+    """Returns nvidia-smi's rows as two columns, None where it gives no answer.
+
+    Where a row has but one column, that is the second of the two.
+    """
     command = ["nvidia-smi", question, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
@@ -55,29 +58,29 @@ def _asked(question: str) -> list[tuple[str, str]] | None:
 
 
 def cores() -> int:
-    """The processors that this process may use."""
+    """Returns how many processors this process may use."""
     if sys.platform.startswith("linux"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def ram_mb() -> int:
-    """The machine's memory."""
+    """Returns the machine's memory in MB of 2^20 bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the NVIDIA cards hold: processes by pid with their names, and memory in MB of all cards."""
+    """The NVIDIA cards' processes, by pid with their names, and the memory in use on all cards."""
 
     processes: dict[int, str]
     used_mb: int
 
 
 def load() -> Load | None:
-    """What the cards hold now; None where there is none, or no driver that answers."""
-    apps = _asked("--query-compute-apps=process_name,pid")
-    used = _asked("--query-gpu=memory.used")
+    """Returns what the cards hold now; None where there is none, or no driver that answers."""
+    apps = _query("--query-compute-apps=process_name,pid")
+    used = _query("--query-gpu=memory.used")
     if apps is None or not used:
         return None
     processes = {int(pid): name for name, pid in apps if pid.isdecimal()}
@@ -85,7 +88,7 @@ def load() -> Load | None:
 
 
 def wait_until_free(before: Load, within_s: float = 30.0) -> tuple[dict[int, str], int]:
-    """Wait until the cards are as they were: processes that are new, and MB that nobody gave back.
+    """Waits until the cards are as they were; returns new processes, and MB that nobody gave back.
 
     A driver takes some seconds to free what a killed process held.
     """

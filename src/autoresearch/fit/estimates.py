@@ -10,26 +10,16 @@ of a number in the stream (2 for bfloat16 on CUDA, else 4).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoresearch.config import HarnessConfig
 from autoresearch.fit.profiles import Device, Knobs
+from autoresearch.harness.cards import float32_peak_tflops, has_bfloat16, peak_tflops
+from autoresearch.harness.names import read_budget, usual_budget
 from autoresearch.records import Experiment
 
-# Dense peaks by the makers' data sheets, TFLOP/s, in the precision that train.py uses there; the
-# first name that a card's holds counts.
-_PEAKS = {
-    "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.0, "H200": 989.0, "GH200": 989.0,
-    "B200": 2250.0, "A100": 312.0, "L40S": 362.0, "L40": 181.0, "L4": 121.0, "A10": 125.0,
-    "A6000": 155.0, "6000 Ada": 364.0, "RTX 5090": 209.0, "RTX 4090": 165.0, "RTX 4080": 97.0,
-    "RTX 4070": 58.0, "RTX 3090": 71.0, "RTX 3080": 59.0, "RTX 3060": 25.0,
-}  # fmt: skip
-# Cards before Ampere know no bfloat16, and train in float32.
-_FLOAT32_PEAKS = {
-    "T4": 8.1, "V100": 15.7, "P100": 9.3, "TITAN": 12.0, "Quadro RTX": 11.0, "RTX 20": 8.0, "GTX": 5.0,
-}  # fmt: skip
 _USED = 0.35  # share of a GPU's peak; the reference reports 36 to 40 % on an H100
+_OLD_CARD_TFLOPS = 5.0  # of a card before Ampere whose name is not known, in float32
 _CORE_GFLOPS = 25.0  # of a CPU core at the size of the profile `cpu`
 _STARTUP_S = {"cuda": 45.0, "mps": 15.0, "cpu": 5.0}  # imports, kernels, compilation
 _PROCESS_MB = 400  # on a CPU memory is that of the process: Python, torch, data
@@ -52,7 +42,10 @@ class Model:
 
     @classmethod
     def of(cls, knobs: Knobs, settings: HarnessConfig) -> Model:
-        """From the constants of train.py; KeyError or ValueError where they are no such model's."""
+        """Returns the model with these constants of train.py.
+
+        Raises KeyError or ValueError where they are no such model's.
+        """
         depth, head_dim = int(knobs["DEPTH"]), int(knobs["HEAD_DIM"])
         if not (0 < depth < 10_000 and head_dim > 0):
             raise ValueError("no model")
@@ -74,17 +67,18 @@ class Model:
 
     @property
     def parameters(self) -> int:
+        """All parameters of the model."""
         return self.matrices + self.tables
 
     @property
     def flops_per_token(self) -> float:
-        """Forward and backward: 6 per weight that multiplies, 12 per feature and key seen."""
+        """Operations forward and backward: 6 per weight that multiplies, 12 per feature and key seen."""
         keys = sum(W - W * (W - 1) / (2 * self.seq_len) for W in self.windows)
         return 6.0 * (self.matrices + self.head) + 12.0 * self.width * keys
 
 
 def peak_memory_mb(knobs: Knobs, settings: HarnessConfig, kind: str, float32: bool = False) -> int:
-    """Most memory that a trial holds at once, in MB of 2^20 bytes, as its summary counts it.
+    """Returns the most memory that a trial holds at once, in MB of 2^20 bytes, as its summary counts.
 
     kind: cuda (compiled, bfloat16 unless float32), mps or cpu (eager, float32). Parameters: 4 bytes
     of weight and 4 of gradient each, 8 more for AdamW's two moments and 4 for Muon's one, and while
@@ -126,8 +120,8 @@ def peak_memory_mb(knobs: Knobs, settings: HarnessConfig, kind: str, float32: bo
 
 
 def memory_of(knobs: Knobs, settings: HarnessConfig, device: Device) -> tuple[int, bool]:
-    """The peak on a device in MB, and whether the device can hold it."""
-    float32 = any(name in device.name for name in _FLOAT32_PEAKS)
+    """Returns the peak on a device in MB, and whether the device can hold it."""
+    float32 = not has_bfloat16(device.name)
     peak_mb = peak_memory_mb(knobs, settings, device.kind, float32)
     return peak_mb, peak_mb <= _CARD_SHARE * device.memory_mb
 
@@ -137,19 +131,20 @@ def memory_of(knobs: Knobs, settings: HarnessConfig, device: Device) -> tuple[in
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The seconds of one trial. basis: what they were computed from; "" where they were measured."""
+    """The seconds of one trial; `basis` says what they were computed from, None: from a trial."""
 
     startup_s: float
     training_s: float
     exam_s: float
-    basis: str = ""
+    basis: str | None = None
 
     @property
     def total_s(self) -> float:
+        """Seconds from the start of the trial to its end."""
         return self.startup_s + self.training_s + self.exam_s
 
     def words(self, timeout_s: float) -> str:
-        """One line, without a full stop."""
+        """Returns one line for a person, without a full stop."""
         about = f"about {_s(self.total_s)}" if self.basis else _s(self.total_s)
         return (
             f"a trial takes {about} s of {timeout_s:g} s (start-up {_s(self.startup_s)}, training "
@@ -159,13 +154,14 @@ class Estimate:
 
     @property
     def per_hour(self) -> str:
+        """Experiments an hour, for a person."""
         rate = 3600 / max(self.total_s, 1e-3)
         return f"{math.floor(rate)}" if rate >= 2 else f"{rate:.1f}"
 
-    def warning(self, timeout_s: float) -> str:
-        """What to change where a trial may be killed before its end; "" where it has time enough."""
+    def warning(self, timeout_s: float) -> str | None:
+        """Returns what to change where a trial may be killed before its end; None where it has time."""
         if self.total_s <= _TIMEOUT_SHARE * timeout_s:
-            return ""
+            return None
         enough = math.ceil(self.total_s * 1.5 / 60) * 60
         return (
             f"a trial needs {_s(self.total_s)} s and is killed at task.timeout_s = {timeout_s:g}: set "
@@ -180,21 +176,28 @@ def _s(seconds: float) -> str:
 def computed(
     knobs: Knobs, settings: HarnessConfig, device: Device, unknown_tflops: float
 ) -> Estimate:
-    """From operations and an assumed speed. unknown_tflops: the peak of a card without a known name."""
+    """Returns an estimate from operations and an assumed speed.
+
+    unknown_tflops: the peak of a card whose name is not in the harness's table.
+    """
     model = Model.of(knobs, settings)
     if device.kind == "cpu":
         rate = device.cores * _CORE_GFLOPS * 1e9
         basis = f"{_CORE_GFLOPS:g} GFLOP/s for each of {device.cores} cores"
     else:
-        peak = _peak(device.name) or unknown_tflops
+        known = peak_tflops(device.name) or float32_peak_tflops(device.name)
+        assumed = unknown_tflops if has_bfloat16(device.name) else _OLD_CARD_TFLOPS
+        peak = known or assumed or _OLD_CARD_TFLOPS  # a card too small for any profile has none
         rate = _USED * peak * 1e12
-        basis = f"{100 * _USED:.0f} % of {peak:g} TFLOP/s"
+        basis = f"{100 * _USED:.0f} % of {round(peak) if peak >= 100 else peak:g} TFLOP/s"
     work = model.flops_per_token
-    text = settings.budget or ("600steps" if device.kind == "cpu" else "300s")
-    amount = int(text.rstrip("seoktpn"))
-    if text.endswith("steps"):
+    budget = read_budget(settings.budget or usual_budget(device.kind))
+    if budget is None:
+        raise ValueError(f"no budget: {settings.budget!r}")
+    amount, unit = budget
+    if unit == "steps":
         training_s = amount * int(knobs["TOTAL_BATCH"]) * work / rate
-    elif text.endswith("tokens"):
+    elif unit == "tokens":
         training_s = amount * work / rate
     else:
         training_s = float(amount)
@@ -204,13 +207,8 @@ def computed(
     return Estimate(_STARTUP_S[device.kind], training_s, exam_s, basis)
 
 
-def _peak(name: str) -> float | None:
-    peaks: Mapping[str, float] = {**_PEAKS, **_FLOAT32_PEAKS}
-    return next((peak for known, peak in peaks.items() if known in name), None)
-
-
 def measured(experiment: Experiment) -> Estimate | None:
-    """From a trial of the harness; None where its summary does not say."""
+    """Returns what a trial of the harness took; None where its summary does not say."""
     training_s = experiment.summary.get("training_seconds")
     exam_s = experiment.summary.get("exam_seconds")
     if training_s is None or exam_s is None or training_s < 0 or exam_s < 0:

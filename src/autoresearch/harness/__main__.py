@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import cache as store
-from .cache import HarnessError, UsageError
+from . import names
+from .cache import HarnessError, RequestError, current_fingerprint
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, do, and turn an error into one line and an exit code."""
+    """Does what the arguments say, and returns an exit code; an error becomes one line."""
     parser = argparse.ArgumentParser(prog="python -m autoresearch.harness")
     verbs = parser.add_subparsers(dest="verb", required=True)
     make = verbs.add_parser("prepare", help="text to tokenizer and rows, once")
@@ -37,14 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         if verb_name == "examine":
             _examine(options["plan"])
             return 0
-        cache = options.pop("cache") or store.cache_folder()
+        cache = options.pop("cache") or names.cache_folder()
         if verb_name == "prepare":
             _prepare(cache, {name: value for name, value in options.items() if value is not None})
         else:
-            print(store.current_fingerprint(cache))
+            print(current_fingerprint(cache))
     except HarnessError as error:
         print(f"{verb_name}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        return 2 if isinstance(error, RequestError) else 1
     except KeyboardInterrupt:
         print(f"{verb_name}: interrupted; run it again to go on", file=sys.stderr)
         return 130

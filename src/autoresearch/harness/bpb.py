@@ -26,8 +26,16 @@ import torch
 
 from .clock import Clock
 from .loader import Data
-from .trial.asking import CPU_SLICE, GPU_SLICE, Model, asked, filled, halved, usual_rows
-from .trial.device import device_line, mfu_percent, peak_memory_mb
+from .trial.accelerator import device_line, mfu_percent, peak_memory_mb
+from .trial.inference import (
+    CPU_SLICE,
+    GPU_SLICE,
+    Model,
+    half_batch,
+    logits_of,
+    padded,
+    usual_batch_rows,
+)
 from .trial.probes import BF16_TOLERANCE, FP32_TOLERANCE, EvaluationError, probe
 
 __all__ = ["EvaluationError", "Score", "evaluate", "print_summary"]
@@ -60,18 +68,18 @@ def evaluate(
     """
     began = time.perf_counter()
     if data.exam is not None:
-        size = batch_rows or usual_rows(device, data.exam.val_rows, data.seq_len)
+        size = batch_rows or usual_batch_rows(device, data.exam.val_rows, data.seq_len)
         bpb, found, counted, row = data.exam.examine(model, device, size)
         return Score(bpb, found, counted, row, time.perf_counter() - began)
-    size = batch_rows or usual_rows(device, len(data.val), data.seq_len)
-    ask = functools.partial(asked, model, vocab_size=data.vocab_size, device=device)
+    size = batch_rows or usual_batch_rows(device, len(data.val), data.seq_len)
+    ask = functools.partial(logits_of, model, vocab_size=data.vocab_size, device=device)
     nats, counted, row = 0.0, 0, 0
     while row < len(data.val):
         rows = data.val[row : row + size].astype(np.int64)  # [n, T+1], n rows of `size`
         try:
-            nats += _nats(ask(filled(rows[:, :-1], size)), rows[:, 1:], data.bos)
+            nats += _nats(ask(padded(rows[:, :-1], size)), rows[:, 1:], data.bos)
         except torch.OutOfMemoryError:
-            size = halved(size)
+            size = half_batch(size)
             continue
         counted += int(data.token_bytes[rows[:, 1:]].sum())  # BOS has length 0
         row += len(rows)
@@ -80,12 +88,12 @@ def evaluate(
             f"scored {row} rows and {counted} bytes, not {len(data.val)} and {data.val_bytes}"
         )
     while True:
-        first = filled(data.val[:size, :-1].astype(np.int64), size)
+        first = padded(data.val[:size, :-1].astype(np.int64), size)
         try:
             probe(ask, first, data.vocab_size, _tolerance(device))
             break
         except torch.OutOfMemoryError:  # two batches of logits are held at once
-            size = halved(size)
+            size = half_batch(size)
     seconds = time.perf_counter() - began
     return Score(nats / (math.log(2) * counted), nats, counted, row, seconds)
 

@@ -7,56 +7,53 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
 
 from .cache import HarnessError
+from .names import BUDGET_VARIABLE, MAX_TFLOP_VARIABLE, read_budget, usual_budget
 
-GPU_BUDGET = "300s"
-CPU_BUDGET = "600steps"
 CPU_TFLOP = 1.7  # the cap that goes with CPU_BUDGET, in 10^12; train.py as shipped takes 0.74
 
 
 @dataclass(frozen=True)
 class Budget:
-    """So much training: an amount of seconds, steps or tokens."""
+    """Bounds a training by an amount of seconds, steps or tokens."""
 
     amount: int
     unit: str
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """`300s`, `600steps` or `614400tokens`; anything else is a HarnessError that says so."""
-        match = re.fullmatch(r"(\d{1,15})(s|steps|tokens)", text.strip(), re.ASCII)
-        if match is None or int(match[1]) == 0:
+        """Returns the budget in `300s`, `600steps` or `614400tokens`.
+
+        Raises HarnessError for any other text.
+        """
+        found = read_budget(text.strip())
+        if found is None:
             raise HarnessError(
-                f"AUTORESEARCH_BUDGET is {text!r}: give whole seconds, steps or tokens, such as "
+                f"{BUDGET_VARIABLE} is {text!r}: give whole seconds, steps or tokens, such as "
                 "300s, 600steps or 614400tokens"
             )
-        return cls(int(match[1]), match[2])
+        return cls(*found)
 
 
 def limits(budget: str, cap: str, device_type: str) -> tuple[Budget, float | None]:
-    """The budget and the cap in 10^12 operations, from their texts; "" is the device's own.
+    """Returns the budget and the cap in 10^12 operations, from their texts.
 
-    Raises HarnessError for a text that is neither.
+    An empty text is the device's own limit. Raises HarnessError for a text that is no limit.
     """
-    on_cpu = device_type == "cpu"
-    default = CPU_TFLOP if on_cpu and not budget else None
-    return (
-        Budget.parse(budget or (CPU_BUDGET if on_cpu else GPU_BUDGET)),
-        _tflop(cap) if cap else default,
-    )
+    default = CPU_TFLOP if device_type == "cpu" and not budget else None
+    return Budget.parse(budget or usual_budget(device_type)), _tflop(cap) if cap else default
 
 
 def limits_of_trial(device_type: str) -> tuple[Budget, float | None]:
-    """The limits that the environment gives, else the device's own."""
-    budget = os.environ.get("AUTORESEARCH_BUDGET") or ""
-    return limits(budget, os.environ.get("AUTORESEARCH_MAX_TFLOP") or "", device_type)
+    """Returns the limits that the environment gives, else the device's own."""
+    budget = os.environ.get(BUDGET_VARIABLE, "")
+    return limits(budget, os.environ.get(MAX_TFLOP_VARIABLE, ""), device_type)
 
 
 def token_limit(budget: Budget, max_tflop: float | None, flops_per_token: float | None) -> float:
-    """Tokens that the limits leave room for, by whichever comes first; inf where none does."""
+    """Returns how many tokens the limits leave room for, by the nearer one; inf where none does."""
     by_budget = budget.amount if budget.unit == "tokens" else math.inf
     by_cap = math.inf
     if max_tflop is not None and flops_per_token is not None:
@@ -71,7 +68,7 @@ def _tflop(text: str) -> float:
         amount = 0.0
     if not 0 < amount < float("inf"):
         raise HarnessError(
-            f"AUTORESEARCH_MAX_TFLOP is {text!r}: give a number above 0, in 10^12 floating-point "
+            f"{MAX_TFLOP_VARIABLE} is {text!r}: give a number above 0, in 10^12 floating-point "
             "operations, such as 1.3; without a cap leave it out"
         )
     return amount

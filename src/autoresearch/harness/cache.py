@@ -1,4 +1,4 @@
-"""The cache folder: where prepared data lies, and how a file gets there whole or not at all."""
+"""The cache folder: what prepared data consists of, and how a file gets there whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-CURRENT = "current"  # a file with the name of the data folder that trials use
-MANIFEST = "manifest.json"
-# Rows: raw little-endian uint16, [rows, seq_len + 1]; a BOS, then seq_len tokens.
-TRAIN, VAL, VAULT = "train.u16", "val.u16", "vault.u16"
-TOKENIZER, TOKEN_BYTES = "tokenizer.json", "token_bytes.npy"
+from .fingerprint import fingerprint
+from .names import CACHE_VARIABLE, CURRENT, DATA_VARIABLE, MANIFEST, current_name, is_data_name
 
 
 class HarnessError(Exception):
-    """Something the user can mend: what happened, where, and what to do next."""
+    """The user can mend it; the text says what happened, where, and what to do next."""
 
 
-class UsageError(HarnessError):
-    """A request that this version does not serve."""
+class RequestError(HarnessError):
+    """What was asked for is out of range, or this version doesn't serve it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Manifest:
     """What a data folder holds; `digests` are SHA-256 by file name."""
 
     source: str
+    settings: dict[str, Any]  # what was asked for, by names.DATA_SETTINGS
     recipe: str  # digest of everything that the files were made from
     vocab_size: int
     seq_len: int
@@ -44,20 +43,11 @@ class Manifest:
     vault_bytes: int
     hidden: list[str]  # absolute paths outside the cache where held-out text could be read
     digests: dict[str, str]
-    harness: str
     fingerprint: str
 
 
-def cache_folder() -> Path:
-    """AUTORESEARCH_CACHE, else the XDG cache folder's `autoresearch`."""
-    if own := os.environ.get("AUTORESEARCH_CACHE"):
-        return Path(own)
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "autoresearch"
-
-
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """Returns the SHA-256 of a file, which is read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -65,25 +55,8 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def harness_digest(names: tuple[str, ...] = ()) -> str:
-    """SHA-256 over the harness's own source files, or over those named."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        name = path.relative_to(folder).as_posix()
-        if not names or name in names:
-            digest.update(f"{name}:{file_digest(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def fingerprint(digests: dict[str, str], harness: str) -> str:
-    """One short name for data, tokenizer, byte table and harness together."""
-    whole = json.dumps([sorted(digests.items()), harness])
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
 def sync(path: Path) -> None:
-    """Wait until a file or a folder's entries are on disk."""
+    """Waits until a file, or a folder's entries, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -92,7 +65,7 @@ def sync(path: Path) -> None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` in one move: a reader sees the old text or the new one, never a part."""
+    """Replaces `path` in one move: a reader sees the old text or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
         try:
@@ -105,14 +78,14 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put the manifest into a data folder, atomically, with a digest of itself."""
+    """Writes the manifest of a data folder in one move, with a digest of itself."""
     content = asdict(manifest)
     content["self"] = _content_digest(content)
     write_atomic(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a data folder; None where there is none that can be read."""
+    """Returns the manifest of a data folder; None where there is none that can be read."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if content.pop("self", None) != _content_digest(content):
@@ -126,41 +99,47 @@ def _content_digest(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def current_folder(cache: Path) -> Path:
-    """The data folder that trials use. Raises HarnessError where no folder of `cache` is named."""
-    try:
-        name = (cache / CURRENT).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise HarnessError(f"no prepared data in {cache}; run: autoresearch prepare") from None
-    if not name or "/" in name or name.startswith("."):
-        raise HarnessError(
-            f"{cache / CURRENT} names no data folder ({name[:80]!r}); run: autoresearch prepare"
-        )
+def data_folder(cache: Path, name: str | None = None) -> Path:
+    """Returns the data folder of this name in the cache.
+
+    Without a name it is the one that AUTORESEARCH_DATA names, else the one prepared last. Raises
+    HarnessError where there is none.
+    """
+    name = name or os.environ.get(DATA_VARIABLE) or current_name(cache)
+    if name is None and not (cache / CURRENT).is_file():
+        raise HarnessError(f"no prepared data in {cache}; run: autoresearch prepare")
+    if name is None:
+        raise HarnessError(f"{cache / CURRENT} names no data folder; run: autoresearch prepare")
+    if not is_data_name(name):
+        raise HarnessError(f"{name[:80]!r} is no data folder of {cache}; run: autoresearch prepare")
     return cache / name
 
 
 def current_fingerprint(cache: Path) -> str:
-    """Of the current data with the harness that runs now. Raises HarnessError without any."""
-    folder = current_folder(cache)
+    """Returns the fingerprint of the data that a trial would use, with the harness that runs now.
+
+    Raises HarnessError where there is no such data.
+    """
+    folder = data_folder(cache)
     manifest = read_manifest(folder)
     if manifest is None:
         raise HarnessError(f"no readable manifest in {folder}; run: autoresearch prepare")
-    return fingerprint(manifest.digests, harness_digest())
+    return fingerprint(manifest.digests)
 
 
 def not_written(path: Path, fault: OSError) -> HarnessError:
-    """The error of a write that failed: a full disk, a limit, a folder that may not be written."""
+    """Returns the error of a failed write: a full disk, a limit, a folder that may not be written."""
     full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return HarnessError(
         f"cannot write {path}: {fault.strerror or fault}; "
         f"{'free space there' if full else 'make it writable'}, or name another folder with "
-        "AUTORESEARCH_CACHE"
+        f"{CACHE_VARIABLE}"
     )
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around nothing but writes: what the system refuses becomes a HarnessError that names it."""
+    """Stands around writes alone, and makes a HarnessError naming `path` of what the system refuses."""
     try:
         yield
     except OSError as fault:
@@ -168,18 +147,18 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def need_space(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raise HarnessError where the file system of `folder` has less than that free."""
+    """Raises HarnessError where the file system of `folder` has less than `needed_bytes` free."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise HarnessError(
             f"{what} need {needed_bytes / 1e6:.1f} MB, and {folder} has {free_bytes / 1e6:.1f} MB "
-            "free; free space there, or name another folder with AUTORESEARCH_CACHE"
+            f"free; free space there, or name another folder with {CACHE_VARIABLE}"
         )
 
 
 @contextmanager
 def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """One preparation at a time; the lock dies with its process."""
+    """Holds the lock of a preparation, of which one runs at a time; it dies with its process."""
     path = cache / ".lock"
     with writing(path):
         file = path.open("w")

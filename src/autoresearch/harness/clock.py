@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from .budget import CPU_TFLOP, Budget, limits_of_trial, token_limit
 from .cache import HarnessError
-from .trial.device import synchronise
+from .trial.accelerator import synchronise
 from .trial.warmup import OperationCount, Snapshot
 
 __all__ = ["CPU_TFLOP", "Budget", "Clock", "limits_of_trial"]

@@ -15,21 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import cache as store
+from . import names
 from .cache import HarnessError
 from .clock import Clock
+from .fingerprint import fingerprint
 from .rows import Order, Rows, checked_folder, mapped, token_lengths
-from .trial.answering import Examination, GrantedRows, connected
+from .trial.answering import ExaminerClient, GrantedRows, connected
 from .trial.staging import CudaCopy, HostBatch, Pair, Ring, Sending, make_ring
 
-DEFAULT_SEED = 42
 DUMMY_SEED = 0  # of the tokens of a warm-up
 READ_AHEAD = 4  # batches whose rows the kernel is told to read before they are wanted
 
 
 @dataclass(frozen=True)
 class Data:
-    """The current data of the cache; T is `seq_len`, V is `vocab_size`.
+    """The data of a trial; T is `seq_len`, V is `vocab_size`.
 
     Under an examiner `train` and `val` are empty, [0, T+1], and `val_bytes` is 0.
     """
@@ -43,11 +43,11 @@ class Data:
     val: Rows  # [M, T+1], a memory map
     val_bytes: int  # UTF-8 bytes of the targets that count
     token_bytes: npt.NDArray[np.int64]  # [V], 0 for BOS
-    exam: Examination | None = None
+    exam: ExaminerClient | None = None
 
 
 def open_data(cache: Path | None = None) -> Data:
-    """Open the current data read-only. Raises HarnessError where a file is absent or damaged.
+    """Opens the trial's data read-only. Raises HarnessError where a file is absent or damaged.
 
     Every file but the vault is read whole and compared with its digest at every start. The vault
     is for examinations: it must be in the manifest, and is not opened here. Under an examiner no
@@ -68,25 +68,30 @@ def open_data(cache: Path | None = None) -> Data:
             token_bytes=exam.token_bytes,
             exam=exam,
         )
-    folder, manifest = checked_folder(cache or store.cache_folder())
+    folder, manifest = checked_folder(cache or names.cache_folder())
     return Data(
         folder=folder,
         vocab_size=manifest.vocab_size,
         seq_len=manifest.seq_len,
         bos=manifest.bos,
-        fingerprint=store.fingerprint(manifest.digests, store.harness_digest()),
-        train=mapped(folder, store.TRAIN, manifest),
-        val=mapped(folder, store.VAL, manifest),
+        fingerprint=fingerprint(manifest.digests),
+        train=mapped(folder, names.TRAIN, manifest),
+        val=mapped(folder, names.VAL, manifest),
         val_bytes=manifest.val_bytes,
         token_bytes=token_lengths(folder, manifest),
     )
 
 
 def trial_seed() -> int:
-    """AUTORESEARCH_SEED, which the tool sets for every trial; 42 without it."""
-    text = os.environ.get("AUTORESEARCH_SEED", str(DEFAULT_SEED))
+    """Returns AUTORESEARCH_SEED, which the tool sets for every trial; 42 without it.
+
+    Raises HarnessError where it is no whole number from 0.
+    """
+    text = os.environ.get(names.SEED_VARIABLE, str(names.SEED))
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise HarnessError(f"AUTORESEARCH_SEED is {text!r}: give a whole number from 0, such as 42")
+        raise HarnessError(
+            f"{names.SEED_VARIABLE} is {text!r}: give a whole number from 0, such as 42"
+        )
     return int(text)
 
 
@@ -124,7 +129,7 @@ class Batches:
             weakref.finalize(self, os.close, self._file)
 
     def next(self) -> Pair:
-        """(x, y), each int64 [B, T] on the device; y is x one token later.
+        """Returns (x, y), each int64 [B, T] on the device; y is x one token later.
 
         Inside `clock.warm_up` uniform random tokens, which count for nothing. Else the next batch:
         the first one starts the clock, and its tokens are counted by it.
@@ -143,15 +148,15 @@ class Batches:
 
     @property
     def position(self) -> int:
-        """Training rows granted so far."""
+        """How many training rows were granted so far."""
         return self._granted * self.rows
 
     def rows_of(self, index: int) -> npt.NDArray[np.int64]:
-        """The rows of the training file, [B], that are batch `index`; an examiner keeps them secret."""
+        """Returns which rows of the training file are batch `index`, [B]; an examiner keeps them secret."""
         return self._order.rows_at(index * self.rows, self.rows)
 
     def _stage(self) -> Sending | Arriving:
-        """Gather the next batch and send it on its way, or ask the examiner for it."""
+        """Gathers the next batch and sends it on its way, or asks the examiner for it."""
         if self.data.exam is not None:
             asked = self.data.exam.ask_rows(self.position, self.rows, self._clock.flops_per_token)
             return Arriving(self._ring, asked)
@@ -161,7 +166,7 @@ class Batches:
         return self._ring.start(lambda out: self._train.take(picks, axis=0, out=out, mode="clip"))
 
     def _read_ahead(self) -> None:
-        """Rows that are not in memory would be read one by one, as each is first touched."""
+        """Has the kernel read rows ahead, which else are read one by one as each is first touched."""
         while self._file is not None and self._advised <= self._granted + READ_AHEAD:
             size = self._train.strides[0]
             for row in self.rows_of(self._advised).tolist():

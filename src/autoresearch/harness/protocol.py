@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-VARIABLE = "AUTORESEARCH_EXAMINER"  # in the trial: the number of the socket's descriptor
 HEADER_BYTES = 1 << 20  # most of a header; the names of a model's tensors are the longest
 
 
@@ -30,15 +29,15 @@ def joint_digest(digests: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-class WireError(Exception):
+class ProtocolError(Exception):
     """The other side sent what is no frame, or not the one that is due."""
 
 
-class ClosedError(WireError):
+class ClosedError(ProtocolError):
     """The other side is gone."""
 
 
-class LateError(WireError):
+class LateError(ProtocolError):
     """The other side did not send, or did not take, a frame in time."""
 
 
@@ -51,23 +50,23 @@ class Frame:
     payload: memoryview
 
     def whole(self, name: str, least: int, most: int) -> int:
-        """A field that must be a whole number within bounds; else WireError."""
+        """A field that must be a whole number within bounds; else ProtocolError."""
         value = self.fields.get(name)
         if type(value) is not int or not least <= value <= most:
-            raise WireError(f"{self.kind}: {name} is no whole number from {least} to {most}")
+            raise ProtocolError(f"{self.kind}: {name} is no whole number from {least} to {most}")
         return value
 
     def positive(self, name: str) -> float | None:
-        """A field that must be a finite number above 0, or null; else WireError."""
+        """A field that must be a finite number above 0, or null; else ProtocolError."""
         value = self.fields.get(name)
         if value is None:
             return None
         if type(value) not in (int, float) or not 0 < value < 1e300:
-            raise WireError(f"{self.kind}: {name} is no number above 0")
+            raise ProtocolError(f"{self.kind}: {name} is no number above 0")
         return float(value)
 
 
-class Wire:
+class Connection:
     """One end of the socket. A deadline is a time of `time.monotonic`; None waits for ever."""
 
     def __init__(self, end: socket.socket) -> None:
@@ -110,15 +109,15 @@ class Wire:
         """
         (length,) = struct.unpack(">I", self._read(memoryview(bytearray(4)), deadline))
         if length > HEADER_BYTES:
-            raise WireError(f"a header of {length} bytes")
+            raise ProtocolError(f"a header of {length} bytes")
         text = bytes(self._read(memoryview(bytearray(length)), deadline))
         try:
             fields = json.loads(text)
             kind, size = fields.pop("kind"), fields.pop("bytes")
         except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
-            raise WireError("a header that is no JSON object with a kind and a size") from None
+            raise ProtocolError("a header that is no JSON object with a kind and a size") from None
         if not isinstance(kind, str) or type(size) is not int or not 0 <= size <= most_bytes:
-            raise WireError(f"a frame whose kind or size is wrong (at most {most_bytes} bytes)")
+            raise ProtocolError(f"a frame whose kind or size is wrong (at most {most_bytes} bytes)")
         if room is None:
             if len(self._room) < size:
                 self._room = bytearray(size)

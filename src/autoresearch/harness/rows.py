@@ -12,26 +12,30 @@ import numpy as np
 import numpy.typing as npt
 
 from . import cache as store
+from . import names
 from .cache import HarnessError, Manifest
 
 Rows = npt.NDArray[np.uint16]  # [B, T+1]
-TRIAL_FILES = (store.TRAIN, store.VAL, store.TOKENIZER, store.TOKEN_BYTES)
+TRIAL_FILES = (names.TRAIN, names.VAL, names.TOKENIZER, names.TOKEN_BYTES)
 
 
-def checked_folder(cache: Path, vault: bool = False) -> tuple[Path, Manifest]:
-    """The current data folder, each file read whole and compared with its digest.
+def checked_folder(
+    cache: Path, name: str | None = None, vault: bool = False
+) -> tuple[Path, Manifest]:
+    """Returns the data folder of this name, each file read whole and compared with its digest.
 
-    vault: the vault too; else it must be in the manifest and is not opened. Raises HarnessError
+    Without a name it is the one that a trial is told, or the one prepared last. With `vault` the
+    vault is read too; else it must be in the manifest and is not opened. Raises HarnessError
     where a file is absent, short, damaged or of another version.
     """
     # Digests cost 0.7 s per GB on a server core with SHA instructions (measured), about 2.5 s on
     # one without, and the disk's time where rows are not in memory yet; then they are.
-    folder = store.current_folder(cache)
+    folder = store.data_folder(cache, name)
     manifest = store.read_manifest(folder)
-    if manifest is None or not {*TRIAL_FILES, store.VAULT} <= manifest.digests.keys():
-        raise _unusable(folder / store.MANIFEST, "is missing, damaged or of another version")
-    for name in (*TRIAL_FILES, store.VAULT) if vault else TRIAL_FILES:
-        _check(folder / name, manifest)
+    if manifest is None or not {*TRIAL_FILES, names.VAULT} <= manifest.digests.keys():
+        raise _unusable(folder / names.MANIFEST, "is missing, damaged or of another version")
+    for file in (*TRIAL_FILES, names.VAULT) if vault else TRIAL_FILES:
+        _check(folder / file, manifest)
     return folder, manifest
 
 
@@ -49,9 +53,9 @@ def _check(path: Path, manifest: Manifest) -> None:
 
 def _rows_of(manifest: Manifest) -> dict[str, int]:
     return {
-        store.TRAIN: manifest.train_rows,
-        store.VAL: manifest.val_rows,
-        store.VAULT: manifest.vault_rows,
+        names.TRAIN: manifest.train_rows,
+        names.VAL: manifest.val_rows,
+        names.VAULT: manifest.vault_rows,
     }
 
 
@@ -60,26 +64,26 @@ def _unusable(path: Path, fault: str) -> HarnessError:
 
 
 def mapped(folder: Path, name: str, manifest: Manifest) -> Rows:
-    """A file of rows, [N, T+1], as a read-only memory map."""
+    """Returns a file of rows, [N, T+1], as a read-only memory map."""
     shape = (_rows_of(manifest)[name], manifest.seq_len + 1)
     return np.memmap(folder / name, dtype="<u2", mode="r", shape=shape)
 
 
 def token_lengths(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
-    """[V] bytes of every token, 0 for BOS."""
-    lengths: npt.NDArray[np.int64] = np.load(folder / store.TOKEN_BYTES, allow_pickle=False)
+    """Returns the bytes of every token, [V]; 0 for BOS."""
+    lengths: npt.NDArray[np.int64] = np.load(folder / names.TOKEN_BYTES, allow_pickle=False)
     if lengths.shape != (manifest.vocab_size,):
-        raise _unusable(folder / store.TOKEN_BYTES, "is of another version")
+        raise _unusable(folder / names.TOKEN_BYTES, "is of another version")
     return lengths
 
 
 def permutation(seed: int, rows: int, epoch: int) -> npt.NDArray[np.int64]:
-    """The order of all rows in an epoch."""
+    """Returns the order of all rows in an epoch, [rows]."""
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
 class Order:
-    """The permutations of `rows` rows, one for each epoch, one after another."""
+    """Puts the epochs one after another, each a permutation of `rows` rows."""
 
     def __init__(self, seed: int, rows: int) -> None:
         self._rows = rows
@@ -88,7 +92,7 @@ class Order:
         self._epoch(0)  # now and not when the clock runs
 
     def rows_at(self, place: int, count: int) -> npt.NDArray[np.int64]:
-        """Which rows are at places `place` to `place + count - 1`, [count]."""
+        """Returns which rows are at places `place` to `place + count - 1`, [count]."""
         stop = place + count
         parts = []
         while place < stop:

@@ -14,18 +14,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from autoresearch.errors import InfrastructureError, LabError
 from autoresearch.fit import device
+from autoresearch.harness.names import SEED, Role
+from autoresearch.lab.data import data_name
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir, make_folder
-from autoresearch.runners.environment import SEED, python_of
+from autoresearch.runners.environment import python_of
 from autoresearch.runners.log import last_line
 from autoresearch.workspace.removal import remove
 
-Role = Literal["score", "true", "foreign"]
 _SAYS = "examine: "  # before what a person can mend (harness/__main__.py)
 _END_S = 60.0  # for a result, once the trial is gone
 
@@ -129,6 +130,7 @@ class Examiners:
                 "role": role,
                 "descriptor": ours.fileno(),
                 "cache": str(cache_dir()),
+                "data": data_name(run.config.harness, run.repo.root),
                 "folder": str(folder),
                 "seed": SEED + repeat,
                 "device": self.device,

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoresearch.errors import Interrupted, LabError
+from autoresearch.harness.names import DATA_SETTINGS
+from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
 from autoresearch.records import Crash, Metrics
@@ -79,7 +81,7 @@ class Fingerprint:
                 scratch,
                 cache_dir(),
                 task.env_pass,
-                run.config.harness.environment(),
+                trial_variables(run.config.harness, run.repo.root),
             )
             python = python_of(task.command, run.repo.root) or sys.executable
             asking = (
@@ -111,7 +113,7 @@ class Fingerprint:
         says = f"the harness now says {now}" if now else f"the harness now says none ({fault})"
         settings = (self.run.state.frozen or {}).get("harness", {})
         flags: list[str] = []
-        for key in ("source", "shards", "vocab_size", "seq_len", "val_tokens"):
+        for key in DATA_SETTINGS:
             if settings.get(key):
                 flags += [f"--{key.replace('_', '-')}", str(settings[key])]
         return (

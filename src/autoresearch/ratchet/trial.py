@@ -11,11 +11,13 @@ from typing import Any
 
 from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
+from autoresearch.harness.names import CHECKPOINT, LOSSES, TWIN, Role
+from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir
 from autoresearch.ratchet.compiled import CompiledCaches
-from autoresearch.ratchet.examiner import Examiner, Examiners, Role
+from autoresearch.ratchet.examiner import Examiner, Examiners
 from autoresearch.records import Candidate, Event, Outcome
 from autoresearch.rules import training_log
 from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec
@@ -25,7 +27,6 @@ from autoresearch.text import one_line
 from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.removal import remove
 
-_KEPT_FOR_WORKERS = ("checkpoint.bin", "losses.npy", "twin.npz")
 _HELD_MB = 1024  # less may be a driver's own
 
 
@@ -95,7 +96,7 @@ class Trials:
 
     def forget_exam(self) -> None:
         """Remove what verification needed of a trial: its weights and its answers."""
-        for name in _KEPT_FOR_WORKERS:
+        for name in (CHECKPOINT, LOSSES, TWIN):
             (self.slot.paths.exam / name).unlink(missing_ok=True)
 
     # -- its beginning ------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Trials:
         descriptor = self._examiner.descriptor if self._examiner else None
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            run.config.harness.environment(), paths.compiled, examiner=descriptor,
+            trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
         )  # fmt: skip
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")

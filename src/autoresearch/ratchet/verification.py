@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from autoresearch.ratchet.examiner import Role
+from autoresearch.harness.names import Role
 from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, probes

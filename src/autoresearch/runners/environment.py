@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from autoresearch.errors import InfrastructureError
+from autoresearch.harness.names import CACHE_VARIABLE, EXAMINER_VARIABLE, SEED, SEED_VARIABLE
 
 _PYTHON = re.compile(r"(.*/)?(python|pypy)[\d.]*")
-
-# The same seed for the first trial of every experiment, so that comparisons are paired.
-SEED = 42
 
 _SAFE = ("PATH", "LANG", "LANGUAGE", "TZ")
 _DEVICES = (
@@ -86,10 +84,10 @@ def trial_environment(
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "AUTORESEARCH_SCRATCH": str(scratch),
-        "AUTORESEARCH_SEED": str(SEED + repeat),
+        SEED_VARIABLE: str(SEED + repeat),
         "AUTORESEARCH_EXPERIMENT": str(number),
-        "AUTORESEARCH_CACHE": str(cache),
-        **({} if examiner is None else {"AUTORESEARCH_EXAMINER": str(examiner)}),
+        CACHE_VARIABLE: str(cache),
+        **({} if examiner is None else {EXAMINER_VARIABLE: str(examiner)}),
     }
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import autoresearch
 from autoresearch.errors import LabError
+from autoresearch.harness import names
+from autoresearch.lab.data import data_name, trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
 from autoresearch.runners.base import Confinement
@@ -20,9 +22,6 @@ from autoresearch.sandbox.selftest import choose, remedy, self_test
 Mark = list[int | str]  # the level and the jail, as the journal has them
 
 _GOOD_FOR_S = 600.0
-# What a trial may read of prepared data when an examiner asks, and else what it may not.
-_TOKENIZER = ("tokenizer.json", "token_bytes.npy")
-_ROWS = ("train.u16", "val.u16", "vault.u16")
 
 
 class Sandbox:
@@ -147,16 +146,19 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
     readable: tuple[Path, ...] = ()
     if jailed:
         readable = readable_of(task.command, environment, root, run.config.runner.readable)
-    folder = _current(cache)
+    trial_variables(run.config.harness, root)  # raises where the lab's own data is not there
+    name = data_name(run.config.harness, root)
     hidden: tuple[Path, ...] = ()
-    if folder is not None:
+    if name is not None:
+        folder = cache / name
         hidden = tuple(map(Path, _hidden(folder)))
         if task.exam:
-            readable += tuple(folder / name for name in _TOKENIZER)
-            hidden += tuple(folder / name for name in _ROWS)  # whatever runner.readable opens
+            readable += tuple(folder / file for file in (names.TOKENIZER, names.TOKEN_BYTES))
+            # whatever runner.readable opens
+            hidden += tuple(folder / file for file in (names.TRAIN, names.VAL, names.VAULT))
         else:  # it scores itself, and reads what it is scored on
-            readable += (cache / "current", folder)
-            hidden = (folder / _ROWS[-1],)
+            readable += (cache / names.CURRENT, folder)
+            hidden = (folder / names.VAULT,)
     return Policy(
         root=root,
         git=run.repo.common,
@@ -170,19 +172,10 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
     )
 
 
-def _current(cache: Path) -> Path | None:
-    """Returns the folder of the data that trials use; None where there is none."""
-    try:
-        name = (cache / "current").read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return cache / name if name and "/" not in name else None
-
-
 def _hidden(folder: Path) -> list[str]:
     """Returns where held-out text could be read outside the cache, as the data's manifest has it."""
     try:
-        found: list[str] = json.loads((folder / "manifest.json").read_bytes())["hidden"]
+        found: list[str] = json.loads((folder / names.MANIFEST).read_bytes())["hidden"]
     except (OSError, ValueError, LookupError, TypeError):
         return []
     return found

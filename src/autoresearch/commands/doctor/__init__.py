@@ -43,7 +43,7 @@ def checks(lab: Lab | None) -> list[Finding]:
     runner = config.runner if config else RunnerConfig()
     settings = config.harness if config and "harness" in config.model_fields_set else None
     sandbox = machine.sandbox(runner, task.command, root)
-    return [*found, training.data(settings), sandbox, machine.slurm()]
+    return [*found, training.data(settings, root), sandbox, machine.slurm()]
 
 
 def render(found: Iterable[Finding], console: Console) -> None:

@@ -49,7 +49,7 @@ def estimate_of(lab: Lab, config: Config) -> list[Finding]:
     if not fits:
         return [Finding("estimate", "degraded", text, "autoresearch doctor --fit")]
     warning = estimate.warning(timeout_s)
-    return [Finding("estimate", "degraded" if warning else "ok", text, warning)]
+    return [Finding("estimate", "degraded" if warning else "ok", text, warning or "")]
 
 
 def _baseline(lab: Lab) -> Experiment | None:

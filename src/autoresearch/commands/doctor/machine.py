@@ -15,6 +15,7 @@ from autoresearch.commands.doctor.finding import Condition, Finding, in_one_line
 from autoresearch.config import RunnerConfig
 from autoresearch.errors import AutoresearchError
 from autoresearch.fit.device import ram_mb
+from autoresearch.harness.names import CACHE_VARIABLE
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.sandbox.policy import Policy, pythons, readable_of
 from autoresearch.sandbox.selftest import choose, remedy
@@ -78,7 +79,7 @@ def disks(root: Path) -> list[Finding]:
     found = []
     scratch = Path(tempfile.gettempdir())
     for place, folder, variable in (
-        ("lab", root, ""), ("cache", cache_dir(), "AUTORESEARCH_CACHE"), ("scratch", scratch, "TMPDIR"),
+        ("lab", root, ""), ("cache", cache_dir(), CACHE_VARIABLE), ("scratch", scratch, "TMPDIR"),
     ):  # fmt: skip
         there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
         mend = "free some space there" + (f", or set {variable}" if variable else "")

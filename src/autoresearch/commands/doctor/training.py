@@ -14,6 +14,8 @@ from typing import Any
 from autoresearch.commands.doctor.finding import Finding, in_one_line, printed_by
 from autoresearch.config import HarnessConfig, TaskConfig
 from autoresearch.fit.device import cores
+from autoresearch.harness.names import MANIFEST
+from autoresearch.lab.data import data_name, missing
 from autoresearch.paths import cache_dir
 from autoresearch.runners.environment import is_python, trial_environment, which
 
@@ -86,33 +88,28 @@ def _attention(seen: dict[str, Any]) -> Finding:
     return Finding("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
 
 
-def data(settings: HarnessConfig | None = None) -> Finding:
-    """Returns what `prepare` left: a file `current` that names a folder with a manifest.
+def data(harness: HarnessConfig | None = None, root: Path | None = None) -> Finding:
+    """Returns what `prepare` left: a folder with a manifest and the files that it names.
 
-    settings is the lab's [harness] table, of which the data should be; None where it has none.
+    `harness` and `root` are the [harness] table of a lab and its root, where there is a lab; if the table
+    names its data, that is looked for, and else what was prepared last.
     """
-    cache = cache_dir()
+    cache, mend = cache_dir(), "autoresearch prepare"
+    harness, root = harness or HarnessConfig(), root or Path.cwd()
+    name = data_name(harness, root)
+    if name is None:
+        text = missing(harness, root).partition("; run")[0]
+        return Finding("data", "missing", f"{text} (the template needs it)", mend)
+    folder = cache / name
     try:
-        folder = cache / (cache / "current").read_text(encoding="utf-8").strip()
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         gone = [name for name in manifest["digests"] if not (folder / name).is_file()]
         text = (
             f"{folder}: source {manifest['source']}, {manifest['train_rows']} training rows, "
             f"fingerprint {manifest['fingerprint']}"
         )
-    except FileNotFoundError:
-        text = f"nothing is prepared in {cache} (the template needs it)"
-        return Finding("data", "missing", text, "autoresearch prepare")
     except (OSError, ValueError, LookupError, TypeError) as fault:
-        return Finding("data", "missing", f"{cache}: {in_one_line(fault)}", "autoresearch prepare")
+        return Finding("data", "missing", f"{cache}: {in_one_line(fault)}", mend)
     if gone:
-        return Finding(
-            "data", "missing", f"{folder} lost {', '.join(gone)}", "autoresearch prepare"
-        )
-    for key in ("vocab_size", "seq_len") if settings else ():
-        if manifest.get(key) != getattr(settings, key):
-            text += (
-                f"; its {key} is {manifest.get(key)}, and harness.{key} {getattr(settings, key)}"
-            )
-            return Finding("data", "degraded", text, "autoresearch prepare")
+        return Finding("data", "missing", f"{folder} lost {', '.join(gone)}", mend)
     return Finding("data", "ok", text)

@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from .. import cache as store
 from ..cache import HarnessError
+from .hub import Pin, ask, pieces, session
 from .progress import Bars, Say
-from .web import PassingError, Patience, StoppedError, Tries, open_url, read
+from .retry import Attempts, PassingError, RetryLimits, StoppedError
 
 PINS = "pinned.json"  # beside the files: what they must be
 PARALLEL = 8
@@ -29,24 +29,15 @@ PROGRESS_BYTES = 1 << 20
 LEAST_BYTES_PER_S = 1000  # slower than this for `silence_s` is a stall
 
 
-@dataclass(frozen=True)
-class Pin:
-    """A file of the source as it must be."""
-
-    name: str
-    size: int
-    sha256: str
-
-
 def fetch(
     pins: list[Pin],
     base_url: str,
     folder: Path,
     check: Callable[[Path], object],
     say: Say,
-    patience: Patience,
+    limits: RetryLimits,
 ) -> None:
-    """Bring what `folder` lacks of `pins` from `base_url`/NAME; a damaged file is replaced.
+    """Brings what `folder` lacks of `pins` from `base_url`/NAME; a damaged file is replaced.
 
     check: looks into a whole file before it gets its name. Raises HarnessError naming the file.
     """
@@ -69,9 +60,9 @@ def fetch(
     needed = sum(pin.size - min(pin.size, _size(_part(folder, pin))) for pin in missing)
     store.need_space(folder, needed, f"{len(missing)} files to download")
     say(f"downloading {len(missing)} files, {needed / 1e6:.1f} MB, to {folder}")
-    job = _Job(base_url, folder, check, say, patience)
+    job = _Job(base_url, folder, check, say, limits)
     pool = ThreadPoolExecutor(min(PARALLEL, len(missing)))
-    with job.bars:
+    with job.bars, session():
         try:
             running = [pool.submit(job.fetch, pin) for pin in missing]
             wait(running, return_when=FIRST_EXCEPTION)
@@ -92,12 +83,12 @@ class _Job:
         folder: Path,
         check: Callable[[Path], object],
         say: Say,
-        patience: Patience,
+        limits: RetryLimits,
     ) -> None:
         self.base_url = base_url
         self.folder = folder
         self.check = check
-        self.patience = patience
+        self.limits = limits
         self.stop = threading.Event()
         self.bars = Bars()
         self._say = say
@@ -108,9 +99,9 @@ class _Job:
             self._say(line)
 
     def fetch(self, pin: Pin) -> None:
-        """Bring one file, whatever it takes within the patience."""
+        """Brings one file, whatever it takes within the limits."""
         part, url = _part(self.folder, pin), f"{self.base_url}/{quote(pin.name)}"
-        tries = Tries(url, self.patience, self.stop, self.say)
+        attempts = Attempts(url, self.limits, self.stop, self.say)
         bar = self.bars.add(pin.name, pin.size)
         useless = 0  # times that what came was not the file
         largest = _size(part)  # so far; a server that begins anew each time brings no progress
@@ -129,14 +120,14 @@ class _Job:
                     useless += 1
                     largest = 0
                 elif (size := _size(part)) - largest >= PROGRESS_BYTES:
-                    tries.count = 0
+                    attempts.count = 0
                     largest = size
                 if useless == 2:
                     raise HarnessError(
                         f"{url} is not the file that {self.folder / PINS} names ({fault}; twice): "
                         "damaged, or changed since then"
                     ) from fault
-                tries.failed(fault, f"; what has come is in {part}" if part.exists() else "")
+                attempts.failed(fault, f"; what has come is in {part}" if part.exists() else "")
         self.check(part)
         with store.writing(part):
             store.sync(part)
@@ -145,14 +136,14 @@ class _Job:
         self.say(f"downloaded {pin.name}, {pin.size / 1e6:.1f} MB")
 
     def _transfer(self, pin: Pin, url: str, part: Path, bar: Callable[[int], None]) -> None:
-        """One attempt to complete `part`, from its end where the server can."""
-        have, silence_s = _size(part), self.patience.silence_s
+        """Makes one attempt to complete `part`, from its end where the server can."""
+        have, silence_s = _size(part), self.limits.silence_s
         if have > pin.size:
             have = 0
         # The bytes as they are: a range of a compressed answer would be another range.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with open_url(url, headers, self.patience) as reply:
-            if reply.status != 206:
+        with ask(url, headers, silence_s) as reply:
+            if reply.status_code != 206:
                 have = 0
             elif not reply.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 raise PassingError("the server sent another range than asked for", afresh=True)
@@ -160,7 +151,7 @@ class _Job:
                 with part.open("ab" if have else "wb") as file:
                     since, then = time.monotonic(), have
                     bar(have)
-                    while chunk := read(reply):
+                    for chunk in pieces(reply):
                         have += len(chunk)
                         if have > pin.size:
                             reason = f"the server sent more than its {pin.size} bytes"

@@ -24,20 +24,20 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol import Wire, WireError, joint_digest, raw_digest
+from ..names import LOSSES, TWIN
+from ..protocol import Connection, ProtocolError, joint_digest, raw_digest
 from ..rows import Rows
-from .granting import HandOver, Tensor
+from .granting import HandOver, TensorSpec
 from .losses import PICKS, Losses, Picks, bits_per_byte, counted_nats, divergences, losses
-from .plan import Plan, Sealed, VoidError
-from .scorer import Batch, Marker
+from .plan import ExamData, Plan, VoidError
+from .scorer import Batch, Scorer
 
-LOSSES, CHECKPOINT, TWIN = "losses.npy", "checkpoint.bin", "twin.npz"
 SAMPLE_ROWS = 512  # at least: a look ahead at 1 % of the positions shows with a chance of 0.994
 VAULT_ROWS = 2048  # or an eighth of them
 TWIN_ROWS = 4096  # at most, of which logits are kept: 0.5 GB of 8192 tokens
 
 
-def write_checkpoint(file: BinaryIO, handed: HandOver, marker: Marker) -> None:
+def write_checkpoint(file: BinaryIO, handed: HandOver, scorer: Scorer) -> None:
     """The state_dict in one file: 4 bytes of length, the list in JSON, then the raw tensors.
 
     Raises VoidError where it is not what was handed over: a model that is trained on while it is
@@ -47,7 +47,7 @@ def write_checkpoint(file: BinaryIO, handed: HandOver, marker: Marker) -> None:
     file.write(struct.pack(">I", len(listed)) + listed)
     digests = []
     for tensor in handed.tensors:
-        raw = marker.receive_tensor(tensor)
+        raw = scorer.receive_tensor(tensor)
         digests.append(raw_digest(raw))
         file.write(raw)
     if joint_digest(digests) != handed.digest:
@@ -55,24 +55,24 @@ def write_checkpoint(file: BinaryIO, handed: HandOver, marker: Marker) -> None:
 
 
 def load_checkpoint(
-    path: Path, tensors: tuple[Tensor, ...], wire: Wire, deadline: float | None
+    path: Path, tensors: tuple[TensorSpec, ...], connection: Connection, deadline: float | None
 ) -> None:
     """Send the checkpoint's tensors to a worker, whose model must have the same."""
     with path.open("rb") as file:
         (length,) = struct.unpack(">I", file.read(4))
-        saved = tuple(Tensor(n, d, tuple(s)) for n, d, s in json.loads(file.read(length)))
+        saved = tuple(TensorSpec(n, d, tuple(s)) for n, d, s in json.loads(file.read(length)))
         if saved != tensors:
             raise VoidError(
                 "exam", f"a fresh process makes another model: {_other(saved, tensors)}"
             )
         try:
             for tensor in saved:
-                wire.send("load", file.read(tensor.size_bytes), deadline)
-        except WireError as error:
+                connection.send("load", file.read(tensor.size_bytes), deadline)
+        except ProtocolError as error:
             raise VoidError("exam", f"a worker did not take the checkpoint: {error}") from error
 
 
-def _other(saved: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> str:
+def _other(saved: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> str:
     """The first tensor that differs, for a person."""
     for left, right in zip(saved, found, strict=False):
         if left != right:
@@ -80,14 +80,14 @@ def _other(saved: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> str:
     return f"{len(found)} tensors, not {len(saved)}"
 
 
-class Checks:
+class Verifier:
     """The questions of the first worker, and what the second one is to be asked."""
 
-    def __init__(self, plan: Plan, data: Sealed, marker: Marker, size: int) -> None:
+    def __init__(self, plan: Plan, data: ExamData, scorer: Scorer, size: int) -> None:
         """size: rows of a batch, as they were scored."""
         self._plan = plan
         self._data = data
-        self._marker = marker
+        self._scorer = scorer
         self._size = size
         self._folder = Path(plan.folder)
         self._scored: Losses = np.load(self._folder / LOSSES, mmap_mode="r", allow_pickle=False)
@@ -116,7 +116,7 @@ class Checks:
         """Losses of the batches, [n, T] each; logits of the first rows are kept for the twin."""
         picked, twins = [], []
         left = TWIN_ROWS if self._plan.full else SAMPLE_ROWS
-        for part in self._marker.mark(batches, keep_picked=True):
+        for part in self._scorer.score(batches, keep_picked=True):
             if left > 0:
                 twins.append(part.batch)
                 picked.append(part.picked)
@@ -163,7 +163,7 @@ class Checks:
         )
         found = np.empty((len(rows), rows.shape[1] - 1), np.float32)
         place = 0
-        for part in self._marker.mark(batches):
+        for part in self._scorer.score(batches):
             found[order[place : place + part.batch.count]] = part.losses
             place += part.batch.count
         counts = rows[: len(sample), 1:] != bos
@@ -187,7 +187,9 @@ class Checks:
         ]
         apart: list[npt.NDArray[np.float64]] = []
         place = 0
-        for wanted, part in zip(targets, self._marker.mark(batches, keep_picked=True), strict=True):
+        for wanted, part in zip(
+            targets, self._scorer.score(batches, keep_picked=True), strict=True
+        ):
             known = true[place : place + part.batch.count].reshape(-1, true.shape[2])
             found = part.picked.reshape(-1, true.shape[2])
             next_true = wanted[: part.batch.count].reshape(-1)

@@ -1,4 +1,4 @@
-"""The examiner: a process beside one trial that grants it rows, times it, and examines its model.
+"""The examiner: a process beside one trial that server it rows, times it, and examines its model.
 
 `python -I -m autoresearch.harness examine PLAN.json`, numpy and no torch. It has the data, the
 clock and the arithmetic; the trial, which has none of them, is at the other end of a socket. The
@@ -24,19 +24,18 @@ import numpy as np
 
 from .. import cache as store
 from ..cache import HarnessError
-from ..protocol import Wire, WireError
+from ..names import CHECKPOINT, LOSSES
+from ..protocol import Connection, ProtocolError
 from .checking import (
-    CHECKPOINT,
-    LOSSES,
-    Checks,
+    Verifier,
     load_checkpoint,
     scored_batches,
     write_checkpoint,
 )
-from .granting import Dummies, Grants, HandOver, Training
+from .granting import DataServer, HandOver, RandomRows, TrainingRows
 from .losses import bits_per_byte, counted_nats
-from .plan import Plan, Sealed, VoidError
-from .scorer import Marker, deadline_after, rows_at_once
+from .plan import ExamData, Plan, VoidError
+from .scorer import Scorer, deadline_after, rows_at_once
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 FIELDS = {
@@ -59,20 +58,20 @@ def examine(path: Path) -> None:
         end.set_inheritable(False)
     except OSError as error:
         raise HarnessError(f"descriptor {plan.descriptor} is no socket ({error})") from error
-    wire = Wire(end)
-    data = Sealed.open(Path(plan.cache))
+    connection = Connection(end)
+    data = ExamData.open(Path(plan.cache), plan.data)
     found: dict[str, Any] = dict.fromkeys(FIELDS[plan.role])
     if plan.role == "score":
         found["checkpoint"] = False
     found["void"] = None
     try:
-        Examiner(plan, data, wire, began, found).run()
+        ExamSession(plan, data, connection, began, found).run()
         data.check_untouched()
     except VoidError as error:
         found["void"] = {"failure": error.failure, "reason": error.reason}
-        with contextlib.suppress(WireError):  # for the trial's log; it may be gone
-            wire.send("refused", b"", time.monotonic() + 1, reason=error.reason)
-    wire.close()
+        with contextlib.suppress(ProtocolError):  # for the trial's log; it may be gone
+            connection.send("refused", b"", time.monotonic() + 1, reason=error.reason)
+    connection.close()
     store.write_atomic(Path(plan.folder, f"{plan.role}.json"), json.dumps(found) + "\n")
 
 
@@ -94,70 +93,77 @@ def _end_with_stdin() -> None:
     os._exit(3)
 
 
-class Examiner:
+class ExamSession:
     """One examination; fills `found` as it goes, so that a void one tells how far it came."""
 
     def __init__(
-        self, plan: Plan, data: Sealed, wire: Wire, began: float, found: dict[str, Any]
+        self,
+        plan: Plan,
+        data: ExamData,
+        connection: Connection,
+        began: float,
+        found: dict[str, Any],
     ) -> None:
         self._plan = plan
         self._data = data
-        self._wire = wire
+        self._connection = connection
         self._began = began
         self._found = found
         self._rng = np.random.default_rng()  # seeded by the system
 
     def run(self) -> None:
-        """Grants, the hand-over, questions, the end. Raises VoidError where there is no figure."""
+        """DataServer, the hand-over, questions, the end. Raises VoidError where there is no figure."""
         plan, data = self._plan, self._data
-        source = Training(data, plan.seed) if plan.role == "score" else Dummies(data, self._rng)
-        grants = Grants(self._wire, plan, data, source, self._began)
+        source = (
+            TrainingRows(data, plan.seed) if plan.role == "score" else RandomRows(data, self._rng)
+        )
+        server = DataServer(self._connection, plan, data, source, self._began)
         try:
-            handed = grants.until_handover()
+            handed = server.until_handover()
         finally:
-            self._note(grants)
+            self._note(server)
         if plan.role == "score":
-            assert grants.first_grant is not None
+            assert server.first_grant is not None
             self._found["steps"] = handed.steps
-            self._found["tokens"] = grants.served
-            self._found["training_seconds"] = handed.at - grants.first_grant
+            self._found["tokens"] = server.served
+            self._found["training_seconds"] = handed.at - server.first_grant
         try:
             self._ask(handed, deadline_after(handed.at, plan.allowance_s("exam_seconds")))
         finally:
             self._found["exam_seconds"] = time.monotonic() - handed.at
 
-    def _note(self, grants: Grants) -> None:
+    def _note(self, server: DataServer) -> None:
         if self._plan.role == "score":
             self._found["fingerprint"] = self._data.fingerprint
-            self._found["tokens"] = grants.served
-            self._found["flops_per_token"] = grants.flops_per_token
-            if grants.first_grant is not None:
-                self._found["startup_seconds"] = grants.first_grant - self._began
+            self._found["tokens"] = server.served
+            self._found["flops_per_token"] = server.flops_per_token
+            if server.first_grant is not None:
+                self._found["startup_seconds"] = server.first_grant - self._began
 
     def _ask(self, handed: HandOver, deadline: float | None) -> None:
         folder = Path(self._plan.folder)
         if self._plan.role == "score":
             size = rows_at_once(self._data, handed.batch_rows)
-            marker = Marker(self._wire, self._data, size, deadline)
-            self._score(marker, handed)
+            scorer = Scorer(self._connection, self._data, size, deadline)
+            self._score(scorer, handed)
             self._tell_end(self._found, deadline)
             return
         score = json.loads((folder / "score.json").read_text(encoding="utf-8"))
         size = int(score["batch_rows"])
-        marker = Marker(self._wire, self._data, size, deadline)
-        load_checkpoint(folder / CHECKPOINT, handed.tensors, self._wire, deadline)
-        checks = Checks(self._plan, self._data, marker, size)
+        scorer = Scorer(self._connection, self._data, size, deadline)
+        load_checkpoint(folder / CHECKPOINT, handed.tensors, self._connection, deadline)
+        checks = Verifier(self._plan, self._data, scorer, size)
         figures = checks.true(score["bpb"]) if self._plan.role == "true" else checks.foreign()
         self._found.update(figures)
         self._tell_end(score, deadline)
 
-    def _score(self, marker: Marker, handed: HandOver) -> None:
+    def _score(self, scorer: Scorer, handed: HandOver) -> None:
         """All validation rows in the file's order; the checkpoint, where it is worth keeping."""
         data, found = self._data, self._found
-        size = marker.size
+        size = scorer.size
         answers = np.empty((len(data.val), data.manifest.seq_len), np.float32)
         nats, counted, row = 0.0, 0, 0
-        for part in marker.mark(scored_batches(data.val, size)):
+        for part in scorer.score(scored_batches(data.val, size)):
             n = part.batch.count
             targets = part.batch.rows[:n, 1:]
             nats += counted_nats(part.losses, targets, data.manifest.bos)
@@ -168,25 +174,25 @@ class Examiner:
             raise VoidError("exam", f"{row} rows of {counted} bytes were scored")
         bpb = bits_per_byte(nats, counted)
         if self._plan.threshold is None or bpb < self._plan.threshold:
-            self._keep(marker, handed, answers)
+            self._keep(scorer, handed, answers)
             found["checkpoint"] = True
         found.update(bpb=bpb, nats=nats, bytes=counted, rows=row, batch_rows=size)
 
-    def _keep(self, marker: Marker, handed: HandOver, answers: np.ndarray[Any, Any]) -> None:
+    def _keep(self, scorer: Scorer, handed: HandOver, answers: np.ndarray[Any, Any]) -> None:
         folder = Path(self._plan.folder)
         need = sum(tensor.size_bytes for tensor in handed.tensors) + answers.nbytes + (1 << 20)
         store.need_space(folder, need, "the checkpoint and the answers of a trial")
         try:
-            self._wire.send("keep", b"", marker.deadline)
-        except WireError as error:
+            self._connection.send("keep", b"", scorer.deadline)
+        except ProtocolError as error:
             raise VoidError("exam", "the trial ended during the examination") from error
         with store.writing(folder / CHECKPOINT), (folder / CHECKPOINT).open("wb") as file:
-            write_checkpoint(file, handed, marker)
+            write_checkpoint(file, handed, scorer)
         with store.writing(folder / LOSSES):
             np.save(folder / LOSSES, answers)
 
     def _tell_end(self, score: dict[str, Any], deadline: float | None) -> None:
         """For the summary that the script prints; a trial that is gone already misses nothing."""
         told = {name: score[name] for name in ("bpb", "nats", "rows")}
-        with contextlib.suppress(WireError):
-            self._wire.send("end", b"", deadline, counted_bytes=score["bytes"], **told)
+        with contextlib.suppress(ProtocolError):
+            self._connection.send("end", b"", deadline, counted_bytes=score["bytes"], **told)

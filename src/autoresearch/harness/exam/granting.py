@@ -15,9 +15,9 @@ from typing import NoReturn, Protocol
 import numpy as np
 
 from ..budget import token_limit
-from ..protocol import ClosedError, Frame, LateError, Wire, WireError
+from ..protocol import ClosedError, Connection, Frame, LateError, ProtocolError
 from ..rows import Order, Rows
-from .plan import Plan, Sealed, VoidError
+from .plan import ExamData, Plan, VoidError
 
 MOST_ROWS = 1 << 16  # of a batch
 BATCH_BYTES = 1 << 30
@@ -33,7 +33,7 @@ ITEM_BYTES = {
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorSpec:
     """One of the state_dict, as the trial names it."""
 
     name: str
@@ -52,7 +52,7 @@ class HandOver:
     at: float  # of time.monotonic
     steps: int
     batch_rows: int
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[TensorSpec, ...]
     digest: str  # of their bytes
 
 
@@ -63,10 +63,10 @@ class Source(Protocol):
         """Those at places `first` to `first + count - 1`, [count, T+1]."""
 
 
-class Training:
+class TrainingRows:
     """The rows of a trial, in the order of the examiner's seed."""
 
-    def __init__(self, data: Sealed, seed: int) -> None:
+    def __init__(self, data: ExamData, seed: int) -> None:
         self._train = np.asarray(data.train)
         self._order = Order(seed, len(self._train))
 
@@ -74,10 +74,10 @@ class Training:
         return self._train[self._order.rows_at(first, count)]
 
 
-class Dummies:
+class RandomRows:
     """Tokens by chance, for a worker, which trains nothing."""
 
-    def __init__(self, data: Sealed, rng: np.random.Generator) -> None:
+    def __init__(self, data: ExamData, rng: np.random.Generator) -> None:
         self._vocab_size, self._length = data.manifest.vocab_size, data.manifest.seq_len + 1
         self._rng = rng
 
@@ -85,11 +85,13 @@ class Dummies:
         return self._rng.integers(self._vocab_size, size=(count, self._length), dtype=np.uint16)
 
 
-class Grants:
+class DataServer:
     """Hello to hand-over with one trial."""
 
-    def __init__(self, wire: Wire, plan: Plan, data: Sealed, source: Source, began: float) -> None:
-        self._wire = wire
+    def __init__(
+        self, connection: Connection, plan: Plan, data: ExamData, source: Source, began: float
+    ) -> None:
+        self._connection = connection
         self._plan = plan
         self._data = data
         self._source = source
@@ -109,7 +111,7 @@ class Grants:
         try:
             self._welcome()
             while True:
-                frame = self._wire.receive(0, self._deadline)
+                frame = self._connection.receive(0, self._deadline)
                 if frame.kind == "rows":
                     self._grant(frame)
                 elif frame.kind == "handover":
@@ -117,20 +119,20 @@ class Grants:
                 elif frame.kind == "fail":
                     raise VoidError("exam", said(frame))
                 else:
-                    raise WireError(f"a frame {frame.kind!r} where none is due")
+                    raise ProtocolError(f"a frame {frame.kind!r} where none is due")
         except LateError:
             self._late()
         except ClosedError as error:
             raise VoidError("exam", "the trial ended before it handed over a model") from error
-        except WireError as error:
+        except ProtocolError as error:
             raise VoidError("exam", f"the trial broke the rules of the exam: {error}") from error
 
     def _welcome(self) -> None:
-        frame = self._wire.receive(0, self._deadline)
+        frame = self._connection.receive(0, self._deadline)
         if frame.kind != "hello":
-            raise WireError(f"{frame.kind!r} before hello")
+            raise ProtocolError(f"{frame.kind!r} before hello")
         manifest = self._data.manifest
-        self._wire.send(
+        self._connection.send(
             "welcome",
             self._data.token_bytes,
             self._deadline,
@@ -160,9 +162,9 @@ class Grants:
                 raise VoidError("budget", f"more than {limit} were asked for")
             self._beyond = True
             nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)
-            self._wire.send("batch", nothing, self._deadline)
+            self._connection.send("batch", nothing, self._deadline)
             return
-        self._wire.send("batch", self._source.rows(first, count), self._deadline)
+        self._connection.send("batch", self._source.rows(first, count), self._deadline)
         self.served += tokens
         self._last = tokens
 
@@ -171,7 +173,7 @@ class Grants:
         budget, max_tflop = self._plan.limits()
         self.flops_per_token = frame.positive("flops_per_token")
         if max_tflop is not None and self.flops_per_token is None:
-            raise WireError("a cap on operations, and none were counted")
+            raise ProtocolError("a cap on operations, and none were counted")
         self._limit = token_limit(budget, max_tflop, self.flops_per_token)
         self.first_grant = time.monotonic()
         if self._plan.role == "score":
@@ -192,7 +194,7 @@ class Grants:
             self.served = claimed
         digest = frame.fields.get("digest")
         if not isinstance(digest, str):
-            raise WireError("a hand-over without a digest")
+            raise ProtocolError("a hand-over without a digest")
         rows = frame.whole("rows", 1, self._most_rows)
         return HandOver(at, steps, rows, _tensors(frame), digest)
 
@@ -210,25 +212,25 @@ def said(frame: Frame) -> str:
     return f"the trial could not answer: {words}"
 
 
-def _tensors(frame: Frame) -> tuple[Tensor, ...]:
-    """The list of the hand-over. Raises WireError where it is none, or the state too large."""
+def _tensors(frame: Frame) -> tuple[TensorSpec, ...]:
+    """The list of the hand-over. Raises ProtocolError where it is none, or the state too large."""
     listed = frame.fields.get("tensors")
     if not isinstance(listed, list):
-        raise WireError("a hand-over without tensors")
-    tensors: list[Tensor] = []
+        raise ProtocolError("a hand-over without tensors")
+    tensors: list[TensorSpec] = []
     for item in listed:
         if not (isinstance(item, list) and len(item) == 3):
-            raise WireError("a tensor without name, dtype and shape")
+            raise ProtocolError("a tensor without name, dtype and shape")
         name, dtype, shape = item
         if not (isinstance(name, str) and isinstance(dtype, str) and dtype in ITEM_BYTES):
-            raise WireError("a tensor of no known dtype")
+            raise ProtocolError("a tensor of no known dtype")
         if not (
             isinstance(shape, list)
             and len(shape) <= 16
             and all(type(side) is int and 0 <= side <= PLACES for side in shape)
         ):
-            raise WireError("a tensor of no possible shape")
-        tensors.append(Tensor(name, dtype, tuple(shape)))
+            raise ProtocolError("a tensor of no possible shape")
+        tensors.append(TensorSpec(name, dtype, tuple(shape)))
     total = sum(tensor.size_bytes for tensor in tensors)
     if total > STATE_BYTES:
         raise VoidError(

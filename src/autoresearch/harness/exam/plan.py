@@ -1,4 +1,4 @@
-"""What an examiner is told, how it ends an examination, and the data that it alone may open."""
+"""An examiner's plan, the end of an examination without a figure, and the data it alone may open."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import cache as store
+from .. import names
 from ..budget import Budget, limits
 from ..cache import HarnessError, Manifest
+from ..fingerprint import fingerprint
 from ..rows import TRIAL_FILES, Rows, checked_folder, mapped, token_lengths
-
-ROLES = ("score", "true", "foreign")
 
 
 class VoidError(Exception):
-    """There is no figure of this trial: `failure` is "budget" or "exam", `reason` is for a person."""
+    """The trial has no figure: `failure` is "budget" or "exam", `reason` is for a person."""
 
     def __init__(self, failure: str, reason: str) -> None:
         super().__init__(reason)
@@ -35,6 +34,7 @@ class Plan:
     role: str  # "score": the trial; "true" or "foreign": a worker that replays it
     descriptor: int  # of the socket whose other end the trial has
     cache: str
+    data: str | None  # the data folder's name in the cache; null: the one prepared last
     folder: str  # of the answers, the checkpoint and the results
     seed: int
     device: str
@@ -47,27 +47,27 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        """Raises HarnessError for a file that is no plan."""
+        """Returns the plan in a file. Raises HarnessError where it is none."""
         try:
             plan = cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise HarnessError(f"{path} is no plan of an examination ({error})") from error
-        if plan.role not in ROLES:
-            raise HarnessError(f"{path}: role {plan.role!r} is none of {', '.join(ROLES)}")
+        if plan.role not in names.ROLES:
+            raise HarnessError(f"{path}: role {plan.role!r} is none of {', '.join(names.ROLES)}")
         return plan
 
     def limits(self) -> tuple[Budget, float | None]:
-        """The trial's budget and cap."""
+        """Returns the trial's budget, and its cap in 10^12 operations."""
         cap = "" if self.max_tflop is None else str(self.max_tflop)
         return limits(self.budget, cap, self.device)
 
     def baseline(self, name: str) -> float | None:
-        """A figure of the baseline's examination; None in a baseline, or where it has none."""
+        """Returns a figure of the baseline's examination; None in a baseline, or where it has none."""
         value = (self.calibration or {}).get(name)
         return None if value is None else float(value)
 
     def allowance_s(self, name: str) -> float | None:
-        """Seconds for a start-up or an examination; None where the trial's timeout alone is set.
+        """Returns the seconds for a start-up or an examination; None where only a timeout bounds it.
 
         Four times what the baseline took, since a larger model compiles and runs for longer, and
         machines are shared; and a minute, since the first start of a night reads cold files.
@@ -76,7 +76,7 @@ class Plan:
         return None if seconds is None else 4 * seconds + 60
 
     def training_s(self) -> float | None:
-        """Most seconds from the first grant to the hand-over; None where no baseline tells.
+        """Returns the most seconds from the first grant to the hand-over; None where no baseline tells.
 
         Of a budget in seconds: 1 % and a second for the step that was under way, and twice what
         the baseline went over it. Of others four times the baseline's seconds, times the headroom
@@ -97,8 +97,8 @@ class Plan:
 
 
 @dataclass
-class Sealed:
-    """The data folder in the examiner's hands: every file checked, and known again at the end."""
+class ExamData:
+    """The data that the examiner alone may open: every file checked, and known again at the end."""
 
     folder: Path
     manifest: Manifest
@@ -110,23 +110,26 @@ class Sealed:
     signatures: dict[Path, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, cache: Path) -> Sealed:
-        """Read all files whole; this takes place while the trial starts up."""
-        folder, manifest = checked_folder(cache, vault=True)
-        names = (*TRIAL_FILES, store.VAULT, store.MANIFEST)
+    def open(cls, cache: Path, name: str | None = None) -> ExamData:
+        """Reads all files of the data folder `name` whole, while the trial starts up.
+
+        Without a name it is the one prepared last.
+        """
+        folder, manifest = checked_folder(cache, name, vault=True)
+        files = (*TRIAL_FILES, names.VAULT, names.MANIFEST)
         return cls(
             folder=folder,
             manifest=manifest,
-            fingerprint=store.fingerprint(manifest.digests, store.harness_digest()),
-            train=mapped(folder, store.TRAIN, manifest),
-            val=mapped(folder, store.VAL, manifest),
-            vault=mapped(folder, store.VAULT, manifest),
+            fingerprint=fingerprint(manifest.digests),
+            train=mapped(folder, names.TRAIN, manifest),
+            val=mapped(folder, names.VAL, manifest),
+            vault=mapped(folder, names.VAULT, manifest),
             token_bytes=token_lengths(folder, manifest),
-            signatures={folder / name: _signature(folder / name) for name in names},
+            signatures={folder / name: _signature(folder / name) for name in files},
         )
 
     def size_bytes(self, rows: Rows) -> int:
-        """UTF-8 bytes of the targets that count."""
+        """Returns the UTF-8 bytes of the targets that count."""
         return int(self.token_bytes[rows[:, 1:]].sum())
 
     def check_untouched(self) -> None:
@@ -137,7 +140,10 @@ class Sealed:
 
 
 def _signature(path: Path) -> tuple[int, ...]:
-    """What a write changes; a change of the content with all four the same needs a clock set back."""
+    """Returns what a write changes; () where the file is gone.
+
+    To change the content and leave all four the same, the clock must be set back.
+    """
     try:
         found = os.stat(path)
     except OSError:

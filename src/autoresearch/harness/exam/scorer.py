@@ -25,11 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol import ClosedError, Frame, LateError, Wire, WireError
+from ..protocol import ClosedError, Connection, Frame, LateError, ProtocolError
 from ..rows import Rows
-from .granting import Tensor, said
+from .granting import TensorSpec, said
 from .losses import PICKS, AnswerError, Logits, Losses, Picks, draw_picks, losses
-from .plan import Sealed, VoidError
+from .plan import ExamData, VoidError
 
 FULL_BYTES = 4_000_000_000  # most of all validation rows' logits that are sent whole
 ANSWER_BYTES = 1 << 30  # most of one batch's logits that are sent whole
@@ -57,7 +57,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Marked:
+class ScoredBatch:
     """What the model is worth on a batch, without the rows that fill it."""
 
     batch: Batch
@@ -65,12 +65,14 @@ class Marked:
     picked: Logits  # [n, K, V], at the picks
 
 
-class Marker:
+class Scorer:
     """Asks and marks, until its deadline."""
 
-    def __init__(self, wire: Wire, data: Sealed, size: int, deadline: float | None) -> None:
+    def __init__(
+        self, connection: Connection, data: ExamData, size: int, deadline: float | None
+    ) -> None:
         """size: rows of every batch. deadline: of time.monotonic, of the whole examination."""
-        self._wire = wire
+        self._connection = connection
         self._length, self._vocab_size = data.manifest.seq_len, data.manifest.vocab_size
         self.size = size
         self.deadline = deadline
@@ -81,7 +83,7 @@ class Marker:
         room = (size * self._length if self.whole else size * PICKS, self._vocab_size)
         self._room = np.empty(room, np.float32)
 
-    def mark(self, batches: Iterable[Batch], keep_picked: bool = False) -> Iterator[Marked]:
+    def score(self, batches: Iterable[Batch], keep_picked: bool = False) -> Iterator[ScoredBatch]:
         """The batches in turn. Raises VoidError where an answer is late, missing or wrong."""
         waiting: Batch | None = None
         try:
@@ -89,15 +91,15 @@ class Marker:
                 if waiting is None:
                     self._ask(batch)
                 else:
-                    yield self._heard(waiting, batch, keep_picked)
+                    yield self._receive_answer(waiting, batch, keep_picked)
                 waiting = batch
             if waiting is not None:
-                yield self._heard(waiting, None, keep_picked)
+                yield self._receive_answer(waiting, None, keep_picked)
         except LateError:
             raise VoidError("budget", LATE) from None
         except ClosedError as error:
             raise VoidError("exam", "the trial ended during the examination") from error
-        except WireError as error:
+        except ProtocolError as error:
             raise VoidError("exam", f"the trial broke the rules of the exam: {error}") from error
         except AnswerError as error:
             raise VoidError("exam", str(error)) from error
@@ -105,14 +107,14 @@ class Marker:
     def _ask(self, batch: Batch) -> None:
         inputs = np.ascontiguousarray(batch.rows[:, :-1], dtype=np.uint16)
         way = "logits" if self.whole else "losses"
-        self._wire.send("ask", inputs, self.deadline, way=way)
+        self._connection.send("ask", inputs, self.deadline, way=way)
 
-    def _heard(self, batch: Batch, after: Batch | None, keep_picked: bool) -> Marked:
+    def _receive_answer(self, batch: Batch, after: Batch | None, keep_picked: bool) -> ScoredBatch:
         """The answer to a batch; the next one is asked for before it is marked."""
         if self.whole:
-            self._hear_whole()
+            self._receive_logits()
         else:
-            committed, last = self._hear_losses(batch)
+            committed, last = self._receive_losses(batch)
         if after is not None:
             self._ask(after)
         n = batch.count
@@ -121,14 +123,14 @@ class Marker:
             found = np.concatenate([committed, losses(last, targets[:, -1])[:, None]], axis=1)
             self._audit(found, batch)
             picked = self._room.reshape(self.size, PICKS, -1)[:n].copy()
-            return Marked(batch, found[:n], picked)
+            return ScoredBatch(batch, found[:n], picked)
         flat = losses(self._room[: n * self._length], targets[:n].reshape(-1))
         kept = n if keep_picked else 0
         cube = self._room.reshape(self.size, self._length, -1)
         picked = cube[np.arange(kept)[:, None], batch.picks[:kept]]
-        return Marked(batch, flat.reshape(n, self._length), picked)
+        return ScoredBatch(batch, flat.reshape(n, self._length), picked)
 
-    def _hear_whole(self) -> None:
+    def _receive_logits(self) -> None:
         """All logits of a batch into the room, in as many frames as the trial makes of it."""
         place, row_bytes = 0, 4 * self._length * self._vocab_size
         room = self._room.data.cast("B")
@@ -137,7 +139,7 @@ class Marker:
             _rows_in(frame, row_bytes, len(room) - place)
             place += len(frame.payload)
 
-    def _hear_losses(self, batch: Batch) -> tuple[Losses, Logits]:
+    def _receive_losses(self, batch: Batch) -> tuple[Losses, Logits]:
         """Commitments, each followed by its audit: losses [B, T-1] and the last logits [B, V]."""
         T, V = self._length, self._vocab_size
         committed = np.empty((self.size, T - 1), np.float32)
@@ -152,11 +154,13 @@ class Marker:
             committed[row : row + n] = values[: n * (T - 1)].reshape(n, T - 1)
             last[row : row + n] = values[n * (T - 1) :].reshape(n, V)
             flat = (np.arange(n)[:, None] * T + batch.picks[row : row + n]).reshape(-1)
-            self._wire.send("audit", flat, self.deadline)
+            self._connection.send("audit", flat, self.deadline)
             size = 4 * n * PICKS * V
             answer = self._receive("opened", opened[4 * row * PICKS * V :])
             if len(answer.payload) != size:
-                raise WireError(f"{len(answer.payload)} bytes of logits for an audit, not {size}")
+                raise ProtocolError(
+                    f"{len(answer.payload)} bytes of logits for an audit, not {size}"
+                )
             row += n
         return committed, last
 
@@ -178,20 +182,20 @@ class Marker:
             )
 
     def _receive(self, kind: str, room: memoryview) -> Frame:
-        frame = self._wire.receive(len(room), self.deadline, room)
+        frame = self._connection.receive(len(room), self.deadline, room)
         if frame.kind == "fail":
             raise AnswerError(said(frame))
         if frame.kind != kind:
-            raise WireError(f"a frame {frame.kind!r} where {kind!r} is due")
+            raise ProtocolError(f"a frame {frame.kind!r} where {kind!r} is due")
         return frame
 
-    def receive_tensor(self, tensor: Tensor) -> memoryview:
+    def receive_tensor(self, tensor: TensorSpec) -> memoryview:
         """The next tensor of the state_dict that was asked for."""
         try:
-            frame = self._wire.receive(tensor.size_bytes, self.deadline)
+            frame = self._connection.receive(tensor.size_bytes, self.deadline)
         except LateError:
             raise VoidError("budget", LATE) from None
-        except WireError as error:
+        except ProtocolError as error:
             raise VoidError("exam", f"no checkpoint came of the model: {error}") from error
         if frame.kind != "tensor" or len(frame.payload) != tensor.size_bytes:
             raise VoidError("exam", f"{tensor.name[:80]!r} came as something else than was said")
@@ -199,14 +203,14 @@ class Marker:
 
 
 def _rows_in(frame: Frame, row_bytes: int, most_bytes: int) -> int:
-    """How many rows a frame holds. Raises WireError where it is no whole number of them, or none."""
+    """How many rows a frame holds. Raises ProtocolError where it is no whole number of them, or none."""
     count, rest = divmod(len(frame.payload), row_bytes)
     if rest or not count or len(frame.payload) > most_bytes:
-        raise WireError(f"{frame.kind}: {len(frame.payload)} bytes are no rows of {row_bytes}")
+        raise ProtocolError(f"{frame.kind}: {len(frame.payload)} bytes are no rows of {row_bytes}")
     return count
 
 
-def rows_at_once(data: Sealed, wanted: int) -> int:
+def rows_at_once(data: ExamData, wanted: int) -> int:
     """Rows of a batch: what the script wants, unless that is more than all or than memory allows.
 
     A script that works on more at once fills what it is asked up to its own size.

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from ..cache import HarnessError
-from ..protocol import VARIABLE, Frame, Wire, WireError, joint_digest, raw_digest
+from ..names import EXAMINER_VARIABLE
+from ..protocol import Connection, Frame, ProtocolError, joint_digest, raw_digest
 from ..rows import Rows
-from .asking import asked, filled, halved
-from .device import synchronise
+from .accelerator import synchronise
+from .inference import half_batch, logits_of, padded
 from .probes import EvaluationError
 from .tensors import dtype_name, following_losses, on_host, plain_tensors, raw_bytes
 
@@ -38,29 +39,29 @@ HASHING_THREADS = 8  # of the hand-over's tensors, while the clock runs
 REPLY_BYTES = 1 << 36  # of what the examiner may send: it is the one that is believed
 
 
-def connected() -> Examination | None:
+def connected() -> ExaminerClient | None:
     """The examination that this process is in, if any; the same one at every call."""
-    number = os.environ.get(VARIABLE)
+    number = os.environ.get(EXAMINER_VARIABLE)
     return _connect(number) if number else None
 
 
 @functools.lru_cache(maxsize=1)
-def _connect(number: str) -> Examination:
+def _connect(number: str) -> ExaminerClient:
     try:
         end = socket.socket(fileno=int(number))
         end.set_inheritable(False)
     except (ValueError, OSError, OverflowError):
         raise HarnessError(
-            f"{VARIABLE} is {number!r}, which is no open socket: it is set by the tool for a trial "
+            f"{EXAMINER_VARIABLE} is {number!r}, which is no open socket: it is set by the tool for a trial "
             "that is examined; run the script without it"
         ) from None
-    return Examination(Wire(end))
+    return ExaminerClient(Connection(end))
 
 
 class GrantedRows:
     """Training rows [B, T+1] that were asked for, and may still be on their way."""
 
-    def __init__(self, exam: Examination, shape: tuple[int, int]) -> None:
+    def __init__(self, exam: ExaminerClient, shape: tuple[int, int]) -> None:
         self._exam = exam
         self._shape = shape
         self._early: Rows | None = None
@@ -77,11 +78,11 @@ class GrantedRows:
         self._exam.receive_rows(self._early)
 
 
-class Examination:
+class ExaminerClient:
     """The talk with the examiner, from hello to the score; one for each process."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._under_way: GrantedRows | None = None
         self._handed_over = False
         self._clock: Clock | None = None
@@ -153,22 +154,24 @@ class Examination:
                 tensors=[[name, dtype_name(t), list(t.shape)] for name, t in state.items()],
                 digest=digest,
             )
-            return Answers(self, model, device, batch_rows, state, saved).serve()
+            return Responder(self, model, device, batch_rows, state, saved).serve()
         except EvaluationError as error:
             self._say("fail", reason=str(error))
             raise
 
     def _say(self, kind: str, payload: Any = b"", **fields: Any) -> None:
         try:
-            self._wire.send(kind, payload, **fields)
-        except WireError as error:
+            self._connection.send(kind, payload, **fields)
+        except ProtocolError as error:
             self._ended(error)
 
     def _hear(self, kind: str, room: memoryview | None = None) -> Frame:
         """The next frame; it is of this kind, or of any where the kind is ""."""
         try:
-            frame = self._wire.receive(REPLY_BYTES if room is None else room.nbytes, None, room)
-        except WireError as error:
+            frame = self._connection.receive(
+                REPLY_BYTES if room is None else room.nbytes, None, room
+            )
+        except ProtocolError as error:
             self._ended(error)
         if frame.kind == "refused":
             raise HarnessError(f"the examiner ended this trial: {frame.fields.get('reason')}")
@@ -177,21 +180,21 @@ class Examination:
             raise HarnessError(f"the examiner sent {frame.kind!r} where {kind!r} was due")
         return frame
 
-    def _ended(self, error: WireError) -> NoReturn:
+    def _ended(self, error: ProtocolError) -> NoReturn:
         """What the examiner said last, if anything, tells more than that it is gone."""
         reason: object = error
-        with contextlib.suppress(WireError):
-            frame = self._wire.receive(REPLY_BYTES, time.monotonic() + 1)
+        with contextlib.suppress(ProtocolError):
+            frame = self._connection.receive(REPLY_BYTES, time.monotonic() + 1)
             reason = frame.fields.get("reason", error)
         raise HarnessError(f"the examiner ended this trial: {reason}") from error
 
 
-class Answers:
+class Responder:
     """What a model that was handed over is asked, and what it answers."""
 
     def __init__(
         self,
-        exam: Examination,
+        exam: ExaminerClient,
         model: nn.Module,
         device: torch.device,
         size: int,
@@ -232,15 +235,15 @@ class Answers:
         while row < len(tokens):
             rows = tokens[row : row + self._size]
             try:
-                inputs = filled(rows, self._size)
-                logits = asked(self._model, inputs, self._exam.vocab_size, self._device)
+                inputs = padded(rows, self._size)
+                logits = logits_of(self._model, inputs, self._exam.vocab_size, self._device)
                 if frame.fields["way"] == "logits":
                     found = on_host(logits[: len(rows)])
                     self._exam._say("logits", found)
                 else:
                     self._commit(logits[: len(rows)], rows)
             except torch.OutOfMemoryError:
-                self._size = halved(self._size)
+                self._size = half_batch(self._size)
                 continue
             row += len(rows)
 

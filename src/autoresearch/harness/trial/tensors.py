@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .asking import GPU_SLICE
+from .inference import GPU_SLICE
 from .probes import EvaluationError
 
 

@@ -19,25 +19,25 @@ CPU_TOKENS, GPU_TOKENS = 2048, 65_536
 CPU_SLICE, GPU_SLICE = 8 << 20, 256 << 20
 
 
-def usual_rows(device: torch.device, rows: int, seq_len: int) -> int:
+def usual_batch_rows(device: torch.device, rows: int, seq_len: int) -> int:
     """Rows of a batch where the script does not say, of so many rows in all."""
     tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
     return min(rows, max(1, tokens // seq_len))
 
 
-def filled(rows: npt.NDArray[np.int64], size: int) -> Tokens:
+def padded(rows: npt.NDArray[np.int64], size: int) -> Tokens:
     """[size, T] of rows [n, T]: the missing ones are copies of the first."""
     return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
 
 
-def halved(size: int) -> int:
+def half_batch(size: int) -> int:
     """A smaller batch for memory that ran out. Raises OutOfMemoryError where there is none."""
     if size == 1:
         raise torch.OutOfMemoryError("the evaluation of a single row does not fit in memory")
     return size // 2
 
 
-def asked(model: Model, tokens: Tokens, vocab_size: int, device: torch.device) -> torch.Tensor:
+def logits_of(model: Model, tokens: Tokens, vocab_size: int, device: torch.device) -> torch.Tensor:
     """The model's logits [B, T, V], of the right shape; the model gets a copy and no targets."""
     logits = model(torch.tensor(tokens, device=device))
     shape = (*tokens.shape, vocab_size)
