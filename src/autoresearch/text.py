@@ -10,7 +10,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?"  # titles and links
     r"|\x1b[\[][0-?]*[ -/]*[@-~]?"  # colours and cursor moves
-    r"|\x1b[ -/]+[0-~]"  # character sets, which `tput sgr0` sets back
+    r"|\x1b[!-/]+[0-~]"  # character sets, which `tput sgr0` sets back
     r"|\x1b[@-_]?"
 )
 
