@@ -13,10 +13,10 @@ import sys
 TIMES = 10
 
 
-def cpu_s(*command: str) -> float:
-    """The median CPU seconds of a command."""
+def cpu_s(*command: str, times: int = TIMES) -> float:
+    """Returns the median CPU seconds of a command."""
     spent = []
-    for _ in range(TIMES + 1):
+    for _ in range(times + 1):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

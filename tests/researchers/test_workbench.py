@@ -54,7 +54,7 @@ sed -i 's/LR = 0.5/LR = 0.3/' train.py; echo new > other.py; rm program.md
     assert edits["train.py"] == Edit("train.py", LOWER, "100644")
     assert edits["program.md"].content is None
     assert (run.slots[0].paths.worktree / "here.log").read_text() == "a prompt, größer\n"
-    again = workbench(run).run(shell("ls; cat train.py"), "", 20)
+    again = workbench(run).run(shell("ls *.py *.md; cat train.py"), "", 20)
     assert again == ProgramRun(None, "program.md\ntrain.py\n" + TRAIN, ()), "laid out anew"
 
 
