@@ -309,6 +309,7 @@ def ambiguous(lab: Lab) -> tuple[str, str]:
     return made.decode().strip(), blob.decode().strip()
 
 
+@pytest.mark.slow
 def test_a_commit_is_lengthened_where_seven_digits_are_ambiguous(make_lab: MakeLab) -> None:
     lab = make_lab(tag=None)
     plain = lab.head()

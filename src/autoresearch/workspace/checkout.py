@@ -31,7 +31,7 @@ class Checkout:
     # -- reading ----------------------------------------------------------------------------
 
     def edits(self, base: str, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
-        """What the working tree changes against a commit, untracked files that git does not ignore too.
+        """Returns what the working tree changes against a commit, untracked files that git sees too.
 
         Bytes are as git would commit them (line ends and filters of the user's own applied); of paths
         that are not wanted they are not read, and empty: data may lie there.
@@ -75,7 +75,7 @@ class Checkout:
 
     @contextlib.contextmanager
     def _index_copy(self) -> Iterator[dict[str, str]]:
-        """The environment of git commands that see the user's index, and can't write it."""
+        """Yields the environment of git commands that see the user's index, and can't write it."""
         index = Path(
             text(self.repo.root, "rev-parse", "--path-format=absolute", "--git-path", "index")
         )
@@ -88,11 +88,11 @@ class Checkout:
     # -- moving with the run's branch ---------------------------------------------------------
 
     def advance(self, ref: str, old: str, new: str) -> list[str]:
-        """Move a branch from a kept commit to the next, and the checkouts that stand on it.
+        """Moves a branch from a kept commit to the next, and the checkouts that stand on it.
 
         A checkout with a local edit in the way is detached at its commit first, so that no later
-        commit undoes a keep. Returns what has to be said aloud. LabError where somebody else moved
-        the branch. Can be called again after a kill at any point.
+        commit undoes a keep. Returns what has to be said aloud; raises LabError where somebody else
+        moved the branch. It can be called again after a kill at any point.
         """
         notices = []
         for folder in self._standing_on(ref):
@@ -111,7 +111,7 @@ class Checkout:
         return notices
 
     def _standing_on(self, ref: str) -> list[Path]:
-        """The checkouts, linked worktrees included, that have a branch checked out."""
+        """Returns the checkouts, linked worktrees included, that have a branch checked out."""
         found = []
         folder: Path | None = None
         for line in entries(git(self.repo.root, "worktree", "list", "--porcelain", "-z")):
@@ -122,9 +122,9 @@ class Checkout:
         return found
 
     def _fast_forward(self, folder: Path, old: str, new: str) -> bool:
-        """Bring index and files of a checkout from one commit to the next; False if an edit is in the way.
+        """Brings index and files of a checkout from one commit to the next; False if an edit is in the way.
 
-        Looks at all before it touches any. Each file changes at once, by a rename, so that a kill
+        It looks at all before it touches any. Each file changes at once, by a rename, so that a kill
         leaves it as it was or as it will be, and a second call takes up there.
         """
         before, after = {}, {}
@@ -157,7 +157,7 @@ class Checkout:
 
     @staticmethod
     def _locked(folder: Path) -> bool:
-        """Whether another git command holds the checkout's index, and goes on holding it."""
+        """Says whether another git command holds the checkout's index, and goes on holding it."""
         lock = Path(text(folder, "rev-parse", "--path-format=absolute", "--git-path", "index.lock"))
         end = time.monotonic() + _LOCK_S
         while lock.exists() and time.monotonic() < end:
@@ -166,7 +166,7 @@ class Checkout:
 
     @staticmethod
     def _staged(folder: Path, paths: list[str]) -> dict[str, _Form]:
-        """Mode and blob of paths in a checkout's index."""
+        """Returns mode and blob of paths in a checkout's index."""
         found: dict[str, _Form] = {}
         literal = {"GIT_LITERAL_PATHSPECS": "1"}
         for entry in entries(git(folder, "ls-files", "-s", "-z", "--", *paths, env=literal)):
@@ -177,7 +177,7 @@ class Checkout:
 
     @staticmethod
     def _there(folder: Path, path: str) -> _Form:
-        """Mode and blob of a file as git would commit it; None where there is nothing."""
+        """Returns mode and blob of a file as git would commit it, None where there is nothing."""
         file = folder / path
         if any((folder / above).is_symlink() for above in Path(path).parents):
             return ("", "")  # what is behind a link is not the checkout's
@@ -189,7 +189,7 @@ class Checkout:
         return (mode, text(folder, "hash-object", f"--path={path}", "--", path))
 
     def _put(self, folder: Path, path: str, form: _Form) -> None:
-        """Give a file of a checkout a blob's content, with the user's own filters and line ends."""
+        """Gives a file of a checkout a blob's content, with the user's own filters and line ends."""
         file, spare = folder / path, _spare(folder / path)
         if form is None:
             file.unlink()
@@ -204,7 +204,7 @@ class Checkout:
         spare.replace(file)
 
     def drop_locks(self, ref: str, since: float) -> None:
-        """Remove the locks that a killed `advance` left; none that is older than its beginning."""
+        """Removes the locks that a killed `advance` left, and none that is older than its beginning."""
         for folder in self._standing_on(ref):
             for name in ("index.lock", "HEAD.lock"):
                 lock = Path(text(folder, "rev-parse", "--path-format=absolute", "--git-path", name))
@@ -215,7 +215,7 @@ class Checkout:
     # -- try --rewind -------------------------------------------------------------------------
 
     def restore(self, paths: list[str], commit: str) -> None:
-        """Give paths of the working tree the content that they have in a commit."""
+        """Gives paths of the working tree the content that they have in a commit."""
         tree = self.repo.tree(commit)
         known = [path for path in paths if path in tree]
         for path in set(paths) - set(known):
@@ -238,12 +238,12 @@ def _form(mode: str, blob: str) -> _Form:
 
 
 def _spare(file: Path) -> Path:
-    """Where a file's new content is written before it takes the file's place."""
+    """Returns where a file's new content is written before it takes the file's place."""
     return file.with_name(f".{file.name}.autoresearch")
 
 
 def moved_by_hand(repo: Repository, ref: str, expected: str) -> LabError:
-    """What is said where a run's branch is not where the run left it."""
+    """Returns the error for a run's branch that is not where the run left it."""
     branch = ref.removeprefix("refs/heads/")
     tip = repo.resolve(ref)
     return LabError(

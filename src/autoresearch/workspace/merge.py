@@ -1,4 +1,4 @@
-"""Edits made against one commit, put on another."""
+"""Edits that were made against one commit are put on another."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from autoresearch.workspace.repository import Repository
 def merge(
     repo: Repository, edits: tuple[Edit, ...], base: Mapping[str, str], head: str, onto: str
 ) -> tuple[Edit, ...]:
-    """Edits of the working tree put on a commit; LabError where both change the same lines.
+    """Returns edits of the working tree put on a commit; raises LabError where both change the same lines.
 
-    base: path -> blob of what an edit was made from, where that is not what `head` has there.
+    base has the blob that the edit of a path was made from, where that is not what `head` has there.
     """
     head_tree, onto_tree = repo.tree(head), repo.tree(onto)
     merged = []
@@ -49,7 +49,7 @@ class _Change:
 
 
 def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """Three-way merge by lines; None for a conflict.
+    """Returns the three-way merge by lines, None for a conflict.
 
     Changes of neighbouring lines merge (git calls that a conflict): constants that stand in a block
     are what experiments change. Changes that both sides made are taken once.
@@ -68,7 +68,7 @@ def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
 
 
 def _changes(base: list[bytes], content: bytes) -> Iterator[_Change]:
-    """What makes the base the content, line by line where as many lines take the place of others."""
+    """Yields what makes the base the content, line by line where as many lines replace as many others."""
     lines = content.splitlines(keepends=True)
     for kind, start, end, new_start, new_end in SequenceMatcher(
         None, base, lines, autojunk=False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a symlink or a whole folder, whatever its permissions.
+    """Removes a file, a symlink or a whole folder, whatever its permissions.
 
     Subfolders are moved up before they are emptied: a tree can be deeper than a path may be long,
     and than Python may recurse.
@@ -27,7 +27,7 @@ def remove(path: Path) -> None:
 
 
 def _emptied(folder: Path) -> list[Path]:
-    """Remove what is no folder from a folder; the folders that are left in it."""
+    """Removes what is no folder from a folder; returns the folders that are left in it."""
     open_up(folder)
     with os.scandir(folder) as scan:
         entries = list(scan)
@@ -42,7 +42,7 @@ def _emptied(folder: Path) -> list[Path]:
 
 
 def open_up(folder: Path) -> None:
-    """Make a folder that a trial closed readable for us again."""
+    """Makes a folder that a trial closed readable for us again."""
     mode = folder.stat().st_mode
     if mode & 0o700 != 0o700:
         folder.chmod(mode | 0o700)

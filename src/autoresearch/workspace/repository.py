@@ -93,12 +93,12 @@ class Repository:
         return text(self.root, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1)) or None
 
     def head_tag(self) -> str | None:
-        """The tag of the run whose branch is checked out, if one is."""
+        """Returns the tag of the run whose branch is checked out, None if none is."""
         branch = self.head_branch()
         return branch[len(BRANCH) :] if branch and branch.startswith(BRANCH) else None
 
     def valid_branch(self, tag: str) -> bool:
-        """Whether a tag makes a branch name."""
+        """Says whether a tag makes a branch name."""
         try:
             git(self.root, "check-ref-format", branch_ref(tag))
         except GitError:
@@ -107,9 +107,9 @@ class Repository:
         return plain and len(os.fsencode(tag)) <= _TAG_MAX
 
     def set_ref(self, ref: str, commit: str, expected: str | None = None) -> bool:
-        """Move a ref by compare-and-swap; expected None: it must not exist or be there already.
+        """Moves a ref by compare-and-swap from where it is expected; with None it must not exist yet.
 
-        False where the ref was elsewhere.
+        Returns True also where it is at the commit already, False where it was elsewhere.
         """
         current = self.resolve(ref)
         if current == commit:
@@ -125,11 +125,11 @@ class Repository:
         return True
 
     def subject(self, commit: str) -> str:
-        """The first line of a commit's message."""
+        """Returns the first line of a commit's message."""
         return text(self.root, "log", "-1", "--format=%s", "--no-show-signature", commit)
 
     def has_identity(self) -> bool:
-        """Whether git knows who commits, without guessing from the host's name."""
+        """Says whether git knows who commits, without guessing from the host's name."""
         try:
             git(self.root, "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
         except GitError:
@@ -137,12 +137,12 @@ class Repository:
         return True
 
     def refs(self, prefix: str) -> dict[str, str]:
-        """Every ref below a prefix, and what it names."""
+        """Returns every ref below a prefix, and what it names."""
         lines = text(self.root, "for-each-ref", "--format=%(refname) %(objectname)", prefix)
         return dict(line.split(" ", 1) for line in lines.splitlines())
 
     def drop_ref_locks(self, *refs: str) -> None:
-        """Remove lock files that a killed process left beside refs that are the run's alone."""
+        """Removes lock files that a killed process left beside refs that are the run's alone."""
         for ref in refs:
             place = self.common / ref
             for lock in [place.with_name(f"{place.name}.lock"), *place.glob("*.lock")]:
@@ -168,6 +168,7 @@ class Repository:
         return dict(found)
 
     def tree_id(self, commit: str) -> str:
+        """Returns the id of a commit's tree."""
         return text(self.root, "rev-parse", "--verify", f"{commit}^{{tree}}")
 
     def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:

@@ -90,7 +90,7 @@ class Worktree:
 
     @property
     def admin(self) -> Path:
-        """The worktree's folder inside the git directory, named after the run; never a user's own."""
+        """The worktree's folder inside the git directory is named after the run, and never a user's own."""
         ours = os.fsencode(f"{self.path / '.git'}\n")
         for number in itertools.count(1):
             name = self.name + (f"-{number}" if number > 1 else "")
