@@ -440,8 +440,9 @@ def test_a_reader_that_goes_away(lab: Lab, arguments: list[str]) -> None:
     os.close(read_end)
     with os.fdopen(write_end, "wb") as closed:
         done = subprocess.run(
-            [*CLI, *arguments], cwd=lab.root, stdout=closed, stderr=subprocess.PIPE, text=True
-        )
+            [*CLI, *unwatched(arguments)], cwd=lab.root, stdout=closed, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
     assert done.stderr == "" and done.returncode == 0
     lab.cli("run", "--max", "1")
 
