@@ -4,10 +4,10 @@
         [--imports argparse,dataclasses,json,statistics]
 
 The real command line asks the provider's real SDK, which talks to a server on loopback; the trial is
-a script that imports what it is told to, prints its metric and ends. Each sandbox has a lab of its own, and they take turns. What
-a call of `run` costs beyond its experiments is measured by a call of one experiment, and taken off.
-Seconds go from each verdict to the next, by the journal's own clock, less a bare run of the same
-script; processor time is that of the whole call, trials included.
+a script that imports what it is told to, prints its metric and ends. Each sandbox has a lab of its
+own, and they take turns. What a call of `run` costs beyond its experiments is measured by a call of
+one experiment, and taken off. Seconds go from each verdict to the next, by the journal's own clock,
+less a bare run of the same script; processor time is that of the whole call, trials included.
 """
 
 from __future__ import annotations
