@@ -1,12 +1,13 @@
 """What the ratchet costs per experiment, with a trial and a model that take no time.
 
     python -m benchmarks.overhead [--experiments 62] [--rounds 2] [--sandbox none bwrap]
+        [--imports argparse,dataclasses,json,statistics]
 
 The real command line asks the provider's real SDK, which talks to a server on loopback; the trial is
-a script that prints its metric and ends. Each sandbox has a lab of its own, and they take turns. What
-a call of `run` costs beyond its experiments is measured by a call of one experiment, and taken off.
-Seconds go from each verdict to the next, by the journal's own clock, less a bare run of the same
-script; processor time is that of the whole call, trials included.
+a script that imports what it is told to, prints its metric and ends. Each sandbox has a lab of its
+own, and they take turns. What a call of `run` costs beyond its experiments is measured by a call of
+one experiment, and taken off. Seconds go from each verdict to the next, by the journal's own clock,
+less a bare run of the same script; processor time is that of the whole call, trials included.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=62)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sandbox", nargs="+", default=["none", "bwrap"])
+    parser.add_argument("--imports", default="sys")
     given = parser.parse_args()
     count = given.experiments
     with contextlib.ExitStack() as stack:
@@ -88,7 +90,8 @@ def main() -> None:
         nights = []
         for sandbox in given.sandbox:
             rest = f'[runner]\nsandbox = "{sandbox}"'
-            lab = make_lab(folder / sandbox, TRAIN, "", 'kind = "anthropic"', rest)
+            train = f"import {given.imports}\n{TRAIN}"
+            lab = make_lab(folder / sandbox, train, "", 'kind = "anthropic"', rest)
             lab.cli("baseline")
             nights.append(Night(sandbox, lab, stack.enter_context(Loopback(answers()))))
         for _ in range(given.rounds):

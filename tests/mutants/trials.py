@@ -13,6 +13,7 @@ _PROBES = ("tests/rules/test_probes.py",)
 _CRASHES = (
     "tests/ratchet/test_trial.py::test_every_kind_of_crash_is_told_apart_and_the_run_goes_on",
 )
+_CACHES = "tests/ratchet/test_compiled.py::test_what_a_trial_changed_is_not_there_for_the_next"
 _LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 
 MUTANTS = [
@@ -133,6 +134,30 @@ MUTANTS = [
         root=True,  # to others the process is closed as well
     ),
     # -- what a trial left behind -------------------------------------------------------------
+    Mutant(
+        "what a trial adds to the compilers' caches stays",
+        "ratchet/compiled.py",
+        "            if not self._stands(below, known):\n",
+        "            if below in known and not self._stands(below, known):\n",
+        (f"{_CACHES}[a file more-False]",),
+    ),
+    Mutant(
+        "a file of the compilers' caches is known by size and time of writing",
+        "ratchet/compiled.py",
+        "        status.st_ctime_ns,\n",
+        "",
+        (f"{_CACHES}[the same size, the times put back-False]",),
+    ),
+    Mutant(
+        "bytecode of what a candidate may change is kept",
+        "ratchet/compiled.py",
+        '                own = self._live / "bytecode" / place.lstrip("/")\n',
+        '                own = self._live / "nothing"\n',
+        (
+            "tests/ratchet/test_compiled.py::"
+            "test_bytecode_is_made_once_and_not_for_what_a_candidate_may_change",
+        ),
+    ),
     Mutant(
         "tracked files are not looked at",
         "workspace/worktree.py",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.records import Outcome
-from autoresearch.runners import process
+from autoresearch.runners import launcher, process
 from autoresearch.runners.base import Identity
 from autoresearch.runners.local import LocalRunner
 from autoresearch.runners.log import last_line
@@ -103,3 +105,17 @@ def test_a_program_that_is_not_there_is_an_exit_code(tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.exit_code == 127
     assert last_line(tmp_path / "log") == "no-such-program: No such file or directory"
+
+
+def test_what_runs_beside_a_helper_lives_on(tmp_path: Path) -> None:
+    """Where a launcher was killed the supervisor sweeps below itself, and spares its own children."""
+    mark = f"beside-{time.monotonic_ns()}"
+    beside = subprocess.Popen(["sh", "-c", "sleep 600 & wait"], env={**os.environ, "MARK": mark})
+    try:
+        eventually(lambda: len(running(mark)) == 2)
+        outcome = run(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+        assert outcome.launcher_killed and outcome.survivors == 0
+        assert len(running(mark)) == 2
+    finally:
+        launcher.send(running(mark), signal.SIGKILL)
+        beside.wait()
