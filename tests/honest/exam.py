@@ -34,7 +34,6 @@ def examine(
         role=role,
         descriptor=-1,
         cache="",
-        data=None,
         folder=str(folder),
         seed=42,
         device="cpu",

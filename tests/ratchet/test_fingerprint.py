@@ -84,10 +84,18 @@ def lab_of(
     return lab
 
 
-def test_data_that_changed_between_two_calls_and_came_back(tmp_path: Path, data: Data) -> None:
-    cache, switch = data
+def test_data_that_changed_between_two_calls_and_came_back(
+    tmp_path: Path, data: Data, prepared: Path
+) -> None:
+    cache, texts = data[0], tmp_path / "texts"
+
+    def switch(name: str) -> str:
+        texts.unlink(missing_ok=True)
+        texts.symlink_to(prepared / name)
+        return prepare(cache, texts)
+
     was = switch("one")
-    table = '[harness]\nsource = "texts"\nvocab_size = 300\nseq_len = 16\nval_tokens = 256'
+    table = f'[harness]\nsource = "{texts}"\nvocab_size = 300\nseq_len = 16\nval_tokens = 256'
     lab = lab_of(tmp_path, cache, LOWER, rest=table)
     lab.cli("baseline")
     now = switch("two")
@@ -98,7 +106,8 @@ def test_data_that_changed_between_two_calls_and_came_back(tmp_path: Path, data:
     for command in (["run"], ["baseline"], ["try", "-m", "mine"]):
         error = lab.cli(*command, code=1).stderr
         assert len(error.splitlines()) == 1 and was in error and now in error
-        way = "autoresearch prepare --source texts --vocab-size 300 --seq-len 16 --val-tokens 256"
+        sizes = "--vocab-size 300 --seq-len 16 --val-tokens 256"
+        way = f"autoresearch prepare --source {texts} {sizes}"
         assert way in error and "autoresearch init TAG" in error
     assert len(lab.records("ask")) + len(lab.records("trial")) == before, "nothing was paid for"
     assert was in lab.cli("status").stdout
@@ -180,6 +189,79 @@ def test_a_run_without_one_never_asks(tmp_path: Path) -> None:
     lab.cli("run", "--max", "0")
     assert lab.statuses() == ["keep", "keep"] and lab.record(0)["fingerprint"] == ""
     assert not (lab.state / "fingerprint.log").exists()
+
+
+# -- several labs, one cache ------------------------------------------------------------------
+
+SIZES = "vocab_size = 300\nseq_len = 16\nval_tokens = "
+
+
+def lab_with(folder: Path, cache: Path, texts: Path, val_tokens: int, *answers: str) -> Lab:
+    """A lab whose [harness] table names its data: a folder `texts` of its own."""
+    folder.mkdir()
+    table = f'[harness]\nsource = "texts"\n{SIZES}{val_tokens}'
+    lab = lab_of(folder, cache, *answers, rest=table)
+    shutil.copytree(texts, lab.root / "texts")
+    return lab
+
+
+def test_labs_that_share_a_cache_keep_to_the_data_of_their_own_tables(
+    tmp_path: Path, prepared: Path
+) -> None:
+    cache = tmp_path / "cache"
+    few = lab_with(tmp_path / "few", cache, prepared / "one", 256, LOWER)
+    more = lab_with(tmp_path / "more", cache, prepared / "one", 512, LOWER)
+    folders = {}
+    for lab in (few, more):
+        error = lab.cli("baseline", code=1).stderr
+        assert len(error.splitlines()) == 1 and "autoresearch prepare" in error
+        assert f"{lab.root / 'texts'}" in error and "val_tokens" in error
+        assert not lab.records("trial"), "a trial on another lab's data would be a score of nothing"
+        lab.cli("prepare")
+        folders[lab.root] = (cache / "current").read_text().strip()
+    assert len({*folders.values()}) == 2
+    for lab in (few, more):  # `current` is the other's in the first of them
+        lab.cli("baseline")
+    marks = [lab.record(0)["fingerprint"] for lab in (few, more)]
+    assert len({*marks}) == 2
+    for lab, mark in zip((few, more), marks, strict=True):
+        manifest = json.loads((cache / folders[lab.root] / "manifest.json").read_text())
+        assert manifest["fingerprint"] == mark
+        assert manifest["settings"]["source"] == str(lab.root / "texts")
+    said = few.cli("prepare").stdout
+    assert (
+        "already prepared" in said and (cache / "current").read_text().strip() == folders[few.root]
+    )
+    for lab in (more, few):
+        lab.cli("run", "--max", "1")
+        assert lab.statuses() == ["keep", "keep"]
+    checks = {c["name"]: c for c in json.loads(more.cli("doctor", "--json").stdout)}
+    assert folders[more.root] in checks["data"]["what"] and checks["data"]["state"] == "ok"
+
+
+def test_data_by_flags_that_the_labs_trials_do_not_take_is_said(
+    tmp_path: Path, prepared: Path
+) -> None:
+    cache = tmp_path / "cache"
+    lab = lab_with(tmp_path / "lab", cache, prepared / "one", 256)
+    assert "not prepared yet" in lab.cli("prepare", "--val-tokens", "512").stderr
+    assert "notice" not in lab.cli("prepare").stderr
+    mine = (cache / "current").read_text().strip()
+    assert mine in lab.cli("prepare", "--val-tokens", "512").stderr
+    lab.cli("baseline")
+    assert lab.statuses() == ["keep"]
+
+
+def test_a_lab_without_a_table_takes_what_was_prepared_last(tmp_path: Path, data: Data) -> None:
+    cache, switch = data
+    for rest in ("", '[harness]\nbudget = "60steps"'):
+        for name in ("one", "two"):
+            was = switch(name)
+            folder = tmp_path / f"{name}{len(rest)}"
+            folder.mkdir()
+            lab = lab_of(folder, cache, rest=rest)
+            lab.cli("baseline")
+            assert lab.record(0)["fingerprint"] == was
 
 
 # -- the budget -------------------------------------------------------------------------------

@@ -34,7 +34,6 @@ class Plan:
     role: str  # "score": the trial; "true" or "foreign": a worker that replays it
     descriptor: int  # of the socket whose other end the trial has
     cache: str
-    data: str | None  # the data folder's name in the cache; null: the one prepared last
     folder: str  # of the answers, the checkpoint and the results
     seed: int
     device: str
@@ -44,6 +43,7 @@ class Plan:
     # The baseline's seconds, tokens and operations for each token; null: this is a baseline
     calibration: dict[str, Any] | None
     full: bool = False  # workers are asked about all rows
+    data: str | None = None  # the data folder's name in the cache; null: the one prepared last
 
     @classmethod
     def read(cls, path: Path) -> Plan:
