@@ -12,10 +12,10 @@ from autoresearch.lab.run import Run
 from autoresearch.ledger import journal
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.ratchet import Ratchet
+from autoresearch.ratchet.run_sandbox import sandbox_of
 from autoresearch.records import Answer, Candidate, Edit, Event, Proposal
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.runners.local import LocalRunner
-from autoresearch.sandbox.sandbox import sandbox_of
 from tests.conftest import BASELINE, Lab
 
 FIRST, SECOND = 90, 80  # what the two candidates make of the 100 in value.txt

@@ -15,11 +15,11 @@ from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Driver, Limits
 from autoresearch.ratchet.interrupts import Interrupts
 from autoresearch.ratchet.ratchet import Ratchet
+from autoresearch.ratchet.run_sandbox import sandbox_of
 from autoresearch.records import Event, Sink
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
-from autoresearch.sandbox.sandbox import sandbox_of
 from autoresearch.text import one_line
 
 

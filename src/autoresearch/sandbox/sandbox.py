@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import autoresearch
 from autoresearch.errors import LabError
-from autoresearch.harness import names
-from autoresearch.lab.data import data_name, trial_variables
-from autoresearch.lab.run import Run
-from autoresearch.paths import cache_dir
 from autoresearch.runners.base import Confinement
-from autoresearch.sandbox.policy import Policy, Python, own_python, pythons, readable_of
+from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.sandbox.seal import Seal
 from autoresearch.sandbox.selftest import choose, remedy, self_test
 
@@ -122,60 +117,3 @@ class Sandbox:
             git = self._policy.git
             paths += [git / "config", git / "hooks", git / "info"]
         return Seal(paths, patterns)
-
-
-def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
-    """Returns the sandbox of a run, tested. Raises LabError where the jail asked for does not hold."""
-    config, root = run.config, run.repo.root
-    setting = config.runner.sandbox
-    jailed = setting != "none"
-    command = config.task.command
-    python = (
-        next(iter(pythons(command, environment, root)), None)
-        if jailed
-        else own_python(command, environment, root)
-    )
-    policy = _policy_of(run, environment, jailed)
-    return Sandbox(
-        setting, policy, python, run.tag, lambda: (run.state.frozen or {}).get("sandbox")
-    )
-
-
-def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy:
-    task, root, cache = run.config.task, run.repo.root, cache_dir()
-    readable: tuple[Path, ...] = ()
-    if jailed:
-        readable = readable_of(task.command, environment, root, run.config.runner.readable)
-    trial_variables(run.config.harness, root)  # raises where the lab's own data is not there
-    name = data_name(run.config.harness, root)
-    hidden: tuple[Path, ...] = ()
-    if name is not None:
-        folder = cache / name
-        hidden = tuple(map(Path, _hidden(folder)))
-        if task.exam:
-            readable += tuple(folder / file for file in (names.TOKENIZER, names.TOKEN_BYTES))
-            # whatever runner.readable opens
-            hidden += tuple(folder / file for file in (names.TRAIN, names.VAL, names.VAULT))
-        else:  # it scores itself, and reads what it is scored on
-            readable += (cache / names.CURRENT, folder)
-            hidden = (folder / names.VAULT,)
-    return Policy(
-        root=root,
-        git=run.repo.common,
-        worktree=run.slots[0].paths.worktree,
-        compiled=run.slots[0].paths.compiled,
-        cache=cache,
-        home=Path.home(),
-        readable=readable,
-        hidden=hidden,
-        inputs=tuple(task.inputs),
-    )
-
-
-def _hidden(folder: Path) -> list[str]:
-    """Returns where held-out text could be read outside the cache, as the data's manifest has it."""
-    try:
-        found: list[str] = json.loads((folder / names.MANIFEST).read_bytes())["hidden"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return []
-    return found
