@@ -11,7 +11,6 @@ What follows the result is a projection of the journal: made again on every star
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,14 +22,13 @@ from autoresearch.errors import BadAnswer, LabError
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import answer_fields, experiment_fields
 from autoresearch.ledger.state import Pending
-from autoresearch.ratchet import hook
 from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
 from autoresearch.ratchet.evaluation import check_disk, evaluation, failed_baseline
 from autoresearch.ratchet.fingerprint import Fingerprint
+from autoresearch.ratchet.judgement import Judgement, judge, judge_baseline
 from autoresearch.ratchet.retry import Retry
 from autoresearch.ratchet.trial import Ended, Trials
-from autoresearch.ratchet.verification import verified
 from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import (
     Candidate,
@@ -44,7 +42,6 @@ from autoresearch.records import (
 )  # fmt: skip
 from autoresearch.researchers.base import Researcher, Turn
 from autoresearch.researchers.prompt import render
-from autoresearch.rules import keep
 from autoresearch.runners.base import Runner
 from autoresearch.sandbox.sandbox import Sandbox
 
@@ -202,102 +199,21 @@ class Ratchet:
         InfrastructureError where the disk is full, LabError where data or harness changed under the
         run, and Interrupted.
         """
+        baseline = self._pending(candidate).is_baseline
         with self.run.putting_off(candidate.number):
             found = evaluation(ended, self.run.config.task)
             if isinstance(found, Crash):
                 check_disk(self.run.paths.state)
             found = self.fingerprint.judge(found)
-            verdict, found, flag = self._judged(candidate, found)
-        if isinstance(found, Crash) and self._pending(candidate).is_baseline:
-            raise failed_baseline(self.run, candidate, found, self.sandbox.jailed)
-        return self._record(candidate, verdict, found, ended.outcome.seconds, flag)
+            rule = judge_baseline if baseline else judge
+            judgement = rule(self._trials(candidate), candidate, found)
+        if isinstance(judgement.found, Crash) and baseline:
+            raise failed_baseline(self.run, candidate, judgement.found, self.sandbox.jailed)
+        return self._record(candidate, judgement, ended.outcome.seconds)
 
-    def _judged(
-        self, candidate: Candidate, found: Metrics | Crash
-    ) -> tuple[Verdict, Metrics | Crash, str | None]:
-        """The verdict, what it rests on, and why a person should look at it, if one should."""
-        flag = None
-        if isinstance(found, Metrics) and self._pending(candidate).is_baseline:
-            found = self._verified(candidate, found, None)
-            if isinstance(found, Metrics):
-                self._trials(candidate).keep_compiled()
-                words = "the baseline" if candidate.number == 0 else "a new baseline"
-                return Verdict("keep", words), found, flag
-        elif isinstance(found, Metrics):
-            verdict = self._kept_or_not(candidate, found)
-            if verdict.status == "discard":
-                return verdict, found, flag
-            flag = self._flag(found)
-            if flag:
-                self.run.emit(Event("notice", flag, candidate.number))
-            found = self._verified(
-                candidate, found, self.run.state.calibration, full=flag is not None
-            )
-            if isinstance(found, Metrics):
-                return verdict, found, flag
-        return Verdict("crash", found.reason, found.failure), found, flag
-
-    def _verified(
-        self,
-        candidate: Candidate,
-        found: Metrics,
-        calibration: dict[str, Any] | None,
-        full: bool = False,
-    ) -> Metrics | Crash:
-        """What an examiner found, once the probes hold; what a trial claims, as it is."""
-        if found.evidence == "claimed":
-            return found
-        return verified(self._trials(candidate), candidate, found, calibration, full)
-
-    def _flag(self, found: Metrics) -> str | None:
-        """Why a person should look at a gain; None where it is like others."""
-        state = self.run.state
-        kept = [e for e in state.experiments if e.status == "keep"]
-        gains = [
-            abs(b.value - a.value)
-            for a, b in itertools.pairwise(kept)
-            if not b.is_baseline and a.value is not None and b.value is not None
-        ]
-        assert self.run.incumbent.value is not None
-        implausible = keep.implausible(found.value, self.run.incumbent.value, gains)
-        slow = keep.unusually_slow(found.summary, state.calibration or {})
-        return implausible or slow
-
-    def _kept_or_not(self, candidate: Candidate, found: Metrics) -> Verdict:
-        incumbent = self.run.incumbent
-        verdict = keep.strict(
-            found,
-            incumbent.value,
-            self.run.config.task.metric.direction,
-            candidate.deletes_only,
-        )
-        if verdict.status == "keep" and candidate.parent != incumbent.commit:
-            return Verdict(
-                "discard",
-                f"{verdict.reason}, but made for an earlier incumbent than #{incumbent.number}, "
-                "which was kept meanwhile",
-            )
-        if verdict.status == "keep" and self.run.moved_by_hand():
-            return Verdict(
-                "discard", f"{verdict.reason}, but the branch was moved by hand meanwhile"
-            )
-        if verdict.status == "keep":
-            slot = self.run.slot_of(self._pending(candidate))
-            refusal = hook.refusal(self.run, slot, candidate, self.stopping)
-            if refusal is not None:
-                return Verdict("discard", refusal)
-        return verdict
-
-    def _record(
-        self,
-        candidate: Candidate,
-        verdict: Verdict,
-        found: Metrics | Crash,
-        seconds: float,
-        flag: str | None = None,
-    ) -> Experiment:
-        pending = self._pending(candidate)
-        metrics = found if isinstance(found, Metrics) else None
+    def _record(self, candidate: Candidate, judgement: Judgement, seconds: float) -> Experiment:
+        pending, verdict = self._pending(candidate), judgement.verdict
+        metrics = judgement.found if isinstance(judgement.found, Metrics) else None
         experiment = Experiment(
             candidate.number, candidate.commit, candidate.parent, verdict.status,
             candidate.description, verdict.reason,
@@ -316,7 +232,7 @@ class Ratchet:
             device=metrics.device if metrics else "",
             claimed=metrics.claimed if metrics else None,
             evidence=metrics.evidence if metrics else "claimed",
-            flag=flag or "",
+            flag=judgement.flag or "",
             abbreviated=self.run.repo.short(candidate.commit),
         )  # fmt: skip
         extra: dict[str, Any] = {}
@@ -336,7 +252,7 @@ class Ratchet:
         if self._pending(candidate).is_baseline:
             raise failed_baseline(self.run, candidate, crash, self.sandbox.jailed)
         verdict = Verdict("crash", crash.reason, crash.failure)
-        return self._record(candidate, verdict, crash, 0.0)
+        return self._record(candidate, Judgement(verdict, crash), 0.0)
 
     def hopeless(self, candidate: Candidate) -> bool:
         """Whether a candidate was started too often without an end."""
