@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 )
 def test_what_a_command_composes_loads_no_provider(module: str) -> None:
     assert loaded(f"import autoresearch.commands.{module}") <= {"pydantic"}
+
+
+def test_a_report_of_a_file_loads_no_git(tmp_path: Path) -> None:
+    file = tmp_path / "results.tsv"
+    file.write_text("commit\tval_bpb\tmemory_gb\tstatus\tdescription\nabcdef0\t1.0\t0.0\tkeep\tx\n")
+    code = (
+        f"sys.argv = ['autoresearch', 'report', '--file', {str(file)!r}]\n"
+        "from autoresearch import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert ended.code == 0\n"
+    )
+    assert "git" not in loaded(code)
 
 
 def test_no_command_loads_what_trains() -> None:

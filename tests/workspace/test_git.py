@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from autoresearch.workspace.objects import Difference, Recent
 from autoresearch.workspace.refs import OnlyGitKnows, Refs
 from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import Worktree
-from tests.conftest import Lab, MakeLab, run_cli
+from tests.conftest import CONFIG, Lab, MakeLab, run_cli
 
 
 def at(lab: Lab) -> Repository:
@@ -133,6 +134,27 @@ def test_a_folder_with_a_dollar(make_lab: MakeLab) -> None:
     """GitPython would put the variable's value there."""
     lab = make_lab(name="$HOME", tag=None)
     assert at(lab).root == lab.root and at(lab).head_branch() == "refs/heads/main"
+
+
+def test_how_often_an_experiment_starts_git(
+    make_lab: MakeLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start costs what five small files cost; a start more is one that somebody meant."""
+    answers = "--- answer ---\n".join(
+        f"description: {n}\n\nvalue.txt\n<<<<<<< SEARCH\n100\n=======\n{n}\n>>>>>>> REPLACE\n"
+        for n in (101, 102, 103)
+    )
+    config = CONFIG.replace('kind = "command"', 'kind = "scripted"\nmodel = "answers.txt"')
+    lab = make_lab({"autoresearch.toml": config, "answers.txt": answers})
+    log, real = tmp_path / "calls", shutil.which("git")
+    script = f'echo "$*" | tr "\\n" " " >> {log}; echo >> {log}; exec {real} "$@"'
+    in_place_of_git(tmp_path / "bin", script, monkeypatch)
+    lab.cli("run", "--max", "3")
+    assert lab.statuses() == ["keep", "discard", "discard", "discard"]
+    calls = log.read_text().splitlines()
+    commits = [at for at, call in enumerate(calls) if " commit-tree " in call]
+    one = calls[commits[1] : commits[2]]
+    assert len(one) <= 10, "\n".join(one)
 
 
 # -- refs -------------------------------------------------------------------------------------
