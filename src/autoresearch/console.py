@@ -136,8 +136,9 @@ class _Display:
     def _facts(self) -> str:
         state, metric = self._state, self._config.task.metric.name
         counts = dict.fromkeys(_STYLES, 0)
-        for experiment in state.experiments[1:]:
-            counts[experiment.status] += 1
+        for experiment in state.experiments:
+            if not experiment.is_baseline:
+                counts[experiment.status] += 1
         best = state.incumbent.value if state.incumbent else None
         parts = [
             f"best {number(best, metric) if best is not None else '-'}",
