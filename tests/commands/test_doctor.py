@@ -100,13 +100,15 @@ def test_this_machine() -> None:
         ("echo hello", "no version"),
         ("echo broken >&2; exit 3", "broken"),
         ("exit 3", "exited with 3"),
+        ("exec sleep 60", "no answer within"),
     ],
 )
 def test_an_old_or_broken_git(
     script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path / "bin" / "git", script)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(machine, "_GIT_S", 0.5 if "sleep" in script else 60)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
     check = machine.git()
     assert check.state == "missing" and words in check.what
     assert check.mend == "install git 2.36 or newer"

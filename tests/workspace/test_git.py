@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_the_settings_win_over_the_repositorys(lab: Lab) -> None:
     assert git(lab.root, "config", "core.hooksPath", hooks=True) == b"none\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says the session")
 def test_a_session_of_its_own(
     make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -369,6 +371,7 @@ def held() -> tuple[int, set[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what is held")
 def test_no_handle_and_no_process_is_left_behind(lab: Lab) -> None:
     """What an experiment does with git, 200 times in one process."""
     repo = at(lab)

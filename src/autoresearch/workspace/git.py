@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from autoresearch.errors import InfrastructureError, LabError
 
@@ -117,11 +118,13 @@ def git(
     env: Mapping[str, str] | None = None,
     ok: tuple[int, ...] = (0,),
     hooks: bool = False,
+    timeout_s: float | None = None,
 ) -> bytes:
     """Runs one git command in a folder, with the user's own hooks where `hooks` says so.
 
-    Returns its standard output. Raises GitError where the exit code is not in `ok`,
-    InfrastructureError where git was killed or the disk is full, LabError where there is no git.
+    It is killed after `timeout_s`. Returns its standard output. Raises GitError where the exit code
+    is not in `ok`, InfrastructureError where git was killed or the disk is full, LabError where there
+    is no git.
     """
     with _without_dropped():
         from git import Git
@@ -139,6 +142,7 @@ def git(
                     with_exceptions=False,
                     stdout_as_string=False,
                     strip_newline_in_stdout=False,
+                    kill_after_timeout=timeout_s,
                     start_new_session=True,
                 )
         except GitCommandNotFound:
@@ -164,10 +168,17 @@ def _file_of(content: bytes) -> Iterator[BinaryIO | None]:
     if not content:
         yield None
         return
-    with os.fdopen(os.memfd_create("stdin"), "w+b") as file:
+    with _in_memory() as file:
         file.write(content)
         file.seek(0)
         yield file
+
+
+def _in_memory() -> BinaryIO:
+    """Opens an empty file in memory; where the system has none, one that has no name."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("stdin"), "w+b")
+    return cast(BinaryIO, tempfile.TemporaryFile())
 
 
 def text(folder: Path, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoresearch.commands.doctor.finding import Condition, Finding, in_one_line, printed_by
+from autoresearch.commands.doctor.finding import Condition, Finding, in_one_line
 from autoresearch.config import RunnerConfig
-from autoresearch.errors import AutoresearchError
+from autoresearch.errors import AutoresearchError, InfrastructureError, LabError
 from autoresearch.fit.device import ram_mb
 from autoresearch.harness.names import CACHE_VARIABLE
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.sandbox.policy import Policy, pythons, readable_of
 from autoresearch.sandbox.selftest import choose, remedy
 from autoresearch.text import one_line
+from autoresearch.workspace.git import GitError
+from autoresearch.workspace.git import git as started
 
-_GIT = (2, 36)
+_GIT, _GIT_S = (2, 36), 10
 _DISK_GB, _RAM_GB = 2.0, 2.0
 # A socket's name in bytes, less what mkdtemp and multiprocessing add to TMPDIR for a worker's.
 _TMPDIR_MAX = (107 if sys.platform == "linux" else 103) - len(
@@ -38,9 +39,15 @@ def python() -> Finding:
 def git() -> Finding:
     mend = "install git 2.36 or newer"
     try:
-        said = printed_by(["git", "--version"], 10)
-    except (OSError, subprocess.SubprocessError) as fault:
-        return Finding("git", "missing", f"git can't be run: {in_one_line(fault)}", mend)
+        said = started(Path("/"), "version", timeout_s=_GIT_S).decode("utf-8", "replace")
+    except GitError as fault:
+        last = fault.output.splitlines()[-1:] or [f"exited with {fault.code}"]
+        return Finding("git", "missing", f"git can't be run: {last[0][:200]}", mend)
+    except LabError:
+        return Finding("git", "missing", "git can't be run: No such file or directory", mend)
+    except InfrastructureError:
+        late = f"killed, or no answer within {_GIT_S} s"
+        return Finding("git", "missing", f"git can't be run: {late}", mend)
     number = re.search(r"(\d+)\.(\d+)(\.\d+)*", said)
     if number is None:
         return Finding("git", "missing", f"git says no version: {said[:60]!r}", mend)
