@@ -47,9 +47,9 @@ class _Block:
 
 
 def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Proposal:
-    """The proposal in an answer.
+    """Returns the proposal in an answer.
 
-    files: the mutable files as they are; existing: every path there is. Raises BadAnswer, whose
+    files are the mutable files as they are, existing every path there is. Raises BadAnswer, whose
     text says which block is wrong and why; nothing is applied then.
     """
     try:
@@ -77,7 +77,7 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
 
 
 def _apply(block: _Block, current: bytes | None, existing: frozenset[str]) -> bytes:
-    """The file's bytes after the block; current is None where the path is not a mutable file."""
+    """Returns the file's bytes after the block; current is None where the path is no mutable file."""
     if current is None:
         _check_new(block, existing)
     if "\0" in "".join(block.lines):
@@ -106,7 +106,7 @@ def _apply(block: _Block, current: bytes | None, existing: frozenset[str]) -> by
 
 
 def _check_new(block: _Block, existing: frozenset[str]) -> None:
-    """Whether a path outside the mutable files could become a file at all."""
+    """Raises BadAnswer where a path outside the mutable files could not become a file."""
     path = block.path
     if fault := path_fault(path):
         raise BadAnswer(f"{block.name}: {fault}. A path is relative to the repository, as shown.")
@@ -135,7 +135,7 @@ class _Reader:
         self.fences: list[int] = []  # of fences around blocks
 
     def blocks(self) -> list[_Block]:
-        """Every block, in order; the header is read on the way."""
+        """Returns every block, in order; the header is read on the way."""
         while self.at < len(self.lines):
             line = self.lines[self.at]
             self.at += 1
@@ -169,7 +169,7 @@ class _Reader:
             self.candidate = "" if header else line
 
     def _edit(self) -> None:
-        """A search/replace block; `at` is behind its opening line."""
+        """Reads a search/replace block; `at` is behind its opening line."""
         path = self._take_path(len(self.found) + 1)
         search: list[str] = []
         replace: list[str] = []
@@ -203,7 +203,7 @@ class _Reader:
         )
 
     def _fence(self, ticks: int, info: str) -> None:
-        """A fence: around blocks, of a whole file, or of code that is only talk."""
+        """Reads a fence: around blocks, of a whole file, or of code that is only talk."""
         if not info and self.fences and self.fences[-1] == ticks:
             self.fences.pop()
             return
@@ -247,7 +247,7 @@ class _Reader:
         self.path, self.candidate, self.heading = path, "", ""
 
     def _take_path(self, number: int) -> str:
-        """The path of the block that begins here: the line before it, else the block before."""
+        """Returns the path of the block that begins here: the line before it, else the block before."""
         path = self._path_of(self.candidate) or self.path
         word = self.candidate.strip()
         if not path and word and not re.search(r"\s", word):
@@ -257,7 +257,7 @@ class _Reader:
         return path
 
     def _path_of(self, line: str) -> str:
-        """The path that a line names, its dress taken off; "" where it is prose."""
+        """Returns the path that a line names, its dress taken off; "" where it is prose."""
         bare = line.strip()
         if bare in self.known:
             return bare

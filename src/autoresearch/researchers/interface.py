@@ -12,7 +12,10 @@ _WIDTH = 240
 
 
 def interface(path: str, source: bytes) -> list[str]:
-    """The public functions, classes and plain constants of a Python file; [] if it does not parse."""
+    """Returns lines for the public functions, classes and constants of a Python file.
+
+    There are none for another file, or for one that does not parse.
+    """
     if not path.endswith(".py"):
         return []
     try:

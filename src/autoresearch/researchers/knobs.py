@@ -41,7 +41,7 @@ class Range:
     sign: int = 1
 
     def value(self, at: Number) -> Number:
-        """The knob's value at a coordinate, in three digits where it is a float."""
+        """Returns the knob's value at a coordinate, in three digits where it is a float."""
         if self.form == "power":
             return int(self.sign * 2 ** int(at))
         if self.form == "int":
@@ -51,7 +51,7 @@ class Range:
         return self.sign * min(max(float(f"{at:.3g}"), self.low), self.high)
 
     def at(self, value: Number) -> Number | None:
-        """The coordinate of a value; None where it lies outside."""
+        """Returns the coordinate of a value; None where it lies outside."""
         x = value * self.sign
         if self.form == "power":
             where: Number = int(x).bit_length() - 1
@@ -64,14 +64,14 @@ class Range:
         return where if self.low <= where <= self.high else None
 
     def describe(self) -> str:
-        """The range in the knob's own values."""
+        """Returns the range in words, in the knob's own values."""
         low, high = sorted((self.value(self.low), self.value(self.high)))
         steps = "powers of two" if self.form == "power" else "logarithmic" if self.log else "linear"
         return f"{low} to {high}, {steps}"
 
 
 def range_of(knob: Knob) -> Range | None:
-    """The range around a baseline value; None for the int 0, which says off rather than how much."""
+    """Returns the range around a baseline value; None for the int 0, which says off, not how much."""
     value = knob.value
     sign = -1 if value < 0 else 1
     size = abs(value)
@@ -102,7 +102,7 @@ class KnobsResearcher:
         """There is nothing to prepare."""
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        """The next values, as JSON: what changes, and the whole vector.
+        """Returns the next values, as JSON: what changes, and the whole vector.
 
         Raises ResearcherError where the files hold no knob, NothingToPropose where every value
         that it can think of was tried.
@@ -131,7 +131,7 @@ class KnobsResearcher:
         raise NothingToPropose(f"the tuner tried every value of its {len(ranges)} knobs")
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
-        """The files with the answer's values written where the literals stand."""
+        """Returns the files with the answer's values written where the literals stand."""
         changed = _vector(answer.text, "changed")
         knobs = _knobs(brief, brief.files)
         if not changed or not knobs.keys() >= changed.keys():
@@ -162,7 +162,7 @@ class KnobsResearcher:
 
 
 def _knobs(brief: Brief, files: dict[str, bytes]) -> dict[str, Knob]:
-    """Every knob of the mutable Python files, by "path::NAME"."""
+    """Returns every knob of the mutable Python files, by "path::NAME"."""
     found: dict[str, Knob] = {}
     for path, source in sorted(files.items()):
         whole = path in brief.mutable or not any(p.startswith(path + "::") for p in brief.mutable)
@@ -172,7 +172,7 @@ def _knobs(brief: Brief, files: dict[str, bytes]) -> dict[str, Knob]:
 
 
 def _ranges(brief: Brief, knobs: dict[str, Knob]) -> dict[str, Range]:
-    """The ranges, hung on the baseline so that they stay the same all run."""
+    """Returns the ranges around the baseline's values, which stay the same all run."""
     files = brief.files if brief.baseline_files is None else brief.baseline_files
     base = _knobs(brief, files)
     found: dict[str, Range] = {}
@@ -186,7 +186,7 @@ def _ranges(brief: Brief, knobs: dict[str, Knob]) -> dict[str, Range]:
 
 
 def _history(brief: Brief, now: Vector) -> list[tuple[Vector, Experiment | None]]:
-    """What was tried and what came of it; None while it is still running."""
+    """Returns what was tried and what came of it; None while it is still running."""
     rows = {e.number: e for e in brief.experiments}
     files = brief.files if brief.baseline_files is None else brief.baseline_files
     base = {key: knob.value for key, knob in _knobs(brief, files).items()}
@@ -201,7 +201,7 @@ def _history(brief: Brief, now: Vector) -> list[tuple[Vector, Experiment | None]
 
 
 def _vector(text: str, part: str) -> Vector:
-    """The numbers in one part of an answer; BadAnswer where it is not ours."""
+    """Returns the numbers in one part of an answer; raises BadAnswer where it is not ours."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -225,7 +225,7 @@ def _study(
     history: list[tuple[Vector, Experiment | None]],
     seed: int,
 ) -> optuna.Study:
-    """A study in memory that was told all of the history."""
+    """Returns a study in memory that was told all of the history."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -265,7 +265,7 @@ def _distribution(span: Range) -> Any:
 
 
 def _tpe(study: optuna.Study, ranges: dict[str, Range], keys: list[str]) -> Vector:
-    """TPE's values for these knobs; the others are never suggested, so they stay."""
+    """Returns TPE's values for these knobs; the others are never suggested, so they stay."""
     trial = study.ask()
     draw: Vector = {}
     for key in keys:
@@ -279,7 +279,7 @@ def _tpe(study: optuna.Study, ranges: dict[str, Range], keys: list[str]) -> Vect
 
 
 def _random(ranges: dict[str, Range], keys: list[str], rng: random.Random) -> Vector:
-    """Any values of these knobs: where TPE keeps to what was tried, the rest is still to be had."""
+    """Returns any values of these knobs, for where TPE keeps to what was tried."""
     draw: Vector = {}
     for key in keys:
         span = ranges[key]

@@ -48,14 +48,14 @@ WARMUP_STEPS = 50
 
 
 def render(brief: Brief) -> str:
-    """The prompt for the next proposal."""
+    """Returns the prompt for the next proposal."""
     parts = [_job(brief), _charter(brief), _frozen(brief), _results(brief)]
     parts += [_last(brief), _refusals(brief), _files(brief), _FORM]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def retry(error: str) -> str:
-    """What is said after an answer that could not be used."""
+    """Returns what is said after an answer that could not be used."""
     return (
         f"That answer could not be used, and nothing of it was applied.\n\n{printable(error)}\n\n"
         "The files are as they were shown. Answer again in full: the header and every block."
@@ -93,13 +93,13 @@ def _frozen(brief: Brief) -> str:
 
 
 def _best(brief: Brief) -> Experiment | None:
-    """The last kept experiment: what the files shown are."""
+    """Returns the last kept experiment, whose files are shown; None before the baseline."""
     kept = [e for e in brief.experiments if e.status == "keep"]
     return kept[-1] if kept else None
 
 
 def _results(brief: Brief) -> str:
-    """All keeps, the baseline and the last of the others, oldest first."""
+    """Returns a table of all keeps, the baseline and the last of the others, oldest first."""
     if not brief.experiments:
         return ""
     others = [e.number for e in brief.experiments if e.status != "keep" and e.number != 0]
@@ -124,7 +124,7 @@ def _number(value: float, metric: str) -> str:
 
 
 def _last(brief: Brief) -> str:
-    """How the last experiment ended, with the end of its log."""
+    """Returns how the last experiment ended, with the end of its log."""
     log = (
         printable(brief.log_tail).encode("utf-8")[-LOG_BYTES:].decode("utf-8", "ignore").strip("\n")
     )
@@ -143,7 +143,7 @@ def _last(brief: Brief) -> str:
 
 
 def _refusals(brief: Brief) -> str:
-    """What was wrong with the proposals since the last experiment."""
+    """Returns what was wrong with the proposals since the last experiment."""
     if not brief.refusals:
         return ""
     lines = ["## Refused since then", "", "These proposals were not run. Do not repeat them.", ""]
@@ -154,7 +154,7 @@ def _refusals(brief: Brief) -> str:
 
 
 def _files(brief: Brief) -> str:
-    """The mutable files in full, as far as the room goes; what is cut is said."""
+    """Returns the mutable files in full, as far as the room goes; what is cut is said."""
     parts = ["## The files as they are now"]
     room = FILES_BYTES
     for path, data in sorted(brief.files.items()):

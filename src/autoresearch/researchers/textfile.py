@@ -28,24 +28,27 @@ class TextFile:
 
     @property
     def text(self) -> str:
-        """The body; UnicodeDecodeError where it is not UTF-8."""
+        """The body as text; raises UnicodeDecodeError where it is not UTF-8."""
         return self.body.decode("utf-8")
 
     @property
     def end(self) -> str:
-        """The file's line end: that of its first line."""
+        """The file's line end, which is that of its first line."""
         newline = self.body.find(b"\n")
         return "\r\n" if newline > 0 and self.body[newline - 1 : newline] == b"\r" else "\n"
 
     def replaced_whole(self, lines: Sequence[str]) -> bytes:
-        """The file with these lines instead of its own; a new or empty one ends in a newline."""
+        """Returns the file with these lines instead of its own; a new or empty one ends in a newline."""
         if not lines:
             return self.mark
         last = self.end if not self.body or self.body.endswith(b"\n") else ""
         return self.mark + (self.end.join(lines) + last).encode("utf-8")
 
     def replaced(self, search: Sequence[str], lines: Sequence[str], name: str) -> bytes:
-        """The file with `lines` where `search` stands; BadAnswer unless that is exactly one place."""
+        """Returns the file with `lines` where `search` stands.
+
+        Raises BadAnswer, beginning with the name, unless that is exactly one place.
+        """
         rows, ends = self._rows()
         at = _only_place(rows, search, name)
         stop = at + len(search)
@@ -58,7 +61,7 @@ class TextFile:
         return self.mark + "".join(r + e for r, e in zip(rows, ends, strict=True)).encode("utf-8")
 
     def _rows(self) -> tuple[list[str], list[str]]:
-        """The lines and their ends ("" for a last line without one)."""
+        """Returns the lines, and their ends ("" for a last line without one)."""
         rows, ends = [], []
         pieces = self.text.split("\n")
         for n, piece in enumerate(pieces):
@@ -72,7 +75,7 @@ class TextFile:
 
 
 def _only_place(rows: list[str], search: Sequence[str], name: str) -> int:
-    """Where the searched lines begin, as an index."""
+    """Returns where the searched lines begin, as an index; raises BadAnswer for no place or several."""
     for view in (str, _no_trailing_blanks):
         places = _places([view(r) for r in rows], [view(s) for s in search])
         if len(places) == 1:
@@ -101,7 +104,7 @@ def _places(rows: list[str], search: list[str]) -> list[int]:
 
 
 def _nearest(rows: list[str], search: Sequence[str]) -> str:
-    """The lines of the file that SEARCH may have meant, with their numbers."""
+    """Returns the lines of the file that SEARCH may have meant, with their numbers."""
     bare = [row.strip()[:_SHOWN_WIDTH] for row in rows]
     wanted = [line.strip()[:_SHOWN_WIDTH] for line in search]
     why = "The nearest lines are:"
