@@ -46,7 +46,8 @@ imports: $(VENV)/installed
 
 # A sweep of all calls takes hours: no test is too long.
 nightly: $(VENV)/installed
-	FAULTS=all $(BIN)/python -m pytest -n 2 -o faulthandler_timeout=0 tests/ratchet/test_faults.py tests/ratchet/test_state_machine.py \
+	FAULTS=all $(BIN)/python -m pytest -n 2 -o faulthandler_timeout=0 \
+		tests/ratchet/test_faults.py tests/ratchet/test_state_machine.py \
 		tests/harness/test_cheats.py tests/harness/test_honest.py
 	$(BIN)/python -m tests.mutants
 

@@ -192,7 +192,7 @@ def swap(description: str, old: str, new: str, path: str = "train.py") -> str:
     )
 
 
-def eventually(what: Callable[[], Any], within_s: float = 15) -> Any:
+def eventually(what: Callable[[], Any], within_s: float = 60) -> Any:
     """What a condition gives once it holds."""
     end = time.monotonic() + within_s
     while not (found := what()):

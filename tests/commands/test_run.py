@@ -209,6 +209,7 @@ def priced(value: float, usd: float) -> Text:
     return Text(whole(f"at {value}", train(value)), usage=(int(usd * 1e6), 0))
 
 
+@pytest.mark.slow
 def test_dollars_are_looked_at_before_each_call_that_costs(tmp_path: Path) -> None:
     researcher = 'kind = "anthropic"\nmodel = "claude-haiku-4-5"'
     lab = make_lab(tmp_path, PLAIN, "", researcher, "[budget]\nusd = 3.5")
@@ -226,6 +227,7 @@ def test_dollars_are_looked_at_before_each_call_that_costs(tmp_path: Path) -> No
     assert "$4.00" in lab.cli("status").stdout
 
 
+@pytest.mark.slow
 def test_a_second_and_third_answer_to_one_question_count_too(tmp_path: Path) -> None:
     researcher = 'kind = "anthropic"\nmodel = "claude-haiku-4-5"'
     lab = make_lab(tmp_path, PLAIN, "", researcher)

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.labs import Lab, make_lab
 from tests.loopback import Drop, Fault, Loopback, Step, Text
 
@@ -292,6 +294,7 @@ def check(lab: Lab, model: Model) -> None:
     assert lab.git("fsck", "--strict", "--no-dangling") == ""
 
 
+@pytest.mark.slow
 def test_a_night_is_what_the_model_of_the_ratchet_says(tmp_path: Path) -> None:
     assert 140 <= SCRIPT.count("\n") <= 180
     steps, model = night(random.Random(5))

@@ -493,6 +493,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.slow
 def test_floods_are_capped_folded_and_still_measured(tmp_path: Path) -> None:
     head, end = 'print("the head", flush=True)\n', 'print("the end")\nprint("val_bpb: 1.5")\n'
     answers = [whole(name, head + flood + end) for name, flood in FLOODS.items()]

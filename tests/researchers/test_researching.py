@@ -79,6 +79,7 @@ def test_a_server_in_the_configuration_gets_the_key_named_for_it(tmp_path: Path,
     assert lab.statuses() == ["keep", "keep"] and lab.record(1)["usage"]["usd"] is None
 
 
+@pytest.mark.slow
 def test_auto_takes_the_first_key_then_a_command_then_knobs(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, researcher='kind = "auto"')
     with Loopback([Text(LOWER)] * 2) as claude, Loopback([Text(LOWER)] * 2) as gpt:
@@ -129,6 +130,7 @@ def test_a_pause_is_as_long_as_the_provider_asks(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_an_outage_without_end_stops_the_run_where_it_can_go_on(tmp_path: Path) -> None:
     steps = [Fault(529, "overloaded_error", headers={"retry-after": "0"})] * 50
     lab, server, printed = one(tmp_path, *steps, rest="retry_hours = 0.0005", code=1)
