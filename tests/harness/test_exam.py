@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import shutil
 import struct
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from autoresearch.harness.exam.plan import Plan  # noqa: E402
 from autoresearch.harness.loader import Batches, open_data  # noqa: E402
 from autoresearch.harness.names import EXAMINER_VARIABLE  # noqa: E402
 from autoresearch.harness.protocol import Connection, LateError, ProtocolError  # noqa: E402
-from tests.examroom import VOCAB, Room, T, pair, prepared, script  # noqa: E402
+from tests.examroom import VOCAB, Nursery, Room, T, pair, prepared, script  # noqa: E402
 
 pytest_plugins = ("tests.exam_fixtures",)
 
@@ -394,6 +395,20 @@ FRAMES: dict[str, tuple[Callable[[Connection], None], str]] = {
     ),
     "no answer": (lambda connection: answered(connection, "logits", WHOLE), "four times as long"),
 }
+
+
+def test_an_examiner_takes_the_data_of_its_plan_and_not_what_was_prepared_last(
+    small_cache: Path, tmp_path: Path, nursery: Nursery
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(small_cache, cache)
+    mine = names.current_name(cache)
+    assert mine is not None
+    (cache / names.CURRENT).write_text("another\n")
+    with Room(cache, tmp_path / "room", nursery).examiner(data=mine) as connection:
+        connection.send("hello")
+        welcome = connection.receive(1 << 20)
+        assert welcome.fields["folder"] == str(cache / mine)
 
 
 @pytest.mark.parametrize("name", FRAMES)

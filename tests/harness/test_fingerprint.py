@@ -145,3 +145,16 @@ def test_the_fingerprint_follows_data_and_code(monkeypatch) -> None:  # type: ig
     )
     monkeypatch.setattr(fingerprint, "SCORING", SCORING[1:])
     assert fingerprint.fingerprint({"train.u16": "a"}) != one
+
+
+def test_neither_the_examiner_nor_the_preparation_loads_torch() -> None:
+    for start in ("exam/examiner.py", "data/prepare.py", "__main__.py"):
+        for name in reached([start]):
+            tree = ast.parse((FOLDER / name).read_text())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and not node.level:
+                    assert (node.module or "").partition(".")[0] != "torch", name
+                if isinstance(node, ast.Import):
+                    assert "torch" not in {alias.name.partition(".")[0] for alias in node.names}, (
+                        name
+                    )

@@ -40,6 +40,18 @@ def no_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTORESEARCH_BUDGET", "1000000tokens")
 
 
+def test_a_trial_reads_the_data_that_it_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / names.CURRENT).write_text("another\n")
+    monkeypatch.setenv(names.DATA_VARIABLE, folder.name)
+    assert open_data(folder.parent).folder == folder
+    for wrong in ("../" + folder.name, "another", ".partial"):
+        monkeypatch.setenv(names.DATA_VARIABLE, wrong)
+        with pytest.raises(HarnessError, match="run: autoresearch prepare"):
+            open_data(folder.parent)
+
+
 def test_open_data_reads_what_the_manifest_says(folder: Path) -> None:
     data = open_data(folder.parent)
     assert (data.vocab_size, data.seq_len, data.bos, data.folder) == (61, 5, 60, folder)

@@ -43,7 +43,7 @@ __all__ = ["EvaluationError", "Score", "evaluate", "print_summary"]
 
 @dataclass(frozen=True)
 class Score:
-    """What was measured, with the totals it was made from."""
+    """A model's score, with the totals it was made from."""
 
     bpb: float
     nats: float
@@ -56,7 +56,7 @@ class Score:
 def evaluate(
     model: Model, data: Data, device: torch.device, batch_rows: int | None = None
 ) -> Score:
-    """Score a model on every validation row, then probe it on the first batch.
+    """Scores a model on every validation row, then probes it on the first batch.
 
     Under an examiner the model, a module, is handed over instead: the examiner asks for logits,
     scores them, and what it says is returned. That ends the training, and may be done once.
@@ -99,13 +99,13 @@ def evaluate(
 
 
 def _tolerance(device: torch.device) -> float:
-    """Of the probes: fp32 is promised on a CPU alone, and there without autocast."""
+    """Returns the probes' tolerance: fp32 is promised on a CPU alone, and there without autocast."""
     exact = device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return FP32_TOLERANCE if exact else BF16_TOLERANCE
 
 
 def _nats(logits: torch.Tensor, targets: npt.NDArray[np.int64], bos: int) -> float:
-    """Sum of -log softmax at the targets [n, T] that are no BOS, by the first n rows of logits.
+    """Returns the sum of -log softmax at the targets [n, T] that are no BOS, by the first n rows.
 
     In slices, so that B x T x V numbers in fp32 are never held at once; summed in fp64 (by slice
     in fp32 on MPS, which has no other).
@@ -138,7 +138,7 @@ def print_summary(
     depth: int,
     flops_per_token: float,
 ) -> None:
-    """Print the block that the tool reads: `---`, then one `key: value` per line.
+    """Prints the block that the tool reads: `---`, then one `key: value` per line.
 
     `flops_per_token` is of a training step, forward and backward, in matrix products alone, with
     causal attention counted once: half of the T x T scores, or a window's share of them.

@@ -28,7 +28,7 @@ __all__ = ["CPU_TFLOP", "Budget", "Clock", "limits_of_trial"]
 
 
 def process_started() -> float:
-    """When this process began, on the scale of `time.perf_counter`; else now, where none tells."""
+    """Returns when this process began, on the scale of `time.perf_counter`; now, where none tells."""
     now = time.perf_counter()
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -44,7 +44,7 @@ STARTED = process_started()
 
 
 class Clock:
-    """Starts with the first batch that is granted; is told of every finished step; says when done.
+    """Starts with the first batch that is granted, is told of every finished step, and says when done.
 
     `budget` and `max_tflop` (None: no cap) are the trial's limits, `steps` and `tokens` what was
     spent of them. It is `Batches` that asks for grants, so no training token goes uncounted.
@@ -67,7 +67,7 @@ class Clock:
 
     @contextmanager
     def warm_up(self, model: nn.Module, optimisers: Iterable[Optimizer]) -> Iterator[None]:
-        """Compile and settle in here, on dummy batches; nothing counts and nothing stays.
+        """Lets the script compile and settle on dummy batches; nothing counts and nothing stays.
 
         Weights, buffers, optimiser state and random states are as before afterwards, gradients are
         None. May be repeated until the first batch is granted. With a cap on operations the first
@@ -102,7 +102,7 @@ class Clock:
             self.warming_up = False
 
     def grant(self, tokens: int) -> None:
-        """A batch of so many tokens is handed out; the first one starts the clock."""
+        """Counts a batch of so many tokens that is handed out; the first one starts the clock."""
         if self.warming_up:
             self._operations.grant(tokens)
             return
@@ -118,7 +118,7 @@ class Clock:
         self.tokens += tokens
 
     def step(self) -> None:
-        """One optimiser step is finished, or on a GPU asked for."""
+        """Counts an optimiser step that is finished, or on a GPU asked for."""
         if self.warming_up:
             return
         self.steps += 1
@@ -141,7 +141,7 @@ class Clock:
         return self.tokens + tokens <= limit
 
     def progress(self) -> float:
-        """Share of the budget that is used, 0 to 1; of two limits the larger."""
+        """Returns the share of the budget that is used, 0 to 1; of two limits the larger."""
         if self._first_grant is None:
             return 0.0
         if self.replaying:
@@ -159,12 +159,12 @@ class Clock:
         return self._stopped
 
     def _stop(self) -> None:
-        """Training ends when what was asked of the device is done."""
+        """Ends training, when what was asked of the device is done."""
         synchronise(self.device)
         self._stopped, self._last_step = True, time.perf_counter()
 
     def finish(self) -> None:
-        """Training is over, though budget may be left: its seconds end with the last step."""
+        """Ends training though budget may be left: its seconds end with the last step."""
         self._stopped = self._last_step is not None
 
     @property

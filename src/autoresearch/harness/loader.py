@@ -179,7 +179,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Arriving:
-    """A batch that the examiner was asked for; read from the socket when it is wanted."""
+    """A batch that the examiner was asked for; it is read from the socket when it is wanted."""
 
     ring: Ring[CudaCopy] | Ring[HostBatch]
     rows: GrantedRows

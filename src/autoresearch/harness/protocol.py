@@ -20,12 +20,12 @@ HEADER_BYTES = 1 << 20  # most of a header; the names of a model's tensors are t
 
 
 def raw_digest(raw: Any) -> bytes:
-    """SHA-256 of a tensor's bytes."""
+    """Returns the SHA-256 of a tensor's bytes."""
     return hashlib.sha256(raw).digest()
 
 
 def joint_digest(digests: Iterable[bytes]) -> str:
-    """Of a whole state_dict, from those of its tensors: what a hand-over binds a trial to."""
+    """Returns a state_dict's digest, from those of its tensors; a hand-over binds a trial to it."""
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
@@ -50,14 +50,14 @@ class Frame:
     payload: memoryview
 
     def whole(self, name: str, least: int, most: int) -> int:
-        """A field that must be a whole number within bounds; else ProtocolError."""
+        """Returns a whole number within bounds. Raises ProtocolError where the field is none."""
         value = self.fields.get(name)
         if type(value) is not int or not least <= value <= most:
             raise ProtocolError(f"{self.kind}: {name} is no whole number from {least} to {most}")
         return value
 
     def positive(self, name: str) -> float | None:
-        """A field that must be a finite number above 0, or null; else ProtocolError."""
+        """Returns a finite number above 0, or None for null. Raises ProtocolError where it is neither."""
         value = self.fields.get(name)
         if value is None:
             return None
@@ -79,19 +79,19 @@ class Connection:
     def send(
         self, kind: str, payload: Any = b"", deadline: float | None = None, **fields: Any
     ) -> None:
-        """One frame; the payload is anything with a contiguous buffer."""
+        """Sends one frame; the payload is anything with a contiguous buffer."""
         size = memoryview(payload).nbytes
         self.begin(kind, size, deadline, **fields)
         if size:
             self.more(payload, deadline)
 
     def begin(self, kind: str, size: int, deadline: float | None = None, **fields: Any) -> None:
-        """A frame's header alone, for a payload of `size` bytes that follows in pieces."""
+        """Sends a frame's header alone, for a payload of `size` bytes that follows in pieces."""
         header = json.dumps({"kind": kind, **fields, "bytes": size}).encode()
         self.more(struct.pack(">I", len(header)) + header, deadline)
 
     def more(self, piece: Any, deadline: float | None = None) -> None:
-        """A piece of what `begin` announced."""
+        """Sends a piece of what `begin` announced."""
         self._allow(deadline)
         try:
             self._end.sendall(piece)
@@ -103,7 +103,7 @@ class Connection:
     def receive(
         self, most_bytes: int, deadline: float | None = None, room: memoryview | None = None
     ) -> Frame:
-        """The next frame, whose payload may have so many bytes, all of it before the deadline.
+        """Returns the next frame, whose payload may have so many bytes, all of it before the deadline.
 
         room: bytes, at least that many, at whose beginning the payload is to lie.
         """

@@ -33,17 +33,17 @@ class Corpus(Protocol):
     trained_on: str  # names the text that the tokenizer is trained on, with a digest
 
     def size_bytes(self, part: str) -> int:
-        """UTF-8 bytes of a part, or a good guess."""
+        """Returns the UTF-8 bytes of a part, or a good guess."""
 
     def texts(self, part: str) -> Iterator[str]:
-        """The documents of a part, always in the same order."""
+        """Yields the documents of a part, always in the same order."""
 
     def tokenizer_texts(self) -> Iterator[str]:
-        """The documents that the tokenizer is trained on."""
+        """Yields the documents that the tokenizer is trained on."""
 
 
 class Files:
-    """The documents of files, read twice: to divide them, and to give them out.
+    """Reads the documents of files twice: to divide them, and to give them out.
 
     They are ordered by a digest of their names, which depends on nothing else: the first are for
     validation, the next for the vault, the rest for training. The pieces of a file stay together,
@@ -103,7 +103,7 @@ class Files:
         self._part_of = np.zeros(0, np.int8)
 
     def corpus(self, held_bytes: int, say: Say) -> Corpus:
-        """Hold out documents until `held_bytes`, or their share of the text, is reached; twice.
+        """Holds out documents until `held_bytes`, or their share of the text, is reached; twice.
 
         Raises HarnessError where every document is larger than the share.
         """
@@ -144,11 +144,11 @@ class Files:
         return self
 
     def size_bytes(self, part: str) -> int:
-        """UTF-8 bytes of a part."""
+        """Returns the UTF-8 bytes of a part."""
         return int(self._sizes[self._part_of == PARTS.index(part)].sum())
 
     def texts(self, part: str) -> Iterator[str]:
-        """The documents of a part, in the order of the files.
+        """Yields the documents of a part, in the order of the files.
 
         Raises HarnessError where a file is no longer what it was when it was divided.
         """
@@ -169,12 +169,12 @@ class Files:
             first = end
 
     def tokenizer_texts(self) -> Iterator[str]:
-        """The training part."""
+        """Yields the training part."""
         return self.texts(TRAIN)
 
 
 def local(source: str, known: tuple[str, ...]) -> Files:
-    """A file, or a folder and what is below it; known: sources by name, for the error."""
+    """Returns a file, or a folder and what is below it. known: sources by name, for the error."""
     try:
         root = Path(source).expanduser()
     except RuntimeError as error:
@@ -204,12 +204,12 @@ def _key(name: str) -> int:
 
 
 def _name(name: str) -> bytes:
-    """A path as the bytes that the file system has for it, ended so that none begins another."""
+    """Returns a path as the bytes that the file system has for it, ended so that none begins another."""
     return os.fsencode(name) + b"\0"
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Regular files below `root` by suffix; no hidden, skipped or symlinked folder is entered."""
+    """Yields regular files below `root` by suffix; no hidden, skipped or symlinked folder is entered."""
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n not in SKIPPED_FOLDERS and not n.startswith(".")]
         for file in files:

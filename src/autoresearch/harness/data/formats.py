@@ -29,7 +29,7 @@ class Document:
 
 
 def documents(name: str, path: Path, whole: bool = False) -> Iterator[Document]:
-    """The documents of a file by its suffix. Raises HarnessError naming the file, and the line."""
+    """Yields the documents of a file by its suffix. Raises HarnessError naming the file and the line."""
     if path.suffix == ".parquet":
         texts = parquet_texts(path)
     elif path.suffix in JSONL:
@@ -44,7 +44,7 @@ def documents(name: str, path: Path, whole: bool = False) -> Iterator[Document]:
 
 
 def check_parquet(path: Path) -> int:
-    """Bytes of the `text` column, by the file's own metadata.
+    """Returns the bytes of the `text` column, by the file's own metadata.
 
     Raises HarnessError where the metadata cannot be read, or there is no such column of strings.
     """
@@ -72,7 +72,7 @@ def check_parquet(path: Path) -> int:
 
 
 def parquet_texts(path: Path) -> Iterator[str]:
-    """Column `text`, a batch of rows at a time; a null is an empty text."""
+    """Yields column `text`, a batch of rows at a time; a null is an empty text."""
     check_parquet(path)
     try:
         with pq.ParquetFile(path) as file:
@@ -84,7 +84,7 @@ def parquet_texts(path: Path) -> Iterator[str]:
 
 
 def _jsonl_texts(path: Path) -> Iterator[str]:
-    """Field `text` of the object in each line; blank lines are passed over."""
+    """Yields field `text` of the object in each line; blank lines are passed over."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -106,7 +106,7 @@ def _json_text(line: bytes, where: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut at line ends where possible; the pieces joined are the text."""
+    """Yields pieces, cut at line ends where possible; joined they are the text."""
     start = 0
     while start < len(text):
         end = start + PIECE_CHARS
@@ -117,7 +117,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _text(path: Path) -> str | None:
-    """The file as it is, without newline translation; None where it is not UTF-8 or unreadable."""
+    """Returns the file as it is, without newline translation; None where it is no UTF-8 or unreadable."""
     try:
         return path.read_bytes().decode("utf-8")
     except (UnicodeDecodeError, OSError):

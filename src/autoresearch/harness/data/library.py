@@ -33,7 +33,7 @@ LEAST_BYTES = 512_000  # to hold out from: what is left for each side is 90,000 
 
 
 def stdlib() -> Files:
-    """The .py files of the Python that runs. Raises HarnessError where too few can be held out."""
+    """Returns the .py files of the Python that runs. Raises HarnessError where too few can be held out."""
     root = Path(sysconfig.get_paths()["stdlib"])
     paths = [
         (path.relative_to(root).as_posix(), path)
@@ -58,7 +58,7 @@ def stdlib() -> Files:
 
 
 def hidden_parts(root: Path, parts: Sequence[str]) -> list[str]:
-    """Where those parts lie, in the library `root` and in those of other Pythons found here."""
+    """Returns where those parts lie, in the library `root` and in those of other Pythons found here."""
     base = Path(sys.base_prefix).resolve()
     patterns = [
         *("/usr/lib/python3*", "/usr/lib64/python3*", "/usr/local/lib/python3*"),

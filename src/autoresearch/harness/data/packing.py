@@ -21,7 +21,7 @@ Tokens = npt.NDArray[np.uint16]
 
 
 class Packer:
-    """Streams go in with `add`, whole rows come out as raw little-endian uint16.
+    """Takes streams with `add`, and gives whole rows as raw little-endian uint16.
 
     A row is T + 1 tokens: a BOS, then pieces of documents, each behind a BOS of its own. So every
     token of the text stands behind the row's first place once, where it is a target. A document
@@ -46,7 +46,7 @@ class Packer:
         self._held = 0
 
     def add(self, stream: Tokens) -> bytes:
-        """Take whole documents, each behind its BOS; return the rows that are full."""
+        """Takes whole documents, each behind its BOS; returns the rows that are full."""
         seq_len, raw = self.seq_len, stream.astype("<u2", copy=False).tobytes()
         starts = np.flatnonzero(stream == self.bos) + 1
         ends = np.append(starts[1:] - 1, len(stream))[: len(starts)]
@@ -59,7 +59,7 @@ class Packer:
         return rows + self._drain(self._held_tokens)
 
     def finish(self) -> bytes:
-        """The rows of what is left; the last one is filled with BOS, which count for nothing."""
+        """Returns the rows of what is left; the last one is filled with BOS, which count for nothing."""
         return self._drain(0)
 
     def _full_rows(
@@ -89,7 +89,7 @@ class Packer:
         return piece
 
     def _drain(self, most: int) -> bytes:
-        """Rows, until the buffer holds no more than `most` tokens."""
+        """Returns rows, until the buffer holds no more than `most` tokens."""
         parts: list[bytes] = []
         while self._held > most:
             gap = self.seq_len + 1

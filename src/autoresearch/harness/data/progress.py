@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 
 class Bars:
-    """Bars in bytes, one for each `add`, while the context lasts. Threads may share it."""
+    """Shows bars in bytes, one for each `add`, while the context lasts. Threads may share it."""
 
     def __init__(self) -> None:
         console = Console()
@@ -47,6 +47,6 @@ class Bars:
         self._progress.stop()
 
     def add(self, name: str, total_bytes: int) -> Callable[[int], None]:
-        """A bar; call what is returned with the bytes that are done."""
+        """Adds a bar; call what is returned with the bytes that are done."""
         task = self._progress.add_task(name, total=total_bytes)
         return lambda done_bytes: self._progress.update(task, completed=done_bytes)

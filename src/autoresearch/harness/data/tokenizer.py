@@ -32,7 +32,7 @@ Lengths = npt.NDArray[np.int64]
 
 
 class Tokenizer:
-    """Text to token ids; the one special token, BOS, has the last id."""
+    """Turns text into token ids; the one special token, BOS, has the last id."""
 
     def __init__(self, ranks: list[bytes], trained_on: str = "") -> None:
         self.ranks = ranks
@@ -48,7 +48,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, trained_on: str = "") -> Tokenizer:
-        """At most `vocab_size` tokens, BOS included (a very small text gives fewer).
+        """Returns a tokenizer of at most `vocab_size` tokens, BOS included (a small text gives fewer).
 
         Of each text the first DOCUMENT_CHARS count, of all together the first TRAINING_CHARS.
         trained_on: names the texts; it is stored with the ranks.
@@ -60,12 +60,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
-        """Read what `dumps` wrote."""
+        """Returns the tokenizer that `dumps` wrote."""
         stored = json.loads(path.read_text())
         return cls([bytes.fromhex(piece) for piece in stored["ranks"]], stored["trained_on"])
 
     def dumps(self) -> str:
-        """JSON: the pattern, BOS, and the byte string of every rank in hexadecimal."""
+        """Returns JSON: the pattern, BOS, and the byte string of every rank in hexadecimal."""
         stored = {
             "pattern": PATTERN,
             "bos": self.bos,
@@ -75,7 +75,7 @@ class Tokenizer:
         return json.dumps(stored, indent=0) + "\n"
 
     def encode(self, texts: list[str]) -> Tokens:
-        """All texts as one stream in which each begins with BOS."""
+        """Returns all texts as one stream in which each begins with BOS."""
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         bos = np.array([self.bos], dtype=np.uint16)
         parts: list[npt.NDArray[np.unsignedinteger]] = []
@@ -89,11 +89,11 @@ class Tokenizer:
         return ids
 
     def decode_bytes(self, tokens: Tokens) -> bytes:
-        """The bytes of a stream; BOS gives none."""
+        """Returns the bytes of a stream; BOS gives none."""
         return b"".join(self.ranks[token] for token in tokens.tolist() if token != self.bos)
 
     def token_bytes(self) -> Lengths:
-        """[V] true byte length of every token; 0 for BOS, which stands for no text."""
+        """Returns the true byte length of every token, [V]; 0 for BOS, which stands for no text."""
         single = self._encoding.decode_single_token_bytes
         return np.array([len(single(rank)) for rank in range(self.bos)] + [0], dtype=np.int64)
 

@@ -38,7 +38,7 @@ TWIN_ROWS = 4096  # at most, of which logits are kept: 0.5 GB of 8192 tokens
 
 
 def write_checkpoint(file: BinaryIO, handed: HandOver, scorer: Scorer) -> None:
-    """The state_dict in one file: 4 bytes of length, the list in JSON, then the raw tensors.
+    """Writes the state_dict into one file: 4 bytes of length, the list in JSON, then the raw tensors.
 
     Raises VoidError where it is not what was handed over: a model that is trained on while it is
     asked has a better score than the one that the workers load, and their replay tells.
@@ -57,7 +57,10 @@ def write_checkpoint(file: BinaryIO, handed: HandOver, scorer: Scorer) -> None:
 def load_checkpoint(
     path: Path, tensors: tuple[TensorSpec, ...], connection: Connection, deadline: float | None
 ) -> None:
-    """Send the checkpoint's tensors to a worker, whose model must have the same."""
+    """Sends the checkpoint's tensors to a worker.
+
+    Raises VoidError where the worker's model has others, or does not take them.
+    """
     with path.open("rb") as file:
         (length,) = struct.unpack(">I", file.read(4))
         saved = tuple(TensorSpec(n, d, tuple(s)) for n, d, s in json.loads(file.read(length)))
@@ -73,7 +76,7 @@ def load_checkpoint(
 
 
 def _other(saved: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> str:
-    """The first tensor that differs, for a person."""
+    """Returns the first tensor that differs, in words for a person."""
     for left, right in zip(saved, found, strict=False):
         if left != right:
             return f"{left.name[:80]!r} {left.shape} is {right.name[:80]!r} {right.shape} there"
@@ -81,7 +84,7 @@ def _other(saved: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> str:
 
 
 class Verifier:
-    """The questions of the first worker, and what the second one is to be asked."""
+    """Asks the two workers, and compares what they answer with what was scored."""
 
     def __init__(self, plan: Plan, data: ExamData, scorer: Scorer, size: int) -> None:
         """size: rows of a batch, as they were scored."""
@@ -94,7 +97,7 @@ class Verifier:
         self._rng = np.random.default_rng()  # seeded by the system: no trial can know it
 
     def true(self, bpb: float) -> dict[str, Any]:
-        """replay, rows and gap of a model that scored `bpb`; leaves the twin's rows behind."""
+        """Returns replay, rows and gap of a model that scored `bpb`; leaves the twin's rows behind."""
         val, bos = self._data.val, self._data.manifest.bos
         # All of them: a model that cheats in one batch alone must not hope that it is not drawn.
         firsts = self._rng.permutation(np.arange(0, len(val), self._size))
@@ -113,7 +116,7 @@ class Verifier:
         }
 
     def _replayed(self, batches: Iterable[Batch]) -> Iterator[Losses]:
-        """Losses of the batches, [n, T] each; logits of the first rows are kept for the twin."""
+        """Yields losses of the batches, [n, T] each, and keeps logits of the first rows for the twin."""
         picked, twins = [], []
         left = TWIN_ROWS if self._plan.full else SAMPLE_ROWS
         for part in self._scorer.score(batches, keep_picked=True):
@@ -132,7 +135,7 @@ class Verifier:
         )
 
     def _foreign(self, batch: Batch) -> npt.NDArray[np.int64]:
-        """The batch's rows, after the first pick of each with the tokens of a training row.
+        """Returns the batch's rows, [B, T+1], with a training row's tokens after each first pick.
 
         Those of a validation row would let a worker that remembers them look ahead in it later.
         """
@@ -144,7 +147,7 @@ class Verifier:
     def _mixed(
         self, sample: npt.NDArray[np.int64], again: Losses, bpb: float
     ) -> tuple[float, float]:
-        """Sampled rows and vault rows in one order by chance: (rows in nats, gap in bpb).
+        """Asks sampled rows and vault rows in one random order; returns (rows in nats, gap in bpb).
 
         The vault's rows are the company that no row was scored in. Its sample is the same for all
         trials, so that the gaps of two can be compared.
@@ -173,7 +176,7 @@ class Verifier:
         return float(deviation), vault_bpb - bpb
 
     def foreign(self) -> dict[str, Any]:
-        """The twin: the larger of the means just before the cut, and further before.
+        """Returns the twin: the larger of the means just before the cut, and further before.
 
         Of each position the larger of the divergence and of what the true next token's loss moved:
         a faint look ahead gains in proportion to its size, and diverges with the square of it.
@@ -202,11 +205,11 @@ class Verifier:
 
 
 def _following(batch: Batch) -> Picks:
-    """The tokens after the picks, [B, K]."""
+    """Returns the tokens after the picks, [B, K]."""
     return batch.rows[np.arange(len(batch.rows))[:, None], batch.picks + 1]
 
 
 def scored_batches(rows: Rows, size: int) -> Iterator[Batch]:
-    """The validation rows in the file's order."""
+    """Yields the validation rows in the file's order, in batches of `size`."""
     for first in range(0, len(rows), size):
         yield Batch.of(rows[first : first + size], size)

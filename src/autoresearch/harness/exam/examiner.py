@@ -1,4 +1,4 @@
-"""The examiner: a process beside one trial that server it rows, times it, and examines its model.
+"""The examiner: a process beside one trial that grants it rows, times it, and examines its model.
 
 `python -I -m autoresearch.harness examine PLAN.json`, numpy and no torch. It has the data, the
 clock and the arithmetic; the trial, which has none of them, is at the other end of a socket. The
@@ -49,7 +49,7 @@ FIELDS = {
 
 
 def examine(path: Path) -> None:
-    """Carry out a plan and write its result. Raises HarnessError where that cannot be done."""
+    """Carries out a plan and writes its result. Raises HarnessError where that cannot be done."""
     began = time.monotonic()
     _shut_off()
     plan = Plan.read(path)
@@ -76,7 +76,10 @@ def examine(path: Path) -> None:
 
 
 def _shut_off() -> None:
-    """Not to be traced or read, and not to outlive the tool: its end of our stdin closes with it."""
+    """Keeps this process from being traced or read, and ends it with the tool.
+
+    The tool's end of our standard input closes when the tool ends.
+    """
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -94,7 +97,7 @@ def _end_with_stdin() -> None:
 
 
 class ExamSession:
-    """One examination; fills `found` as it goes, so that a void one tells how far it came."""
+    """Holds one examination; fills `found` as it goes, so that a void one tells how far it came."""
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class ExamSession:
         self._rng = np.random.default_rng()  # seeded by the system
 
     def run(self) -> None:
-        """DataServer, the hand-over, questions, the end. Raises VoidError where there is no figure."""
+        """Grants rows, takes the model over, asks it, and ends. Raises VoidError where there is no figure."""
         plan, data = self._plan, self._data
         source = (
             TrainingRows(data, plan.seed) if plan.role == "score" else RandomRows(data, self._rng)
@@ -158,7 +161,9 @@ class ExamSession:
         self._tell_end(score, deadline)
 
     def _score(self, scorer: Scorer, handed: HandOver) -> None:
-        """All validation rows in the file's order; the checkpoint, where it is worth keeping."""
+        """Scores all validation rows in the file's order; keeps the checkpoint where the score is below the
+        threshold.
+        """
         data, found = self._data, self._found
         size = scorer.size
         answers = np.empty((len(data.val), data.manifest.seq_len), np.float32)
@@ -192,7 +197,7 @@ class ExamSession:
             np.save(folder / LOSSES, answers)
 
     def _tell_end(self, score: dict[str, Any], deadline: float | None) -> None:
-        """For the summary that the script prints; a trial that is gone already misses nothing."""
+        """Sends what the script's summary prints; a trial that is gone already misses nothing."""
         told = {name: score[name] for name in ("bpb", "nats", "rows")}
         with contextlib.suppress(ProtocolError):
             self._connection.send("end", b"", deadline, counted_bytes=score["bytes"], **told)

@@ -34,7 +34,7 @@ ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One of the state_dict, as the trial names it."""
+    """A tensor of the state_dict, as the trial names it."""
 
     name: str
     dtype: str
@@ -57,14 +57,14 @@ class HandOver:
 
 
 class Source(Protocol):
-    """Where the rows of a training come from."""
+    """Gives the rows of a training."""
 
     def rows(self, first: int, count: int) -> Rows:
-        """Those at places `first` to `first + count - 1`, [count, T+1]."""
+        """Returns the rows at places `first` to `first + count - 1`, [count, T+1]."""
 
 
 class TrainingRows:
-    """The rows of a trial, in the order of the examiner's seed."""
+    """Gives a trial the training rows, in the order of the examiner's seed."""
 
     def __init__(self, data: ExamData, seed: int) -> None:
         self._train = np.asarray(data.train)
@@ -75,7 +75,7 @@ class TrainingRows:
 
 
 class RandomRows:
-    """Tokens by chance, for a worker, which trains nothing."""
+    """Gives a worker, which trains nothing, random tokens."""
 
     def __init__(self, data: ExamData, rng: np.random.Generator) -> None:
         self._vocab_size, self._length = data.manifest.vocab_size, data.manifest.seq_len + 1
@@ -86,7 +86,7 @@ class RandomRows:
 
 
 class DataServer:
-    """Hello to hand-over with one trial."""
+    """Serves training rows to one trial, from its hello to the hand-over of its model."""
 
     def __init__(
         self, connection: Connection, plan: Plan, data: ExamData, source: Source, began: float
@@ -107,7 +107,7 @@ class DataServer:
         self.flops_per_token: float | None = None
 
     def until_handover(self) -> HandOver:
-        """Serve the trial until it hands its model over. Raises VoidError where it does not."""
+        """Serves the trial until it hands its model over. Raises VoidError where it does not."""
         try:
             self._welcome()
             while True:
@@ -169,7 +169,7 @@ class DataServer:
         self._last = tokens
 
     def _start(self, frame: Frame) -> None:
-        """The first request starts the clock."""
+        """Starts the clock, with the first request."""
         budget, max_tflop = self._plan.limits()
         self.flops_per_token = frame.positive("flops_per_token")
         if max_tflop is not None and self.flops_per_token is None:
@@ -207,13 +207,16 @@ class DataServer:
 
 
 def said(frame: Frame) -> str:
-    """What the trial says went wrong: its own words, short and in plain characters."""
+    """Returns what the trial says went wrong: its own words, short and in plain characters."""
     words = "".join(c if c.isprintable() else " " for c in str(frame.fields.get("reason"))[:300])
     return f"the trial could not answer: {words}"
 
 
 def _tensors(frame: Frame) -> tuple[TensorSpec, ...]:
-    """The list of the hand-over. Raises ProtocolError where it is none, or the state too large."""
+    """Returns the tensors that a hand-over lists.
+
+    Raises ProtocolError where it is no such list, VoidError where the state is too large.
+    """
     listed = frame.fields.get("tensors")
     if not isinstance(listed, list):
         raise ProtocolError("a hand-over without tensors")

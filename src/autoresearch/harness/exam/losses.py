@@ -25,11 +25,14 @@ PICKS = 4
 
 
 class AnswerError(Exception):
-    """An answer that cannot be scored; the text is for a person."""
+    """An answer cannot be scored; the text is for a person."""
 
 
 def losses(logits: Logits, targets: npt.NDArray[np.int64]) -> Losses:
-    """[n] nats: -log softmax at the targets [n]. Raises AnswerError where a logit is not finite."""
+    """Returns -log softmax at the targets [n], in nats, [n].
+
+    Raises AnswerError where a logit is not finite.
+    """
     out = np.empty(len(logits), np.float32)
     step = max(1, SLICE_BYTES // (4 * logits.shape[1]))
     work = np.empty((step, logits.shape[1]), np.float32)
@@ -49,7 +52,7 @@ def losses(logits: Logits, targets: npt.NDArray[np.int64]) -> Losses:
 
 
 def divergences(left: Logits, right: Logits) -> npt.NDArray[np.float64]:
-    """[n] nats: Kullback-Leibler divergence of the distribution on the right from the left one."""
+    """Returns the Kullback-Leibler divergence of the right distributions from the left, in nats, [n]."""
     p, q = _log_softmax(left), _log_softmax(right)
     found: npt.NDArray[np.float64] = (np.exp(p) * (p - q)).sum(axis=1)
     return found.clip(min=0.0)
@@ -61,16 +64,17 @@ def _log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
 
 
 def counted_nats(found: Losses, targets: npt.NDArray[Any], bos: int) -> float:
-    """Sum in fp64 over the targets that are no BOS, which stands for no text."""
+    """Returns the sum in fp64 over the targets that are no BOS, which stands for no text."""
     return float(found[targets != bos].sum(dtype=np.float64))
 
 
 def bits_per_byte(nats: float, size_bytes: int) -> float:
+    """Returns bits per byte of text: nats / (ln 2 * bytes)."""
     return nats / (math.log(2) * size_bytes)
 
 
 def draw_picks(rng: np.random.Generator, rows: int, length: int) -> Picks:
-    """[rows, K] positions by chance: the first is uniform over 0 to T - 2, the rest at or before it.
+    """Draws positions, [rows, K]: the first is uniform over 0 to T - 2, the rest at or before it.
 
     The one after the first is where a foreign suffix may begin. Drawn in the same way in every
     role, so that no audit tells a worker what it is being asked for.

@@ -1,4 +1,4 @@
-"""The examiner asks a model about rows, one batch at a time, and marks what it answers.
+"""The examiner asks a model about rows, one batch at a time, and scores what it answers.
 
 Two ways, by the size of all logits:
     logits  every logit comes over the socket as fp32, and the losses are taken here. The next batch
@@ -41,7 +41,7 @@ LATE = "the examination took more than four times as long as the baseline's and 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows to ask about, [B, T+1], of which the first `count` are not there to fill it up."""
+    """Rows to ask about, [B, T+1]; those after the first `count` only fill it up."""
 
     rows: npt.NDArray[np.int64]
     count: int
@@ -49,7 +49,7 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Rows, size: int) -> Batch:
-        """`size` rows: those given, and copies of the first of them."""
+        """Returns a batch of `size` rows: those given, and copies of the first of them."""
         rng = np.random.default_rng()  # from the system, so that no picks tell of later ones
         wide = rows.astype(np.int64)
         wide = np.concatenate([wide, np.repeat(wide[:1], size - len(wide), axis=0)])
@@ -58,7 +58,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """What the model is worth on a batch, without the rows that fill it."""
+    """The losses on a batch, without the rows that fill it up."""
 
     batch: Batch
     losses: Losses  # [n, T]
@@ -66,7 +66,7 @@ class ScoredBatch:
 
 
 class Scorer:
-    """Asks and marks, until its deadline."""
+    """Asks a model about batches and scores its answers, until its deadline."""
 
     def __init__(
         self, connection: Connection, data: ExamData, size: int, deadline: float | None
@@ -84,7 +84,7 @@ class Scorer:
         self._room = np.empty(room, np.float32)
 
     def score(self, batches: Iterable[Batch], keep_picked: bool = False) -> Iterator[ScoredBatch]:
-        """The batches in turn. Raises VoidError where an answer is late, missing or wrong."""
+        """Yields the batches scored, in turn. Raises VoidError where an answer is late, missing or wrong."""
         waiting: Batch | None = None
         try:
             for batch in batches:
@@ -110,7 +110,7 @@ class Scorer:
         self._connection.send("ask", inputs, self.deadline, way=way)
 
     def _receive_answer(self, batch: Batch, after: Batch | None, keep_picked: bool) -> ScoredBatch:
-        """The answer to a batch; the next one is asked for before it is marked."""
+        """Returns a batch scored; the next one is asked for before that."""
         if self.whole:
             self._receive_logits()
         else:
@@ -131,7 +131,7 @@ class Scorer:
         return ScoredBatch(batch, flat.reshape(n, self._length), picked)
 
     def _receive_logits(self) -> None:
-        """All logits of a batch into the room, in as many frames as the trial makes of it."""
+        """Receives all logits of a batch, in as many frames as the trial makes of it."""
         place, row_bytes = 0, 4 * self._length * self._vocab_size
         room = self._room.data.cast("B")
         while place < len(room):
@@ -140,7 +140,7 @@ class Scorer:
             place += len(frame.payload)
 
     def _receive_losses(self, batch: Batch) -> tuple[Losses, Logits]:
-        """Commitments, each followed by its audit: losses [B, T-1] and the last logits [B, V]."""
+        """Receives commitments, each followed by its audit; returns losses [B, T-1], last logits [B, V]."""
         T, V = self._length, self._vocab_size
         committed = np.empty((self.size, T - 1), np.float32)
         last = np.empty((self.size, V), np.float32)
@@ -165,7 +165,7 @@ class Scorer:
         return committed, last
 
     def _audit(self, found: Losses, batch: Batch) -> None:
-        """The logits that were opened, [B * K, V], must give the losses that were committed."""
+        """Raises AnswerError where the opened logits, [B * K, V], do not give the committed losses."""
         rows = np.arange(self.size)[:, None]
         true = losses(self._room, batch.rows[rows, batch.picks + 1].reshape(-1))
         apart = found[rows, batch.picks].reshape(-1).astype(np.float64) - true
@@ -190,7 +190,7 @@ class Scorer:
         return frame
 
     def receive_tensor(self, tensor: TensorSpec) -> memoryview:
-        """The next tensor of the state_dict that was asked for."""
+        """Returns the bytes of the next tensor of the state_dict that was asked for."""
         try:
             frame = self._connection.receive(tensor.size_bytes, self.deadline)
         except LateError:
@@ -203,7 +203,7 @@ class Scorer:
 
 
 def _rows_in(frame: Frame, row_bytes: int, most_bytes: int) -> int:
-    """How many rows a frame holds. Raises ProtocolError where it is no whole number of them, or none."""
+    """Returns how many rows a frame holds. Raises ProtocolError for no whole number of them, or none."""
     count, rest = divmod(len(frame.payload), row_bytes)
     if rest or not count or len(frame.payload) > most_bytes:
         raise ProtocolError(f"{frame.kind}: {len(frame.payload)} bytes are no rows of {row_bytes}")
@@ -211,7 +211,7 @@ def _rows_in(frame: Frame, row_bytes: int, most_bytes: int) -> int:
 
 
 def rows_at_once(data: ExamData, wanted: int) -> int:
-    """Rows of a batch: what the script wants, unless that is more than all or than memory allows.
+    """Returns the rows of a batch: what the script wants, but no more than there are or memory allows.
 
     A script that works on more at once fills what it is asked up to its own size.
     """
@@ -220,5 +220,5 @@ def rows_at_once(data: ExamData, wanted: int) -> int:
 
 
 def deadline_after(start: float, allowance_s: float | None) -> float | None:
-    """An allowance as a time of time.monotonic."""
+    """Returns the end of an allowance as a time of time.monotonic; None where there is no allowance."""
     return None if allowance_s is None else start + allowance_s

@@ -40,7 +40,7 @@ REPLY_BYTES = 1 << 36  # of what the examiner may send: it is the one that is be
 
 
 def connected() -> ExaminerClient | None:
-    """The examination that this process is in, if any; the same one at every call."""
+    """Returns the connection to this process's examiner, the same at every call; None without one."""
     number = os.environ.get(EXAMINER_VARIABLE)
     return _connect(number) if number else None
 
@@ -67,19 +67,20 @@ class GrantedRows:
         self._early: Rows | None = None
 
     def read_into(self, out: Rows) -> None:
+        """Puts the rows into a buffer [B, T+1]."""
         if self._early is None:
             self._exam.receive_rows(out)
         else:
             out[:] = self._early
 
     def read_early(self) -> None:
-        """Something else is to be received after them."""
+        """Receives the rows now, into memory of their own, so that other frames can follow."""
         self._early = np.empty(self._shape, np.uint16)
         self._exam.receive_rows(self._early)
 
 
 class ExaminerClient:
-    """The talk with the examiner, from hello to the score; one for each process."""
+    """Talks with the examiner, from hello to the score; there is one for each process."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -101,12 +102,12 @@ class ExaminerClient:
         self.token_bytes: npt.NDArray[np.int64] = np.frombuffer(bytes(told.payload), np.int64)
 
     def attend(self, clock: Clock) -> None:
-        """Take this clock's steps as the trial's, and tell it whether there is training to do."""
+        """Takes this clock's steps as the trial's, and tells it whether there is training to do."""
         self._clock = clock
         clock.replaying = self.replaying
 
     def ask_rows(self, first: int, count: int, flops_per_token: float | None) -> GrantedRows:
-        """The training rows at places `first` to `first + count - 1` of the examiner's order."""
+        """Asks for the training rows at places `first` to `first + count - 1` of the examiner's order."""
         if self._handed_over:
             raise HarnessError("the model was handed over: no training batch is granted after that")
         self._settle()
@@ -115,7 +116,7 @@ class ExaminerClient:
         return self._under_way
 
     def receive_rows(self, out: Rows) -> None:
-        """The rows that are under way, into a buffer [B, T+1]."""
+        """Receives the rows that are under way, into a buffer [B, T+1]."""
         self._under_way = None
         self._hear("batch", out.data.cast("B"))
 
@@ -126,7 +127,7 @@ class ExaminerClient:
     def examine(
         self, model: object, device: torch.device, batch_rows: int
     ) -> tuple[float, float, int, int]:
-        """Hand the model over and answer until the end; (bpb, nats, bytes, rows) as told then.
+        """Hands the model over and answers until the end; returns (bpb, nats, bytes, rows) as told then.
 
         Raises HarnessError where the model is no module, or was examined before, or where the
         examiner ends it, and EvaluationError where the model's answers cannot be sent.
@@ -165,8 +166,8 @@ class ExaminerClient:
         except ProtocolError as error:
             self._ended(error)
 
-    def _hear(self, kind: str, room: memoryview | None = None) -> Frame:
-        """The next frame; it is of this kind, or of any where the kind is ""."""
+    def _hear(self, kind: str | None, room: memoryview | None = None) -> Frame:
+        """Returns the next frame, which must be of this kind; of any kind where that is None."""
         try:
             frame = self._connection.receive(
                 REPLY_BYTES if room is None else room.nbytes, None, room
@@ -181,7 +182,7 @@ class ExaminerClient:
         return frame
 
     def _ended(self, error: ProtocolError) -> NoReturn:
-        """What the examiner said last, if anything, tells more than that it is gone."""
+        """Raises HarnessError with what the examiner said last, if anything, else that it is gone."""
         reason: object = error
         with contextlib.suppress(ProtocolError):
             frame = self._connection.receive(REPLY_BYTES, time.monotonic() + 1)
@@ -190,7 +191,7 @@ class ExaminerClient:
 
 
 class Responder:
-    """What a model that was handed over is asked, and what it answers."""
+    """Answers for a model that was handed over."""
 
     def __init__(
         self,
@@ -211,9 +212,9 @@ class Responder:
         self._loaded: dict[str, Tensor] = {}
 
     def serve(self) -> tuple[float, float, int, int]:
-        """Answer until the end."""
+        """Answers until the end; returns (bpb, nats, bytes, rows) as told then."""
         while True:
-            frame = self._exam._hear("")
+            frame = self._exam._hear(None)
             if frame.kind == "ask":
                 self._answer(frame)
             elif frame.kind == "keep":
@@ -228,7 +229,7 @@ class Responder:
                 raise HarnessError(f"the examiner sent {frame.kind!r}, which nothing here answers")
 
     def _answer(self, frame: Frame) -> None:
-        """A batch, in as many passes as memory makes necessary."""
+        """Answers for a batch, in as many passes as memory makes necessary."""
         flat = np.frombuffer(bytes(frame.payload), np.uint16).astype(np.int64)
         tokens = flat.reshape(-1, self._exam.seq_len)
         row = 0
@@ -248,7 +249,7 @@ class Responder:
             row += len(rows)
 
     def _commit(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> None:
-        """Losses of the tokens that are in the rows, then logits where the examiner wants them.
+        """Sends losses of the tokens that are in the rows, then logits where the examiner wants them.
 
         The last token's target is not known here, so that its logits are sent as they are.
         """
@@ -263,7 +264,7 @@ class Responder:
         self._exam._say("opened", on_host(flat.index_select(0, where)))
 
     def _load(self, frame: Frame) -> None:
-        """A tensor of the checkpoint; with the last one the model becomes what it was."""
+        """Takes a tensor of the checkpoint; with the last one the model becomes what it was."""
         names = list(self._state)
         name = names[len(self._loaded)]
         like = self._state[name]

@@ -1,4 +1,4 @@
-"""How a model is asked: whole batches of one shape, logits of the right one, less where memory ends."""
+"""Logits of a model: whole batches of one shape, and smaller ones where memory ends."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ CPU_SLICE, GPU_SLICE = 8 << 20, 256 << 20
 
 
 def usual_batch_rows(device: torch.device, rows: int, seq_len: int) -> int:
-    """Rows of a batch where the script does not say, of so many rows in all."""
+    """Returns the rows of a batch where the script does not say, of so many rows in all."""
     tokens = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
     return min(rows, max(1, tokens // seq_len))
 
 
 def padded(rows: npt.NDArray[np.int64], size: int) -> Tokens:
-    """[size, T] of rows [n, T]: the missing ones are copies of the first."""
+    """Returns [size, T] of rows [n, T]: the missing ones are copies of the first."""
     return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
 
 
 def half_batch(size: int) -> int:
-    """A smaller batch for memory that ran out. Raises OutOfMemoryError where there is none."""
+    """Returns half the rows, for memory that ran out. Raises OutOfMemoryError where there was one row."""
     if size == 1:
         raise torch.OutOfMemoryError("the evaluation of a single row does not fit in memory")
     return size // 2
 
 
 def logits_of(model: Model, tokens: Tokens, vocab_size: int, device: torch.device) -> torch.Tensor:
-    """The model's logits [B, T, V], of the right shape; the model gets a copy and no targets."""
+    """Returns the model's logits, [B, T, V]; the model gets a copy of the tokens, and no targets.
+
+    Raises EvaluationError where they have another shape.
+    """
     logits = model(torch.tensor(tokens, device=device))
     shape = (*tokens.shape, vocab_size)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != shape:

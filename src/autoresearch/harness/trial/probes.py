@@ -38,7 +38,7 @@ class EvaluationError(Exception):
 
 
 def probe(ask: Ask, tokens: Tokens, vocab_size: int, tolerance: float) -> None:
-    """Raise EvaluationError where a model breaks a rule, with the probe, the place and by how much."""
+    """Raises EvaluationError where a model breaks a rule, with the probe, the place and by how much."""
     rng = np.random.default_rng(0)
     rows, length = tokens.shape
     base = ask(tokens).clone()  # where CUDA graphs run, the next answer overwrites this one
@@ -68,7 +68,10 @@ def _compare(
     cuts: list[int],
     tolerance: float,
 ) -> None:
-    """Of each pair (a, b) row a of `answer` must be row b of `base` at the positions before its cut."""
+    """Raises EvaluationError where `answer` moved from `base`.
+
+    Of each pair (a, b) row a of `answer` must be row b of `base` at the positions before its cut.
+    """
     length = base.size(1)
     largest = max(float(base.max()), -float(base.min())) or 1.0
     moved = np.full((len(pairs), length), -1.0)

@@ -25,17 +25,17 @@ class Sending(Protocol):
     """A batch on its way to the device."""
 
     def finish(self) -> None:
-        """Block until the host's buffer has been read."""
+        """Blocks until the host's buffer has been read."""
 
     def pair(self) -> Pair:
-        """The batch on the device, ordered after its copy; asked for once."""
+        """Returns the batch on the device, ordered after its copy; it is asked for once."""
 
 
 SendingT = TypeVar("SendingT", bound=Sending)
 
 
 class Ring(Generic[SendingT]):
-    """Host buffers (int16 [B, T+1]) in turn; none is filled before its last copy is finished."""
+    """Fills host buffers (int16 [B, T+1]) in turn, none before its last copy is finished."""
 
     def __init__(
         self, buffers: Iterable[torch.Tensor], send: Callable[[torch.Tensor], SendingT]
@@ -44,7 +44,7 @@ class Ring(Generic[SendingT]):
         self._send = send
 
     def start(self, fill: Fill) -> SendingT:
-        """Fill the buffer that has waited longest, and start its copy."""
+        """Fills the buffer that has waited longest, and starts its copy."""
         buffer, before = self._free.popleft()
         if before is not None:
             before.finish()
@@ -78,7 +78,7 @@ class CudaCopy:
 
 
 def widened(tokens: torch.Tensor) -> torch.Tensor:
-    """int16 bits of uint16 to int64: most devices have few kernels for uint16."""
+    """Turns int16 bits of uint16 into int64: most devices have few kernels for uint16."""
     return tokens.to(torch.int64).bitwise_and_(0xFFFF)
 
 
@@ -90,7 +90,7 @@ class HostBatch:
         self._device = device
 
     def finish(self) -> None:
-        """Nothing is under way: `pair` leaves nothing that refers to the buffer."""
+        """Returns at once: `pair` leaves nothing that refers to the buffer."""
 
     def pair(self) -> Pair:
         rows, length = self._tokens.shape
@@ -103,7 +103,7 @@ class HostBatch:
 
 
 def make_ring(rows: int, length: int, device: torch.device) -> Ring[CudaCopy] | Ring[HostBatch]:
-    """The ring for batches of `rows` rows of `length` tokens on a device."""
+    """Returns the ring for batches of `rows` rows of `length` tokens on a device."""
     shape = (rows, length)
     if device.type == "cuda":
         side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from .probes import EvaluationError
 
 
 def on_host(logits: Tensor) -> npt.NDArray[np.float32]:
-    """fp32 in the host's memory, by slices, so that the device never holds all of it twice."""
+    """Returns fp32 in the host's memory, by slices, so that the device never holds all of it twice."""
     logits = logits.detach()
     if logits.device.type == "cpu":
         return logits.float().contiguous().numpy()
@@ -25,7 +25,7 @@ def on_host(logits: Tensor) -> npt.NDArray[np.float32]:
 
 
 def following_losses(logits: Tensor, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """-log softmax at the tokens that follow, [n, T-1], of logits [n, T, V], in slices of rows."""
+    """Returns -log softmax at the tokens that follow, [n, T-1], of logits [n, T, V], in slices of rows."""
     count, length, vocab_size = logits.shape
     targets = torch.from_numpy(rows[:, 1:].copy()).to(logits.device)
     found = torch.empty(count, length - 1)
@@ -41,7 +41,7 @@ def following_losses(logits: Tensor, rows: npt.NDArray[np.int64]) -> npt.NDArray
 
 
 def plain_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The state_dict, of plain tensors alone. Raises EvaluationError where there is more."""
+    """Returns the state_dict, of plain tensors alone. Raises EvaluationError where there is more."""
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
@@ -54,11 +54,11 @@ def plain_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """As the examiner knows it: `float32`."""
+    """Returns the dtype's name as the examiner knows it, such as `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def raw_bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
-    """A copy of a tensor's bytes, in the order of its elements."""
+    """Returns a copy of a tensor's bytes, in the order of its elements."""
     flat = tensor.detach().to("cpu", copy=True).contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy() if flat.numel() else np.empty(0, np.uint8)

@@ -19,7 +19,7 @@ from ..cache import HarnessError
 
 
 class Snapshot:
-    """Parameters, buffers, optimiser states and random states of one moment.
+    """Holds parameters, buffers, optimiser states and random states of one moment.
 
     `restore` writes into the tensors that were there, so that compiled graphs stay valid, and sets
     gradients to None. Copies lie in the host's memory: the device has room for the training alone.
@@ -52,7 +52,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Everything as it was."""
+        """Puts everything back as it was."""
         for param, saved in self._params:
             param.copy_(saved)
             param.grad = None
@@ -90,7 +90,7 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _deep(state: dict[Tensor, Any]) -> dict[Tensor, Any]:
-    """Values copied; the keys are the parameters themselves."""
+    """Returns a copy of an optimiser's state; the keys are the parameters themselves."""
     return {param: copy.deepcopy(value) for param, value in state.items()}
 
 
@@ -101,7 +101,7 @@ def _device_random(device: torch.device) -> Tensor:
 
 
 class OperationCount:
-    """Floating-point operations of a warm-up's first step: until every optimiser has stepped once.
+    """Counts floating-point operations of a warm-up's first step: until every optimiser has stepped once.
 
     As torch counts them: matrix products, convolutions and attention, two for each multiply-add,
     attention as the whole T x T even where it is causal. Not counted are element-wise work and
@@ -120,7 +120,7 @@ class OperationCount:
 
     @contextlib.contextmanager
     def watch(self, optimisers: list[Optimizer]) -> Iterator[None]:
-        """Count the first step taken in here, or all there is where optimisers do not step."""
+        """Counts the first step taken in here, or all there is where optimisers do not step."""
         self._waiting = {id(optimiser) for optimiser in optimisers} or {0}  # 0 never steps
         counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
         with contextlib.ExitStack() as hooks, self._counted as counted:
@@ -135,7 +135,7 @@ class OperationCount:
             yield
 
     def grant(self, tokens: int) -> None:
-        """So many dummy tokens are handed out, for the first step or for a later one.
+        """Takes note of dummy tokens that are handed out, for the first step or for a later one.
 
         Counting ends here and not in the optimiser's hook, which may run within something compiled.
         """
@@ -151,7 +151,7 @@ class OperationCount:
         self.flops = counter.get_total_flops()
 
     def per_token(self) -> float:
-        """Operations per dummy token. Raises HarnessError where there was none."""
+        """Returns operations per dummy token. Raises HarnessError where there was none."""
         if not self.tokens or not self.flops:
             raise HarnessError(
                 "this trial has a cap on floating-point operations, and none were counted: take two "
