@@ -18,8 +18,8 @@ from autoresearch.fit.estimates import (
     Estimate,
     Model,
     computed,
-    measured,
     memory_of,
+    observed,
     peak_memory_mb,
 )
 from autoresearch.fit.profiles import PROFILES, Device, changed, choose
@@ -345,7 +345,7 @@ def test_an_estimate_in_words_and_its_warning() -> None:
 
 def test_what_the_baseline_measured() -> None:
     def of(seconds: float, **summary: float) -> Estimate | None:
-        return measured(Experiment(0, "c", "p", "keep", "", "", seconds=seconds, summary=summary))
+        return observed(Experiment(0, "c", "p", "keep", "", "", seconds=seconds, summary=summary))
 
     assert of(325, training_seconds=300, exam_seconds=15) == Estimate(10, 300, 15)
     assert of(325, training_seconds=300) is None and of(3) is None

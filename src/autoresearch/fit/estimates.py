@@ -207,7 +207,7 @@ def computed(
     return Estimate(_STARTUP_S[device.kind], training_s, exam_s, basis)
 
 
-def measured(experiment: Experiment) -> Estimate | None:
+def observed(experiment: Experiment) -> Estimate | None:
     """Returns what a trial of the harness took; None where its summary does not say."""
     training_s = experiment.summary.get("training_seconds")
     exam_s = experiment.summary.get("exam_seconds")

@@ -17,7 +17,7 @@ from autoresearch.errors import (
     LimitReached,
     NothingToPropose,
 )
-from autoresearch.fit.estimates import measured
+from autoresearch.fit.estimates import observed
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
@@ -182,7 +182,7 @@ class Driver:
         """What a trial will take, by the baseline; nothing where its summary does not say."""
         run = self.ratchet.run
         baseline = next((e for e in reversed(run.state.experiments) if e.is_baseline), None)
-        estimate = measured(baseline) if baseline else None
+        estimate = observed(baseline) if baseline else None
         timeout_s = run.config.task.timeout_s
         if estimate is None:
             return

@@ -46,8 +46,8 @@ class Fingerprint:
         if now != was:
             raise LabError(self._changed(was, now, fault))
 
-    def judge(self, measured: Metrics | Crash) -> Metrics | Crash:
-        """Returns what a trial measured, where its fingerprint is the run's.
+    def judge(self, found: Metrics | Crash) -> Metrics | Crash:
+        """Returns what a trial found, where its fingerprint is the run's.
 
         Else the harness is asked who is to blame: where it says another one itself it is the machine,
         and LabError is raised; where it does not it is the candidate, a crash `tampered`. Where a
@@ -55,15 +55,15 @@ class Fingerprint:
         """
         was = self.run.state.fingerprint
         if not was:
-            return measured
-        if isinstance(measured, Crash):
-            if measured.failure in ("exit", "no_summary", "exam"):
+            return found
+        if isinstance(found, Crash):
+            if found.failure in ("exit", "no_summary", "exam"):
                 self.check()
-            return measured
-        if measured.fingerprint == was:
-            return measured
+            return found
+        if found.fingerprint == was:
+            return found
         self.check()
-        printed = f"the fingerprint {measured.fingerprint}" if measured.fingerprint else "none"
+        printed = f"the fingerprint {found.fingerprint}" if found.fingerprint else "none"
         return Crash(
             "tampered",
             f"the trial printed {printed}, and data and harness have the fingerprint {was}",

@@ -15,7 +15,7 @@ from autoresearch.config import Config, TaskConfig
 from autoresearch.errors import AutoresearchError, LabError
 from autoresearch.fit import constants
 from autoresearch.fit.device import find
-from autoresearch.fit.estimates import computed, measured, memory_of
+from autoresearch.fit.estimates import computed, memory_of, observed
 from autoresearch.fit.fitting import Fitting
 from autoresearch.fit.profiles import choose
 from autoresearch.fit.rewrite import RewriteError, with_profile
@@ -39,7 +39,7 @@ def estimate_of(lab: Lab, config: Config) -> list[Finding]:
     except _NO_MODEL:
         return []
     baseline = _baseline(lab)
-    estimate = (measured(baseline) if baseline else None) or estimate
+    estimate = (observed(baseline) if baseline else None) or estimate
     about = f"about {peak_mb} MB"
     if baseline and baseline.memory_mb is not None:
         peak_mb = round(baseline.memory_mb)
