@@ -25,7 +25,7 @@ from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.__main__ import main  # noqa: E402
 from autoresearch.harness.cache import HarnessError, RequestError  # noqa: E402
 from autoresearch.harness.data import tokenizer as tokenizer_module  # noqa: E402
-from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local  # noqa: E402
+from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, LocalFiles, local  # noqa: E402
 from autoresearch.harness.data.formats import PIECE_CHARS, documents  # noqa: E402
 from autoresearch.harness.data.library import stdlib  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
@@ -59,7 +59,7 @@ def rows_of(folder: Path, name: str) -> np.ndarray:
     return np.fromfile(folder / name, "<u2").reshape(-1, manifest_of(folder).seq_len + 1)
 
 
-def parts_of(files: Files, held_bytes: int = 10**9) -> dict[str, list[str]]:
+def parts_of(files: LocalFiles, held_bytes: int = 10**9) -> dict[str, list[str]]:
     corpus = files.corpus(held_bytes, quiet)
     return {part: list(corpus.texts(part)) for part in (TRAIN, VAL, VAULT)}
 
@@ -389,7 +389,7 @@ def test_a_second_prepare_waits_for_the_first(tmp_path: Path) -> None:
 # -- sources on this machine ------------------------------------------------------------------
 
 
-def texts_of(files: Files) -> list[str]:
+def texts_of(files: LocalFiles) -> list[str]:
     return [text for texts in parts_of(files).values() for text in texts]
 
 

@@ -32,7 +32,7 @@ from autoresearch.harness.data.formats import check_parquet  # noqa: E402
 from autoresearch.harness.data.hub import _retry_after_s, listed, session  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
 from autoresearch.harness.data.retry import RetryLimits  # noqa: E402
-from autoresearch.harness.data.sources import Repository  # noqa: E402
+from autoresearch.harness.data.sources import HubRepository  # noqa: E402
 from tests.fileserver import (  # noqa: E402
     Anew,
     Drip,
@@ -465,7 +465,7 @@ def shard(number: int, documents: int = 400) -> bytes:
     return out.getvalue()
 
 
-SHARDED = Repository(REPOSITORY, "shard_{:05d}.parquet", last_shard=4, usual_shards=2)
+SHARDED = HubRepository(REPOSITORY, "shard_{:05d}.parquet", last_shard=4, usual_shards=2)
 SMALL = {"vocab_size": 300, "seq_len": 32, "val_tokens": 2048}
 
 
@@ -479,7 +479,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setattr(pinned, "DOWNLOADS", BRISK)
     monkeypatch.setitem(sources.REPOSITORIES, "climbmix", SHARDED)
     monkeypatch.setitem(
-        sources.REPOSITORIES, "tinystories", Repository(REPOSITORY, "single.parquet")
+        sources.REPOSITORIES, "tinystories", HubRepository(REPOSITORY, "single.parquet")
     )
     return hub
 

@@ -20,7 +20,7 @@ from autoresearch.harness import cache as store
 from autoresearch.harness import names
 from autoresearch.harness.cache import HarnessError
 from autoresearch.harness.data import library as library_module
-from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, Files, local
+from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, LocalFiles, local
 from autoresearch.harness.data.library import APART, RARE, hidden_parts, stdlib
 from autoresearch.harness.data.prepare import prepare
 from tests.harness.test_data import manifest_of, parts_of, quiet, write_texts
@@ -130,11 +130,11 @@ def test_of_two_copies_the_open_one_is_kept_for_training(tmp_path: Path) -> None
         [(f"{folder.name}/{p.name}", p) for p in folder.iterdir()] for folder in (closed, opened)
     ]
     with pytest.raises(HarnessError, match="no document that could be held out"):
-        parts_of(Files("both", named[0], [], training=named[1]))
+        parts_of(LocalFiles("both", named[0], [], training=named[1]))
     (closed / "own.txt").write_text("a text of its own, été\n")
     (closed / "other.txt").write_text("another text of its own\n")
     named[0] += [(f"a/{name}", closed / name) for name in ("own.txt", "other.txt")]
-    parts = parts_of(Files("both", named[0], [], training=named[1]))
+    parts = parts_of(LocalFiles("both", named[0], [], training=named[1]))
     assert {*parts[VAL], *parts[VAULT]} == {
         "a text of its own, été\n",
         "another text of its own\n",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoresearch.researchers.model import Connection, ModelResearcher, Received
+from autoresearch.researchers.model import ModelResearcher, Received, SdkClient
 from autoresearch.researchers.prices import Tokens
 from autoresearch.researchers.prompt import SYSTEM
 from autoresearch.researchers.provider import field
@@ -33,7 +33,7 @@ class AnthropicResearcher(ModelResearcher):
         # The SDK's older versions use the first of these headers, its newer ones the second.
         return {"x-api-key": key, "authorization": f"Bearer {key}"}
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> SdkClient:
         connection = super()._connect()
         connection.client.auth_token = None  # older SDKs take one from the environment too
         return connection

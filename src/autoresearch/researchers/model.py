@@ -47,7 +47,7 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Connection:
+class SdkClient:
     """A provider's SDK, the HTTP library below it, a client of it, and the endpoint it asks."""
 
     sdk: Any
@@ -95,8 +95,8 @@ class ModelResearcher:
         self._key = key or provider.PLACEHOLDER
         self.price = Price(self.kind, self.model, self._url, price_per_mtok)
         self._ends_at = 0.0
-        self._connection: Connection | None = None
-        self._connecting: Future[Connection] | None = None
+        self._connection: SdkClient | None = None
+        self._connecting: Future[SdkClient] | None = None
 
     def warm_up(self) -> None:
         """Begins to make the SDK's client, in a thread; what fails is raised with the first question."""
@@ -217,13 +217,13 @@ class ModelResearcher:
 
     # -- the client -------------------------------------------------------------------------------
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> SdkClient:
         if self._connection is None:
             connecting = self._connecting
             self._connection = connecting.result() if connecting else self._connect()
         return self._connection
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> SdkClient:
         """Loads the SDK and returns a client of it."""
         with _without_collections():
             sdk = importlib.import_module(self.kind)
@@ -243,7 +243,7 @@ class ModelResearcher:
         endpoint = Endpoint(
             self.provider, self.model, self._key, self._key_name, str(client.base_url)
         )
-        return Connection(sdk, library, client, endpoint)
+        return SdkClient(sdk, library, client, endpoint)
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def stop(grace_s: float, group: int, monitor: bool) -> None:
             return  # the supervisor is gone: no more grace
 
 
-class Plan:
+class LaunchPlan:
     """What is run, read from the words of the command line; `words` is the way back."""
 
     def __init__(self, given: Sequence[str]) -> None:
@@ -216,7 +216,7 @@ def words(
 
 
 def run(
-    command: list[str], plan: Plan, log: int, stdin: int, wakeup: int
+    command: list[str], plan: LaunchPlan, log: int, stdin: int, wakeup: int
 ) -> tuple[int | None, bool, int]:
     """Runs one command to its end, and ends what it left.
 
@@ -244,7 +244,7 @@ def run(
 
 
 def main() -> None:
-    plan = Plan(sys.argv[1:])
+    plan = LaunchPlan(sys.argv[1:])
     become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
 """Text on this machine: documents of files, and which of them are held out.
 
-Files and folders of text, JSONL and parquet; what is downloaded as a single file, and the library of
+LocalFiles and folders of text, JSONL and parquet; what is downloaded as a single file, and the library of
 the Python that runs (library.py), are read by the same code.
 """
 
@@ -42,7 +42,7 @@ class Corpus(Protocol):
         """Yields the documents that the tokenizer is trained on."""
 
 
-class Files:
+class LocalFiles:
     """Reads the documents of files twice: to divide them, and to give them out.
 
     They are ordered by a digest of their names, which depends on nothing else: the first are for
@@ -173,7 +173,7 @@ class Files:
         return self.texts(TRAIN)
 
 
-def local(source: str, known: tuple[str, ...]) -> Files:
+def local(source: str, known: tuple[str, ...]) -> LocalFiles:
     """Returns a file, or a folder and what is below it. known: sources by name, for the error."""
     try:
         root = Path(source).expanduser()
@@ -185,11 +185,11 @@ def local(source: str, known: tuple[str, ...]) -> Files:
             "folder"
         )
     if os.path.isfile(root):
-        return Files(source, [(root.name, root)], [str(root.resolve())])
+        return LocalFiles(source, [(root.name, root)], [str(root.resolve())])
     paths = list(files_below(root, SUFFIXES))
     linked = {str(path.resolve()) for path in paths if path.is_symlink()}
     hidden = sorted({str(root.resolve())} | linked)
-    return Files(source, [(path.relative_to(root).as_posix(), path) for path in paths], hidden)
+    return LocalFiles(source, [(path.relative_to(root).as_posix(), path) for path in paths], hidden)
 
 
 def _utf8(text: str, path: Path) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..cache import HarnessError
-from .corpus import HELD_OUT_SHARE, Files, files_below
+from .corpus import HELD_OUT_SHARE, LocalFiles, files_below
 
 # None of these was loaded by torch with its compiler, numpy, tiktoken, pyarrow, matplotlib, sympy
 # and the template, which together load 222 modules of the library (Python 3.11, torch 2.13).
@@ -32,7 +32,7 @@ RARE = (
 LEAST_BYTES = 512_000  # to hold out from: what is left for each side is 90,000 tokens
 
 
-def stdlib() -> Files:
+def stdlib() -> LocalFiles:
     """Returns the .py files of the Python that runs. Raises HarnessError where too few can be held out."""
     root = Path(sysconfig.get_paths()["stdlib"])
     paths = [
@@ -54,7 +54,7 @@ def stdlib() -> Files:
         )
     held = [(name, path) for name, path in paths if _is_in(name, parts)]
     others = [(name, path) for name, path in paths if not _is_in(name, parts)]
-    return Files("stdlib", held, hidden_parts(root, parts), whole=True, training=others)
+    return LocalFiles("stdlib", held, hidden_parts(root, parts), whole=True, training=others)
 
 
 def hidden_parts(root: Path, parts: Sequence[str]) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from .. import cache as store
 from ..cache import HarnessError
-from .corpus import Corpus, Files
+from .corpus import Corpus, LocalFiles
 from .fetch import PINS, fetch
 from .formats import check_parquet
 from .hub import Pin, endpoint, listed, pin
 from .progress import Say
 from .retry import RetryLimits
-from .sources import Repository, Shards
+from .sources import HubRepository, Shards
 
 LISTING = RetryLimits(attempts=4)  # nothing is lost yet: say soon that there is no network
 DOWNLOADS = RetryLimits()
@@ -29,7 +29,7 @@ class PinnedSource:
     """A pinned source on the hub; its files lie in `folder`."""
 
     def __init__(
-        self, source: str, repository: Repository, folder: Path, shards: int | None, say: Say
+        self, source: str, repository: HubRepository, folder: Path, shards: int | None, say: Say
     ) -> None:
         self._source = source
         self._folder = folder
@@ -59,10 +59,10 @@ class PinnedSource:
             files = [self._folder / each.name for each in self._pins]
             return Shards(files, first, held_bytes, say)
         paths = [(each.name, self._folder / each.name) for each in self._pins]
-        return Files(self._source, paths, self.hidden).corpus(held_bytes, say)
+        return LocalFiles(self._source, paths, self.hidden).corpus(held_bytes, say)
 
 
-def _pins(repository: Repository, folder: Path, say: Say) -> tuple[str, dict[str, Pin]]:
+def _pins(repository: HubRepository, folder: Path, say: Say) -> tuple[str, dict[str, Pin]]:
     """Returns (commit, pins by file name), from the folder, or from the hub and into the folder."""
     path = folder / PINS
     try:

@@ -28,7 +28,7 @@ from .progress import Say
 
 
 @dataclass(frozen=True)
-class Repository:
+class HubRepository:
     """A data set on the hub; `last_shard` is None where it is a single file."""
 
     name: str
@@ -38,16 +38,18 @@ class Repository:
 
 
 REPOSITORIES = {
-    "climbmix": Repository(
+    "climbmix": HubRepository(
         "karpathy/climbmix-400b-shuffle", "shard_{:05d}.parquet", 6542, USUAL_SHARDS["climbmix"]
     ),
-    "fineweb-edu": Repository(
+    "fineweb-edu": HubRepository(
         "karpathy/fineweb-edu-100b-shuffle",
         "shard_{:05d}.parquet",
         1822,
         USUAL_SHARDS["fineweb-edu"],
     ),
-    "tinystories": Repository("karpathy/tinystories-gpt4-clean", "tinystories_gpt4_clean.parquet"),
+    "tinystories": HubRepository(
+        "karpathy/tinystories-gpt4-clean", "tinystories_gpt4_clean.parquet"
+    ),
 }
 
 

@@ -56,7 +56,7 @@ class HandOver:
     digest: str  # of their bytes
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Gives the rows of a training."""
 
     def rows(self, first: int, count: int) -> Rows:
@@ -89,7 +89,7 @@ class DataServer:
     """Serves training rows to one trial, from its hello to the hand-over of its model."""
 
     def __init__(
-        self, connection: Connection, plan: Plan, data: ExamData, source: Source, began: float
+        self, connection: Connection, plan: Plan, data: ExamData, source: RowSource, began: float
     ) -> None:
         self._connection = connection
         self._plan = plan
