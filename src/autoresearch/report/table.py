@@ -14,6 +14,7 @@ from autoresearch.text import one_line
 
 _STYLES = {"keep": "green", "discard": "dim", "crash": "red"}
 _NARROWEST = 20  # a column of prose is never narrower, whatever the terminal
+_ABBREVIATED = 12  # digits: enough for a repository of a hundred million objects
 
 
 def render(
@@ -74,9 +75,9 @@ def _cells(step: Step, metric: str) -> tuple[str, str, str, str, str, str]:
 
 
 def _commit(entry: Entry) -> str:
-    """Returns the commit as its file abbreviates it; a whole id of 40 or 64 digits is cut."""
+    """Returns the commit as its file abbreviates it; more digits than any abbreviation has are cut."""
     commit = one_line(entry.commit)
-    return commit if len(commit) < 40 else commit[:7]
+    return commit if len(commit) <= _ABBREVIATED else commit[:7]
 
 
 def _facts(summary: Summary, metric: str) -> list[tuple[str, str]]:
