@@ -79,7 +79,7 @@ def deviations(name: str, seed: int, data: ExamData, folder: Path) -> dict[str, 
     rows = torch.from_numpy(np.asarray(data.train).astype(np.int64))
     workers = tuple(fresh(name, vocab, length, seed + number) for number in (1, 2))
     found, fault = verified(trained(name, vocab, rows, seed), workers, data, folder)
-    assert fault == "", (name, seed)
+    assert fault is None, (name, seed, fault)
     return found
 
 

@@ -72,5 +72,7 @@ def test_with_an_exam_it_is_readable_and_the_way_on_is_named(tmp_path: Path) -> 
     assert "verified" in lab.cli("report", "--tag", "exam").stdout
     assert "val_bpb" in lab.cli("show", "0", "--tag", "exam").stdout
     refused = lab.cli("run", "--tag", "exam", "--allow-unsandboxed", code=1).stderr
-    assert "autoresearch init TAG --from autoresearch/exam" in refused
+    assert (
+        "autoresearch init TAG --from autoresearch/exam" in refused and "another release" in refused
+    )
     assert "Traceback" not in refused

@@ -59,6 +59,7 @@ class Run:
             Slot.of(self.repo, tag, self.paths, task, number)
             for number in range(config.runner.slots)
         ]
+        self._refuse_other_exam()
         self.rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
 
     def note(self, kind: str, **fields: Any) -> None:
@@ -149,6 +150,16 @@ class Run:
                 f"autoresearch.toml: {changed} changed since the baseline of {self.tag}, and results "
                 "would not compare; put it back, or start another run from its tip: autoresearch init "
                 f"TAG --from autoresearch/{self.tag}"
+            )
+
+    def _refuse_other_exam(self) -> None:
+        """What the harness of the release of 2026-11-21 measured compares with no later one's."""
+        frozen = self.state.frozen or {}
+        if frozen.get("exam") and self.state.baseline_format == 1:
+            raise LabError(
+                f"the run {self.tag} was examined by the harness of another release, and results would "
+                f"not compare. It can be read (report, show); start another run from its tip: "
+                f"autoresearch init TAG --from autoresearch/{self.tag}"
             )
 
     def frozen_settings(self) -> dict[str, Any]:

@@ -94,6 +94,8 @@ class State:
     checkout: Record | None = None  # root, head, and path -> blob that later edits are made from
     last_at: float = 0.0
     release: str = ""  # that wrote the last run or session record
+    format: int = FORMAT  # of the last run or session record
+    baseline_format: int | None = None  # in which the last baseline was written
 
     @classmethod
     def of(cls, records: Iterable[Record], where: str = "the journal") -> State:
@@ -140,10 +142,10 @@ class State:
             pending.running = False
 
     def _written_by(self, record: Record) -> None:
-        self.release = record.get("version", self.release)
-        if record.get("format", 1) > FORMAT:
+        self.release, self.format = record.get("version", self.release), record.get("format", 1)
+        if self.format > FORMAT:
             raise JournalError(
-                f"the journal has the format {record['format']}, and this release reads up to {FORMAT}"
+                f"the journal has the format {self.format}, and this release reads up to {FORMAT}"
             )
 
     def _stop(self, record: Record) -> None:
@@ -224,7 +226,7 @@ class State:
         if experiment.status == "keep":
             self.incumbent = experiment
         if "frozen" in record:  # a baseline
-            self.frozen = record["frozen"]
+            self.frozen, self.baseline_format = record["frozen"], self.format
             self.fingerprint = self.fingerprint or experiment.fingerprint
             self.calibration = record.get("calibration")
 
