@@ -152,7 +152,8 @@ def _state(lab: Path) -> str:
     state = asdict(State.of(journal.read(lab / JOURNAL)))
     for key in ("seconds", "last_at", "session", "stop"):
         del state[key]
-    for experiment in [*state["experiments"], *filter(None, [state["incumbent"]])]:
+    known = [*state["experiments"], *state["trees"].values(), *filter(None, [state["incumbent"]])]
+    for experiment in known:
         del experiment["seconds"]
     return json.dumps(state)
 

@@ -63,7 +63,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ExamData:
 
 def verified(
     model: nn.Module, workers: tuple[nn.Module, nn.Module], data: ExamData, folder: Path
-) -> tuple[dict[str, float], str]:
+) -> tuple[dict[str, float], str | None]:
     """(deviations, fault) of a trained model and two that load its weights, as before a keep."""
     score = examine("score", model, data, folder, ROWS)
     found = {"bpb": score["bpb"]}
