@@ -205,6 +205,7 @@ def lab_with(folder: Path, cache: Path, texts: Path, val_tokens: int, *answers: 
     return lab
 
 
+@pytest.mark.slow
 def test_labs_that_share_a_cache_keep_to_the_data_of_their_own_tables(
     tmp_path: Path, prepared: Path
 ) -> None:

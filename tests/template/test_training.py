@@ -71,6 +71,7 @@ def points(done: subprocess.CompletedProcess[str]) -> list[dict[str, float]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"step"')]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_score_to_the_last_digit(
     tmp_path: Path, prepared: Path
 ) -> None:

@@ -16,6 +16,8 @@ from autoresearch.harness.names import (
     prepared_name,
 )
 
+_NOT_PREPARED = "not-prepared-for-this-lab"
+
 
 def wanted_data(harness: HarnessConfig, root: Path) -> dict[str, Any] | None:
     """Returns the settings of the data that the [harness] table asks for, as a manifest has them.
@@ -36,15 +38,20 @@ def data_name(harness: HarnessConfig, root: Path) -> str | None:
 def trial_variables(harness: HarnessConfig, root: Path) -> dict[str, str]:
     """Returns what the harness in a trial is told: its budget, and which data is the lab's own.
 
-    Raises LabError where the lab names its data, and none such is prepared.
+    Where the lab names its data and none such is prepared, a name that no data has: a trial that
+    asks for data then fails with the command that makes it, and one that needs none goes on.
     """
     variables, wanted = harness.environment(), wanted_data(harness, root)
     if wanted is None:
         return variables
-    name = prepared_name(cache_folder(), wanted)
-    if name is None:
+    return {**variables, DATA_VARIABLE: prepared_name(cache_folder(), wanted) or _NOT_PREPARED}
+
+
+def require_data(harness: HarnessConfig, root: Path) -> None:
+    """Raises LabError where the lab names its data, and none such is prepared."""
+    wanted = wanted_data(harness, root)
+    if wanted is not None and prepared_name(cache_folder(), wanted) is None:
         raise LabError(missing(harness, root))
-    return {**variables, DATA_VARIABLE: name}
 
 
 def missing(harness: HarnessConfig, root: Path) -> str:

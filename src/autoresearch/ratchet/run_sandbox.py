@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.harness import names
-from autoresearch.lab.data import data_name, trial_variables
+from autoresearch.lab.data import data_name, require_data
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
 from autoresearch.sandbox.policy import Policy, own_python, pythons, readable_of
@@ -36,7 +36,8 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
     readable: tuple[Path, ...] = ()
     if jailed:
         readable = readable_of(task.command, environment, root, run.config.runner.readable)
-    trial_variables(run.config.harness, root)  # raises where the lab's own data is not there
+    if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
+        require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
     hidden: tuple[Path, ...] = ()
     if name is not None:
