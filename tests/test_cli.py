@@ -184,6 +184,7 @@ def test_a_bug_is_three_with_a_log(lab: Lab, tmp_path: Path) -> None:
     assert log.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_is_130_and_goes_on(make_lab: MakeLab, number: signal.Signals) -> None:
     lab = slow(make_lab)
@@ -221,6 +222,7 @@ def connected(lab: Lab) -> tuple[subprocess.Popen[bytes], int]:
     return process, master
 
 
+@pytest.mark.slow
 def test_three_dropped_connections_are_no_crash(make_lab: MakeLab) -> None:
     lab = slow(make_lab)
     for _ in range(3):
@@ -335,6 +337,7 @@ def test_a_researcher_without_what_it_needs(lab: Lab) -> None:
     assert "researcher.command" in lab.cli("run", "--researcher", "command", code=2).stderr
 
 
+@pytest.mark.slow
 def test_several_tasks_keep_to_their_own(make_lab: MakeLab) -> None:
     second = '[tasks.two]\ncommand = ["sh", "trial.sh"]\nmutable = ["code.py"]\n'
     lab = make_lab(
@@ -376,6 +379,7 @@ def test_a_plot_where_no_folder_is(lab: Lab) -> None:
     one_line(lab.cli("report", "--plot", "nowhere/plot.png", code=1).stderr)
 
 
+@pytest.mark.slow
 def test_prepare_in_a_lab_and_elsewhere(
     make_lab: MakeLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +421,7 @@ def test_a_damaged_journal(lab: Lab) -> None:
 # -- what is printed where --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_plain_output_has_no_escape_codes(lab: Lab) -> None:
     lab.cli("run", "--max", "2")
     for arguments in (["run", "--max", "1"], ["report"], ["status"], ["show", "1"], ["doctor"]):
@@ -461,6 +466,7 @@ LOST = {
 ASCII: dict[str, str | None] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", LOST)
 def test_whatever_the_shell_does_to_the_streams(lab: Lab, how: str) -> None:
     """Every command does its work, exits with 0 and leaves no traceback."""
@@ -500,6 +506,7 @@ def test_a_full_disk_under_the_output(lab: Lab) -> None:
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_a_lab_whose_folder_has_no_name_in_the_locale(make_lab: MakeLab) -> None:
     lab = make_lab({"new/größe.txt": "1\n"}, name="größer")
     lab.write("new/größe.txt", "2\n")

@@ -139,6 +139,7 @@ def test_a_persons_new_baseline_is_no_keep_and_no_gain() -> None:
     assert summary.count == 4 and summary.best is rows[3]
 
 
+@pytest.mark.slow
 def test_a_new_baseline_counts_for_nothing_of_a_run(tmp_path: Path) -> None:
     """Neither for the keep rate nor for budget.experiments nor for what is too good to be true."""
     train = 'print("val_bpb: {}")\n'

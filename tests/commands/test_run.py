@@ -50,6 +50,7 @@ def mark(lab: Lab) -> str:
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_in_a_trial_ends_it_and_the_same_candidate_comes_again(
     tmp_path: Path, number: signal.Signals
@@ -74,6 +75,7 @@ def test_a_signal_in_a_trial_ends_it_and_the_same_candidate_comes_again(
     assert list(lab.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BOTH)
 @pytest.mark.parametrize("when", ["before", "middle"])
 def test_a_signal_in_a_call_to_a_model_leaves_at_once(
@@ -91,6 +93,7 @@ def test_a_signal_in_a_call_to_a_model_leaves_at_once(
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_in_a_wait_leaves_at_once(tmp_path: Path, number: signal.Signals) -> None:
     lab = make_lab(tmp_path, PLAIN, researcher='kind = "anthropic"')
@@ -146,6 +149,7 @@ def test_a_second_signal_leaves_at_once_and_nothing_stays(tmp_path: Path) -> Non
 # -- one supervisor ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_supervisor_is_refused_and_status_answers(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, SLEEPS, timeout_s=600)
     process = lab.spawn("run")
@@ -173,6 +177,7 @@ def falling(count: int) -> Iterator[str]:
     return (whole(f"e{n}", train(2 - n / 100)) for n in range(1, count + 1))
 
 
+@pytest.mark.slow
 def test_max_counts_this_call_and_the_budget_the_run(tmp_path: Path) -> None:
     budget = "[budget]\nexperiments = 3"
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(9)), budget)
@@ -185,6 +190,7 @@ def test_max_counts_this_call_and_the_budget_the_run(tmp_path: Path) -> None:
     assert lab.branch() == ["the start", "e1", "e2", "e3"]
 
 
+@pytest.mark.slow
 def test_hours_stop_a_call_and_the_budget_a_run(tmp_path: Path) -> None:
     slow = ("import time\ntime.sleep(0.3)\n" + answer for answer in map(train, (1.9, 1.8, 1.7)))
     answers = [whole(f"e{n}", content) for n, content in enumerate(slow)]
@@ -270,6 +276,7 @@ def test_failures_in_a_row_stop_the_run_and_are_named(tmp_path: Path) -> None:
 # -- the baseline -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failing_baseline_stops_the_run_and_a_mended_commit_goes_on(tmp_path: Path) -> None:
     broken = 'print("loading")\nraise RuntimeError("no data in the cache")\n'
     lab = make_lab(tmp_path, broken, "", scripted(tmp_path, falling(1)))
@@ -289,6 +296,7 @@ def test_a_failing_baseline_stops_the_run_and_a_mended_commit_goes_on(tmp_path: 
     assert lab.rows()[0][0] == commit[:7] == lab.record(0)["commit"][:7]
 
 
+@pytest.mark.slow
 def test_the_baseline_alone_and_again_after_a_commit_of_a_persons(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(2)))
     done = lab.cli("baseline")
@@ -319,6 +327,7 @@ def test_a_new_baseline_where_an_ask_was_left_open(tmp_path: Path) -> None:
     assert lab.record(1)["reason"] == "a new baseline"
 
 
+@pytest.mark.slow
 def test_three_kills_in_the_baseline_make_no_row(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, SLEEPS, "", scripted(tmp_path, falling(1)), timeout_s=600)
     for n in range(3):
@@ -349,6 +358,7 @@ def test_what_failed_as_a_baseline_may_be_proposed_later(tmp_path: Path) -> None
 # -- kills and damage -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
     answers = scripted(tmp_path, [whole("sleeps", SLEEPS), whole("better", train(1.5))])
     lab = make_lab(tmp_path, PLAIN, "", answers, timeout_s=600)
@@ -383,6 +393,7 @@ def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None
     assert lab.statuses() == ["keep", "keep"] and len(lab.records("trial")) == 3
 
 
+@pytest.mark.slow
 def test_interrupts_on_purpose_are_not_held_against_a_candidate(tmp_path: Path) -> None:
     lab = make_lab(
         tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", gate(tmp_path / "go") + train(1.5))])
@@ -396,6 +407,7 @@ def test_interrupts_on_purpose_are_not_held_against_a_candidate(tmp_path: Path) 
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_a_torn_tail_of_the_journal_is_cut_off_and_kept(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(2)))
     lab.cli("run", "--max", "1")
@@ -410,6 +422,7 @@ def test_a_torn_tail_of_the_journal_is_cut_off_and_kept(tmp_path: Path) -> None:
     assert (lab.state / "journal.torn").read_bytes() == torn
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_stops_the_run_and_stays_as_it_is(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(2)))
     lab.cli("run", "--max", "1")

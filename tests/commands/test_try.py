@@ -191,6 +191,7 @@ def test_nothing_to_try(lab: Lab) -> None:
     assert lab.cli("try", code=2).stderr
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(lab: Lab) -> None:
     edit(lab, 110)
     lab.cli("try", "-m", "worse")
@@ -272,6 +273,7 @@ def test_the_command_that_a_conflict_names(lab: Lab) -> None:
     assert "+99" in lab.git(*command.split())
 
 
+@pytest.mark.slow
 def test_after_a_kept_try(lab: Lab) -> None:
     edit(lab, 90)
     lab.cli("try", "-m", "one")
@@ -285,6 +287,7 @@ def test_after_a_kept_try(lab: Lab) -> None:
     assert lab.statuses() == ["keep"] * 5
 
 
+@pytest.mark.slow
 def test_after_a_rewound_try(lab: Lab) -> None:
     edit(lab, 110)
     lab.cli("try", "-m", "one", "--rewind")

@@ -518,6 +518,7 @@ def test_doctor_in_other_places(tmp_path: Path, driver: Path, make_lab: MakeLab)
     assert "estimate" not in there
 
 
+@pytest.mark.slow
 def test_doctor_says_what_a_trial_will_take(tmp_path: Path, driver: Path) -> None:
     lab = empty(tmp_path)
     lab.cli("init", "t")

@@ -50,6 +50,7 @@ def fake_library(folder: Path, sizes: dict[str, int]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_held_out_lies_in_hidden_parts_alone() -> None:
     files = stdlib()
     parts = parts_of(files, held_bytes=2_000_000)
@@ -67,6 +68,7 @@ def test_what_is_held_out_lies_in_hidden_parts_alone() -> None:
     assert held <= closed and seen_open > 300
 
 
+@pytest.mark.slow
 def test_nothing_that_a_training_script_loads_is_hidden() -> None:
     pytest.importorskip("torch")
     done = subprocess.run(

@@ -80,6 +80,7 @@ def faults() -> dict[str, tuple[dict[str, Any], str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", faults())
 def test_what_a_later_release_wrote_is_one_line(lab: Lab, name: str) -> None:
     record, named = faults()[name]

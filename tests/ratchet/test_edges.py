@@ -62,6 +62,7 @@ def test_a_keep_is_not_written_through_a_link(make_lab: MakeLab) -> None:
     assert (elsewhere / "value.txt").read_text() == "100\n50\n"
 
 
+@pytest.mark.slow
 def test_two_runs_share_a_checkout(make_lab: MakeLab) -> None:
     lab = make_lab()
     lab.cli("init", "u")

@@ -84,6 +84,7 @@ def lab_of(
     return lab
 
 
+@pytest.mark.slow
 def test_data_that_changed_between_two_calls_and_came_back(
     tmp_path: Path, data: Data, prepared: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_data_that_changed_between_two_calls_and_came_back(
     assert "Trials run on: a machine." in lab.file(1, "prompt.txt")
 
 
+@pytest.mark.slow
 def test_data_that_changes_in_mid_run_is_not_held_against_the_candidate(
     tmp_path: Path, data: Data
 ) -> None:
@@ -157,6 +159,7 @@ def test_data_that_is_gone_in_mid_run(tmp_path: Path, data: Data) -> None:
     assert lab.records("pause")
 
 
+@pytest.mark.slow
 def test_a_candidate_that_prints_another_one(tmp_path: Path, data: Data) -> None:
     cache, switch = data
     was = switch("one")
@@ -240,6 +243,7 @@ def test_labs_that_share_a_cache_keep_to_the_data_of_their_own_tables(
     assert folders[more.root] in checks["data"]["what"] and checks["data"]["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_data_by_flags_that_the_labs_trials_do_not_take_is_said(
     tmp_path: Path, prepared: Path
 ) -> None:
@@ -253,6 +257,7 @@ def test_data_by_flags_that_the_labs_trials_do_not_take_is_said(
     assert lab.statuses() == ["keep"]
 
 
+@pytest.mark.slow
 def test_a_lab_without_a_table_takes_what_was_prepared_last(tmp_path: Path, data: Data) -> None:
     cache, switch = data
     for rest in ("", '[harness]\nbudget = "60steps"'):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import CONFIG, Lab, MakeLab, on_branch
 
 BRANCH = "autoresearch/t"
@@ -115,6 +117,7 @@ def test_a_hook_that_prints_nothing_and_refuses(lab: Lab) -> None:
     assert lab.statuses() == ["keep", "discard"]
 
 
+@pytest.mark.slow
 def test_other_hooks_never_run(lab: Lab, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     for name in (

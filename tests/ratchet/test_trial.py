@@ -100,6 +100,7 @@ class One:
         return found
 
 
+@pytest.mark.slow
 def test_a_trial_that_ignores_term_and_hops_pids_leaves_nothing(tmp_path: Path) -> None:
     trials = [
         One(tmp_path / f"{n}", NASTY, "0" if n % 10 == 0 else "0.001", "stay") for n in range(20)
@@ -108,6 +109,7 @@ def test_a_trial_that_ignores_term_and_hops_pids_leaves_nothing(tmp_path: Path) 
         assert trial.outcome()["timed_out"]
 
 
+@pytest.mark.slow
 def test_a_daemon_is_gone_before_the_outcome_of_a_trial_that_ends_by_itself(tmp_path: Path) -> None:
     for n in range(10):
         outcome = One(tmp_path / f"{n}", NASTY, "0.001", "leave", timeout_s=20).outcome()
@@ -212,6 +214,7 @@ def tree_of(lab: Lab, folder: str) -> dict[str, tuple[bytes, int]]:
     }
 
 
+@pytest.mark.slow
 def test_every_kind_of_crash_is_told_apart_and_the_run_goes_on(tmp_path: Path) -> None:
     answers = [whole(name, script) for name, script in EVIL.items()]
     for name, script in TAMPERED.items():
@@ -281,6 +284,7 @@ def everywhere(lab: Lab) -> bytes:
     return found + subprocess.run(objects, cwd=lab.root, capture_output=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_what_a_trial_sees(tmp_path: Path) -> None:
     task = 'env_pass = ["MINE", "ABSENT"]'
     lab = make_lab(tmp_path, LOOKS, task, 'kind = "anthropic"')
@@ -392,6 +396,7 @@ print("val_bpb: 1.900000")
 """
 
 
+@pytest.mark.slow
 def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> None:
     answers = scripted(tmp_path, [whole("deep", DEEP), whole("next", BETTER)])
     lab = make_lab(tmp_path, PLAIN, "", answers)
@@ -526,6 +531,7 @@ def test_a_killed_supervisor_takes_the_trial_along_and_the_next_run_goes_on(tmp_
     assert lab.rows() and lab.statuses() == ["keep"]
 
 
+@pytest.mark.slow
 def test_the_next_run_ends_what_a_trial_left_that_killed_launcher_and_supervisor(
     tmp_path: Path,
 ) -> None:

@@ -41,6 +41,7 @@ def one(
     return lab, server, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_becomes_an_experiment(tmp_path: Path, kind: str, stream: bool) -> None:
@@ -64,6 +65,7 @@ def test_an_answer_becomes_an_experiment(tmp_path: Path, kind: str, stream: bool
     assert KEY not in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_in_the_configuration_gets_the_key_named_for_it(tmp_path: Path, kind: str) -> None:
     with Loopback([Text(LOWER)]) as server, Loopback() as elsewhere:
@@ -110,6 +112,7 @@ OUTAGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_outage_is_sat_out_and_uses_up_no_experiment(tmp_path: Path, kind: str) -> None:
     steps: list[Step] = []
@@ -122,6 +125,7 @@ def test_every_outage_is_sat_out_and_uses_up_no_experiment(tmp_path: Path, kind:
     assert len(lab.records("answer")) == len(OUTAGES) and lab.records("refused") == []
 
 
+@pytest.mark.slow
 def test_a_pause_is_as_long_as_the_provider_asks(tmp_path: Path) -> None:
     wait = Fault(429, "rate_limit_error", headers={"retry-after": "2.5"})
     began = time.monotonic()
@@ -141,6 +145,7 @@ def test_an_outage_without_end_stops_the_run_where_it_can_go_on(tmp_path: Path) 
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_what_a_broken_answer_cost_counts(tmp_path: Path) -> None:
     haiku = 'model = "claude-haiku-4-5"'  # a dollar per million tokens read
     lab = make_lab(tmp_path, researcher=f'kind = "anthropic"\n{haiku}')
@@ -160,6 +165,7 @@ def test_what_a_broken_answer_cost_counts(tmp_path: Path) -> None:
     assert (state.usd, state.input_tokens) == (pytest.approx(0.00251), 2500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("when", ["before", "middle"])
 def test_three_answers_out_of_time_are_a_failure_of_the_proposal(
@@ -175,6 +181,7 @@ def test_three_answers_out_of_time_are_a_failure_of_the_proposal(
     assert "Refused since then" in asked(server.requests[4])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "rest", "reached"),
     [
@@ -265,6 +272,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 def test_what_the_guard_refuses_is_told_to_the_model(tmp_path: Path) -> None:
     steps = []
     for n, (answer, _) in enumerate(REFUSED):
@@ -411,6 +419,7 @@ def test_knobs_improve_a_toy(tmp_path: Path) -> None:
     assert lab.statuses().count("crash") == 0
 
 
+@pytest.mark.slow
 def test_a_description_of_the_command_line_stands_where_a_researcher_gives_none(
     tmp_path: Path,
 ) -> None:

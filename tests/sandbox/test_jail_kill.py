@@ -26,6 +26,7 @@ def jailed(folder: Path, kind: str, script: str, *arguments: str, **given: Any) 
     return One(folder, script, *arguments, jail=kind, readable=readable, **given)
 
 
+@pytest.mark.slow
 def test_a_trial_that_ignores_term_and_hops_pids_leaves_nothing(tmp_path: Path, kind: str) -> None:
     hops = ("0", "0.001", "0.001")
     trials = [jailed(tmp_path / f"{n}", kind, NASTY, hop_s, "stay") for n, hop_s in enumerate(hops)]

@@ -40,6 +40,7 @@ def test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word(lab: Lab) -> None:
     assert unflagged(lab, "run", "--max", "1", "--allow-unsandboxed").code == 0
 
 
+@pytest.mark.slow
 def test_the_level_stands_wherever_a_run_is_shown(lab: Lab) -> None:
     said = lab.cli("run", "--max", "1").stdout
     assert said.splitlines()[0].startswith("sandbox 1 (no jail); not covered: files, the network")

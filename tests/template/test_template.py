@@ -209,6 +209,7 @@ def dynamo() -> Iterator[None]:
     torch._dynamo.utils.counters.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("dynamo")
 # torch's own, of a look at a stream that is no leaf
 @pytest.mark.filterwarnings("ignore:The .grad attribute")
@@ -219,6 +220,7 @@ def test_blocks_of_one_kind_share_a_graph_whatever_the_depth(train: ModuleType) 
     assert graphs(train, 5) == 4  # S with them, and L without
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("dynamo")
 def test_new_shapes_of_matrices_do_not_run_into_the_recompile_limit(train: ModuleType) -> None:
     from torch._dynamo.utils import counters

@@ -86,6 +86,7 @@ def test_the_same_seed_gives_the_same_score_to_the_last_digit(
     assert not list(folder.glob("*.pt"))
 
 
+@pytest.mark.slow
 def test_the_log_has_a_line_of_json_per_logging_step_and_one_summary(
     tmp_path: Path, prepared: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_the_log_has_a_line_of_json_per_logging_step_and_one_summary(
     assert summary["device"].strip() == "cpu, 1 thread"
 
 
+@pytest.mark.slow
 def test_the_number_of_passes_does_not_show_in_the_score(tmp_path: Path, prepared: Path) -> None:
     whole = trial(copied(tmp_path / "one"), prepared)
     split = trial(copied(tmp_path / "two", DEVICE_BATCH=4), prepared)
@@ -115,6 +117,7 @@ def test_the_number_of_passes_does_not_show_in_the_score(tmp_path: Path, prepare
     assert bpb(split) == pytest.approx(bpb(whole), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_other_knobs_train_too(tmp_path: Path, prepared: Path) -> None:
     knobs = {"DEPTH": 3, "DIM": 40, "WINDOW": "S", "SHORT_WINDOW": 8, "VALUE_EMBEDS": False}
     knobs |= {"WARMDOWN": 0.0, "DEVICE_BATCH": 3, "TOTAL_BATCH": 6 * 64, "DEVICE_CHUNK": 100}
@@ -123,6 +126,7 @@ def test_other_knobs_train_too(tmp_path: Path, prepared: Path) -> None:
     assert bpb(done) > 0 and re.search(r"(?m)^depth: +3$", done.stdout)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_trial_at_once(tmp_path: Path, prepared: Path) -> None:
     done = trial(copied(tmp_path / "lab", MATRIX_LR=float("1e39")), prepared)
     assert done.returncode == 1
@@ -130,12 +134,14 @@ def test_a_loss_that_is_not_finite_ends_the_trial_at_once(tmp_path: Path, prepar
     assert "val_bpb" not in done.stdout
 
 
+@pytest.mark.slow
 def test_without_data_the_last_line_says_what_to_do(tmp_path: Path) -> None:
     done = trial(copied(tmp_path / "lab"), tmp_path / "nothing")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("run: autoresearch prepare")
 
 
+@pytest.mark.slow
 def test_batches_that_do_not_divide_end_before_anything_is_trained(
     tmp_path: Path, prepared: Path
 ) -> None:

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import BASELINE, CONFIG, PROPOSE, TRIAL, Lab, MakeLab, on_branch
 
 BRANCH = "autoresearch/t"
@@ -209,6 +211,7 @@ def test_commits_before_the_first_experiment_are_the_baseline(lab: Lab) -> None:
     assert lab.first_line(BRANCH) == "79"
 
 
+@pytest.mark.slow
 def test_later_commits_stop_the_run_with_two_ways_out(lab: Lab) -> None:
     grown(on_branch(lab))
     mine = lab.commit("my own idea", value__txt="60\n50\n")
@@ -341,6 +344,7 @@ def test_tables_edited_by_hand_are_renamed(lab: Lab) -> None:
     lab.cli("check")
 
 
+@pytest.mark.slow
 def test_what_people_do_in_mid_run_loses_nothing(lab: Lab) -> None:
     grown(on_branch(lab))
     for command in (
@@ -365,6 +369,7 @@ def test_removing_the_private_worktree_loses_nothing(lab: Lab) -> None:
     assert lab.first_line(BRANCH) == "98"
 
 
+@pytest.mark.slow
 def test_what_is_measured_stays(lab: Lab) -> None:
     lab.cli("baseline")
     for old, new, key in (
@@ -380,6 +385,7 @@ def test_what_is_measured_stays(lab: Lab) -> None:
     grown(lab)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_lab(lab: Lab) -> None:
     lab.cli("init", "u")
     grown(lab)
@@ -399,6 +405,7 @@ def test_two_runs_in_one_lab(lab: Lab) -> None:
 # -- strange repositories ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_that_is_planted_fires(lab: Lab, tmp_path: Path) -> None:
     marker = tmp_path / "fired"
     grown(lab)
@@ -469,6 +476,7 @@ STRANGE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_strange_file_names(make_lab: MakeLab, tmp_path: Path) -> None:
     names = tmp_path / "names"
     names.write_text("\n".join(STRANGE) + "\n")
@@ -495,6 +503,7 @@ def test_strange_file_names(make_lab: MakeLab, tmp_path: Path) -> None:
     assert lab.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_strange_names_that_no_candidate_touches(make_lab: MakeLab) -> None:
     odd = {
         "tab\there": "x\n",

@@ -375,7 +375,7 @@ def held() -> tuple[int, set[str]]:
 def test_no_handle_and_no_process_is_left_behind(lab: Lab) -> None:
     """What an experiment does with git, 200 times in one process."""
     repo = at(lab)
-    tree = Worktree(repo, lab.state() / "worktree", (), (), ())
+    tree = Worktree(repo, lab.state() / "worktree", "autoresearch-t")
     lab.git("checkout", "-q", "autoresearch/t")
     tip = repo.resolve(REF)
     assert tip is not None
