@@ -306,6 +306,7 @@ def test_what_was_not_asked_for_longest_is_forgotten() -> None:
     assert recent.get("large") is None and recent.get("a")
 
 
+@pytest.mark.slow
 def test_a_missing_blob_is_named(lab: Lab) -> None:
     with pytest.raises(LabError, match="1111 is missing from the repository; see: git fsck"):
         at(lab).blobs(["1" * 40])
