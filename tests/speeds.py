@@ -9,8 +9,11 @@ counts it, the CPU seconds are all.
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -23,6 +26,7 @@ MARK_S = 5.0  # what takes longer is marked `slow`
 LIMIT_S = 15.0  # what takes longer and isn't marked fails
 EXEMPT = ("slow", "smoke")
 _PRESSURE = Path("/proc/pressure")
+_ALONE = "TEST_TRIED_ALONE"  # set in the second try of a test, which looks for no third
 
 
 @dataclass(frozen=True)
@@ -64,21 +68,24 @@ def _contended_s() -> float | None:
 
 
 class Speeds:
-    """A plugin of pytest's that fails a test of more than limit_s which isn't marked.
+    """A plugin of pytest's that fails a run with a test of more than limit_s which isn't marked.
 
-    At the end of a run it names the unmarked tests of more than mark_s. It works in pytest-xdist's
-    workers and in their controller: a worker hands over a test's seconds in its report.
+    Such a test is tried once more at the run's end, alone, and the second try decides: on a machine
+    of others a single pause of twenty seconds is nothing that a test can help. At the end of a run
+    the unmarked tests of more than mark_s are named too. It works in pytest-xdist's workers and in
+    their controller: a worker hands over a test's seconds in its report.
     """
 
     def __init__(self, mark_s: float = MARK_S, limit_s: float = LIMIT_S) -> None:
         self._mark_s, self._limit_s = mark_s, limit_s
         self._began = Reading.now()
-        self._passes = True
-        self._unmarked: dict[str, float] = {}
+        self._failed: set[str] = set()
+        self._took_s: dict[str, float] = {}
+        self._too_long: dict[str, float] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        self._began, self._passes = Reading.now(), True
+        self._began = Reading.now()
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -86,26 +93,51 @@ class Speeds:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        self._passes &= not report.failed
         if call.when == "teardown" and not any(map(item.get_closest_marker, EXEMPT)):
-            took_s = Reading.now().since(self._began)
-            report.user_properties.append(("took_s", took_s))
-            if took_s > self._limit_s and self._passes:
-                report.outcome = "failed"
-                report.longrepr = (
-                    f"{item.nodeid} took {took_s:.0f} s by itself, and only a test that is marked may"
-                    f" take more than {self._limit_s:g}: make it quicker, or mark it with"
-                    " @pytest.mark.slow, which keeps it out of `make test`"
-                )
+            report.user_properties.append(("took_s", Reading.now().since(self._began)))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         took: dict[str, Any] = dict(report.user_properties)
-        if took.get("took_s", 0.0) > self._mark_s:
-            self._unmarked[report.nodeid] = took["took_s"]
+        if report.failed:
+            self._failed.add(report.nodeid)
+        elif "took_s" in took and report.nodeid not in self._failed:
+            self._took_s[report.nodeid] = took["took_s"]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workerinput") or _ALONE in os.environ:
+            return
+        for name, first_s in self._took_s.items():
+            if first_s > self._limit_s:
+                again_s = _alone(session.config, name)
+                if again_s > self._limit_s:
+                    self._too_long[name] = min(first_s, again_s)
+        if self._too_long and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._unmarked:
+        unmarked = {name: took for name, took in self._took_s.items() if took > self._mark_s}
+        if unmarked:
             terminalreporter.section(f"more than {self._mark_s:g} s, and not marked slow")
-            for name, took_s in sorted(self._unmarked.items()):
+            for name, took_s in sorted(unmarked.items()):
                 terminalreporter.line(f"{took_s:5.1f} s  {name}")
+        for name, took_s in sorted(self._too_long.items()):
+            terminalreporter.line(
+                f"TOO LONG {name} took {took_s:.0f} s by itself, twice, and only a test that is marked"
+                f" may take more than {self._limit_s:g}: make it quicker, or mark it with"
+                " @pytest.mark.slow, which keeps it out of `make test`",
+                red=True,
+            )
+
+
+def _alone(config: pytest.Config, name: str) -> float:
+    """Returns the seconds that the test takes in a pytest of its own, with nothing beside it."""
+    began = Reading.now()
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider",
+         *(["-c", str(config.inipath)] if config.inipath else ["-c", os.devnull]),
+         "--rootdir", str(config.rootpath), name],
+        cwd=config.rootpath, env={**os.environ, _ALONE: "1"}, stdout=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    return Reading.now().since(began)

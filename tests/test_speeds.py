@@ -19,18 +19,18 @@ from tests.speeds import Speeds
 def pytest_configure(config):
     for mark in ("slow", "smoke"):
         config.addinivalue_line("markers", mark)
-    config.pluginmanager.register(Speeds(mark_s=0.1, limit_s=0.25))
+    config.pluginmanager.register(Speeds(mark_s=0.1, limit_s=3))
 """
 TESTS = """\
-import subprocess, sys, time
+import os, subprocess, sys, time
 import pytest
 
-SPIN = "import time\\nwhile time.process_time() < {}: pass"
+SPIN = "import time\\nwhile time.process_time() < {}: sum(range(100_000))"
 
 def spin(cpu_s):
     began = time.process_time()
     while time.process_time() - began < cpu_s:
-        pass
+        sum(range(100_000))
 
 def test_quick():
     pass
@@ -38,50 +38,51 @@ def test_quick():
 def test_between():
     spin(0.15)
 
-def test_long():
-    spin(0.3)
+def test_long_once():
+    if not os.path.exists("tried"):
+        open("tried", "w").close()
+        spin(4)
 
 def test_of_a_long_child():
-    subprocess.run([sys.executable, "-c", SPIN.format(0.3)], check=True)
+    subprocess.run([sys.executable, "-c", SPIN.format(4)], check=True)
 
 @pytest.fixture
 def long_fixture():
-    spin(0.3)
+    spin(4)
 
 def test_with_a_long_fixture(long_fixture):
     pass
 
 @pytest.mark.slow
 def test_marked_slow():
-    spin(0.3)
+    spin(4)
 
 @pytest.mark.smoke
 def test_marked_smoke():
-    spin(0.3)
+    spin(4)
 
 def test_that_fails_anyway():
-    spin(0.3)
+    spin(4)
     assert False, "its own reason"
 """
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_only_what_is_marked_may_take_long(tmp_path: Path, workers: int) -> None:
+@pytest.mark.slow
+def test_only_what_is_marked_may_take_long(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_some.py").write_text(TESTS)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", tmp_path,
-         "-p", "no:cacheprovider", "-n", str(workers)],
+         "-p", "no:cacheprovider", "-n", "1"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     said = done.stdout
     assert done.returncode == 1, said
-    wrong = re.findall(r"^((?:ERROR|FAILED) \S+)", said, re.MULTILINE)
+    wrong = re.findall(r"^((?:TOO LONG|ERROR|FAILED) \S+)", said, re.MULTILINE)
     assert sorted(wrong) == [
-        "ERROR test_some.py::test_long",
-        "ERROR test_some.py::test_of_a_long_child",
-        "ERROR test_some.py::test_with_a_long_fixture",
         "FAILED test_some.py::test_that_fails_anyway",
+        "TOO LONG test_some.py::test_of_a_long_child",
+        "TOO LONG test_some.py::test_with_a_long_fixture",
     ], said
     assert "mark it with @pytest.mark.slow" in said
     _, _, named = said.partition("more than 0.1 s, and not marked slow")
