@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,15 +12,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from autoresearch import __version__
-from autoresearch.errors import (
-    AutoresearchError,
-    Interrupted,
-    NotYetError,
-)
+from autoresearch.errors import AutoresearchError, Interrupted, NotYetError
 from autoresearch.streams import ensure_utf8, outlive
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 app = typer.Typer(
     name="autoresearch",
@@ -53,6 +50,7 @@ def main() -> NoReturn:
     sys.excepthook = _bug
     ensure_utf8()
     outlive()
+    _interruptible()
     try:
         try:
             typer.main.get_command(app)()  # app() itself would put an excepthook over ours
@@ -72,9 +70,24 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         sys.exit(1)
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:
         sys.exit(130)
     sys.exit(0)
+
+
+def _interruptible() -> None:
+    """Lets SIGINT, SIGTERM and SIGHUP end any command with 130; a run has handlers of its own above these.
+
+    A job in the background starts with SIGINT ignored, and is stopped by it all the same; a SIGHUP
+    that is ignored at the start, as under nohup, stays ignored.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _bug(kind: type[BaseException], fault: BaseException, where: TracebackType | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch.config import Config
-from autoresearch.errors import AutoresearchError, LabError
+from autoresearch.errors import AutoresearchError, Interrupted, LabError
 from autoresearch.harness.names import current_name
 from autoresearch.lab.data import data_name
 from autoresearch.lab.lab import Lab
@@ -52,7 +52,14 @@ def prepare(
         ("--val-tokens", val_tokens),
     ):
         command += [] if value is None else [flag, str(value)]
-    code = subprocess.run(command, cwd=folder).returncode
+    # In a session of its own, so that a Ctrl-C comes to it once: from here.
+    with subprocess.Popen(command, cwd=folder, start_new_session=True) as process:
+        try:
+            code = process.wait()
+        except Interrupted:
+            process.terminate()  # it says what to do next, and leaves what the next call goes on with
+            process.wait()
+            raise
     if found is not None and code == 0:
         name = data_name(config.harness, root)
         if name != current_name(cache_dir()):

@@ -64,7 +64,9 @@ def _examine(plan: Path) -> None:
 
 
 if __name__ == "__main__":
-    # A job in the background starts with SIGINT ignored; SIGTERM interrupts in the same way.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    # A job in the background starts with SIGINT ignored; the others interrupt in the same way, but
+    # for a SIGHUP that is ignored at the start, as under nohup.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(main())
