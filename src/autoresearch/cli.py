@@ -57,7 +57,7 @@ def main() -> NoReturn:
         finally:
             sys.stdout.flush()  # here, where a full disk can be told of
     except AutoresearchError as fault:
-        from autoresearch.console import say
+        from autoresearch.streams import say
 
         say(f"error: {fault}", sys.stderr)
         sys.exit(fault.exit_code)
@@ -139,8 +139,8 @@ def init(
 ) -> None:
     """Make a lab in an empty folder, and a run in a lab."""
     from autoresearch.commands import init
-    from autoresearch.console import say
     from autoresearch.lab.lab import current_folder
+    from autoresearch.streams import say
 
     init.init(current_folder(), tag, task, rev, template, profile, sets or [], say)
 
@@ -164,7 +164,7 @@ def prepare(
     from functools import partial
 
     from autoresearch.commands.prepare import prepare
-    from autoresearch.console import say
+    from autoresearch.streams import say
 
     notice = partial(say, file=sys.stderr)
     raise typer.Exit(prepare(source, shards, vocab_size, seq_len, val_tokens, notice))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,6 +18,7 @@ from autoresearch.ledger.results import number
 from autoresearch.ledger.state import State
 from autoresearch.ratchet.drive import Limits
 from autoresearch.records import Event, Experiment, Sink
+from autoresearch.streams import say
 from autoresearch.text import one_line
 
 _STYLES = {"keep": "bold green", "discard": "dim", "crash": "red"}
@@ -45,13 +44,6 @@ def screen(state: State, config: Config, limits: Limits) -> Iterator[Sink]:
 def _say_all(config: Config, event: Event) -> None:
     for line in plain(event, config):
         say(line)
-
-
-def say(line: str, file: TextIO | None = None) -> None:
-    """One line, at once, whatever the terminal's encoding."""
-    file = file or sys.stdout
-    encoding = file.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), file=file, flush=True)
 
 
 def plain(event: Event, config: Config) -> list[str]:

@@ -67,6 +67,13 @@ def ensure_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
+def say(line: str, file: TextIO | None = None) -> None:
+    """Prints one line, at once, whatever the terminal's encoding."""
+    file = file or sys.stdout
+    encoding = file.encoding or "utf-8"
+    print(line.encode(encoding, "replace").decode(encoding), file=file, flush=True)
+
+
 def _lasting(stream: TextIO | None) -> TextIO:
     """Returns a stream that writes what the given one would; None is one that was closed."""
     if stream is None:

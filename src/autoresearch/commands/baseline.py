@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from autoresearch.commands.session import opened
-from autoresearch.console import say
 from autoresearch.ratchet.drive import Limits
+from autoresearch.streams import say
 
 
 def baseline(tag: str | None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from autoresearch.console import say
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.records import Edit
 from autoresearch.rules.guard import Mutable, refusals
+from autoresearch.streams import say
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.repository import Repository
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoresearch.console import say
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import Lab
 from autoresearch.ledger import results
@@ -18,6 +17,7 @@ from autoresearch.report import plot as plot_
 from autoresearch.report import summary as summary_
 from autoresearch.report import table
 from autoresearch.report.summary import Entry
+from autoresearch.streams import say
 
 _EVIDENCE: tuple[Evidence, ...] = ("verified", "examined", "claimed")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoresearch.config import Config
-from autoresearch.console import say, screen
+from autoresearch.console import screen
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.lab.run import Run
@@ -20,6 +20,7 @@ from autoresearch.records import Event, Sink
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
+from autoresearch.streams import say
 from autoresearch.text import one_line
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch.console import say
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.ledger import results
 from autoresearch.records import Experiment
 from autoresearch.rules import metrics, training_log
+from autoresearch.streams import say
 from autoresearch.text import one_line, printable
 
 

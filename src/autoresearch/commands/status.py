@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from autoresearch.console import say
 from autoresearch.lab.lab import Lab, holder
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
+from autoresearch.streams import say
 from autoresearch.text import one_line
 
 

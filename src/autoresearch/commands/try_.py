@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 from autoresearch.commands.check import refused
 from autoresearch.commands.session import opened, typed
-from autoresearch.console import say
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Limits
 from autoresearch.records import Edit, Proposal
+from autoresearch.streams import say
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.merge import merge
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from rich.console import Console
 
 from autoresearch.commands.doctor import checks, fit, render
-from autoresearch.console import say
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import Lab
+from autoresearch.streams import say
 
 
 def doctor(
