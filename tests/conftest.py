@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.labs import unwatched
 from tests.speeds import Speeds
 
@@ -102,15 +102,14 @@ def run_cli(
             variables.pop(name, None)
         else:
             variables[name] = value
-    done = subprocess.run(
-        [sys.executable, "-m", "autoresearch", *unwatched(arguments)],
-        cwd=cwd, env=variables, input=stdin, capture_output=True, encoding="utf-8",
-        errors="surrogateescape", timeout=timeout_s,
-    )  # fmt: skip
-    assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    done = warm.run(
+        unwatched(arguments), cwd=cwd, env=variables, stdin=stdin.encode(), timeout_s=timeout_s
+    )
+    ran = Ran(done.returncode, *(os.fsdecode(text) for text in (done.stdout, done.stderr)))
+    assert code is None or ran.code == code, ran
     if code == 1:
-        assert "Traceback" not in done.stderr
-    return Ran(done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in ran.stderr
+    return ran
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.ledger import journal
+from tests import warm
 
 TRAIN = """\
 LR = 0.5
@@ -43,15 +44,24 @@ class Lab:
         return [sys.executable, "-m", "autoresearch", *unwatched(arguments)]
 
     def cli(
-        self, *arguments: str, code: int | None = 0, timeout_s: float = 60, **env: str
+        self,
+        *arguments: str,
+        code: int | None = 0,
+        timeout_s: float = 60,
+        cold: bool = False,
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end; code: the exit code that it must have."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.root, env={**self.env, **env},
-            capture_output=True, text=True, errors="replace", timeout=timeout_s,
-        )  # fmt: skip
-        assert code is None or done.returncode == code, done.stdout + done.stderr
-        return done
+        done = warm.run(
+            unwatched(arguments),
+            cwd=self.root,
+            env={**self.env, **env},
+            timeout_s=timeout_s,
+            cold=cold,
+        )
+        out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+        assert code is None or done.returncode == code, out + err
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
     def spawn(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """Start the command; what it prints lies in `self.printed`."""

@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+
 MARK_S = 5.0  # what takes longer is marked `slow`
 LIMIT_S = 15.0  # what takes longer and isn't marked fails
 EXEMPT = ("slow", "smoke")
@@ -33,8 +35,9 @@ _ALONE = "TEST_TRIED_ALONE"  # set in the second try of a test, which looks for 
 class Reading:
     """The clocks at one moment, in seconds.
 
-    cpu_s: of this process and the children that it has waited for. contended_s: while something on
-    this machine waited for a core or the disk; None where the kernel doesn't say.
+    cpu_s: of this process, the children that it has waited for and the commands that were run warm.
+    contended_s: while something on this machine waited for a core or the disk; None where the kernel
+    doesn't say.
     """
 
     wall_s: float
@@ -45,7 +48,7 @@ class Reading:
     def now(cls) -> Reading:
         """Returns the clocks as they stand."""
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        cpu_s = sum(each.ru_utime + each.ru_stime for each in used)
+        cpu_s = sum(each.ru_utime + each.ru_stime for each in used) + warm.cpu_s
         return cls(time.monotonic(), cpu_s, _contended_s())
 
     def since(self, earlier: Reading) -> float:
