@@ -381,7 +381,6 @@ def test_there_are_enough_of_them() -> None:
 
 NOT_YET = [
     ("task.evaluate", task('evaluate = ["python", "score.py"]')),
-    ("main.rs", replaced("mutable", '["src/main.rs::main"]')),
     ("runner.kind", section("runner", 'kind = "slurm"')),
     ("runner.slots", section("runner", "slots = 2")),
     ("rule", section("keep", 'rule = "significant"')),

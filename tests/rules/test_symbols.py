@@ -14,7 +14,7 @@ SOURCE = b"import x\n\n\n@x.y\ndef f(a, b=1):\n    return a\n\n\nclass C:\n    d
 
 def test_a_language_is_chosen_by_the_files_ending() -> None:
     assert language_of("a/train.py") is python
-    assert language_of("train.c") is None and language_of("py") is None and language_of("") is None
+    assert language_of("train.sh") is None and language_of("py") is None and language_of("") is None
 
 
 def test_definitions_and_what_is_around_their_bodies() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, Field
 
-from autoresearch.errors import NotYetError
+from autoresearch.grammars import GRAMMARS
 from autoresearch.harness.names import read_budget
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,13 +44,16 @@ def _pattern(text: str) -> str:
     if "\n" in text or ".." in PurePosixPath(path).parts:
         raise ValueError(f"{text!r} must be a path inside the lab, as in .gitignore")
     if separator:
-        if not path.endswith(".py"):
-            raise NotYetError(
-                f"task.mutable, task.protected: {text!r}: symbols in files other than Python are not "
-                "yet supported"
+        if path.endswith(".py"):
+            if not _SYMBOL.fullmatch(symbol):
+                raise ValueError(f"{text!r} must be path::function or path::Class.method")
+        elif not path.endswith(tuple(GRAMMARS)):
+            raise ValueError(
+                f"{text!r}: symbols are known in Python, Rust, C, C++, CUDA, Go, JavaScript, TypeScript, "
+                "Java and Julia, by the file's ending; name the whole file"
             )
-        if not _SYMBOL.fullmatch(symbol):
-            raise ValueError(f"{text!r} must be path::function or path::Class.method")
+        elif not symbol.strip(" .:"):
+            raise ValueError(f"{text!r} must be path::function or path::Type::method")
         if _inside(path) != path:
             raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
     else:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from autoresearch.grammars import GRAMMARS
 from autoresearch.rules.symbols import python
 from autoresearch.rules.symbols.base import Language, SymbolError
+from autoresearch.rules.symbols.treesitter import TreeSitter
 
 __all__ = ["LANGUAGES", "Language", "SymbolError", "language_of"]
 
-LANGUAGES: dict[str, Language] = {".py": python}
+LANGUAGES: dict[str, Language] = {
+    ".py": python,
+    **{ending: TreeSitter(grammar) for ending, grammar in GRAMMARS.items()},
+}
 
 
 def language_of(path: str) -> Language | None:

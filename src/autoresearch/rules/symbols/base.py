@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -20,3 +22,12 @@ class Language(Protocol):
 
     def same_code(self, old: bytes, new: bytes) -> bool:
         """Returns whether two sources differ in comments and layout at most; raises SymbolError."""
+
+
+def nearest(symbol: str, names: Iterable[str]) -> str:
+    """Returns the names that a mistyped symbol may have meant, as the end of an error's text."""
+    known = list(dict.fromkeys(names))
+    last = symbol.replace("::", ".").rpartition(".")[2]
+    same = [name for name in known if name.rpartition(".")[2] == last]
+    close = same or difflib.get_close_matches(symbol.replace("::", "."), known, 3, 0.5) or known[:3]
+    return f"; there is {', '.join(close[:3])}" if close else ""

@@ -6,8 +6,9 @@ import ast
 import io
 import tokenize
 import warnings
+from collections.abc import Iterator
 
-from autoresearch.rules.symbols.base import SymbolError
+from autoresearch.rules.symbols.base import SymbolError, nearest
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -58,12 +59,21 @@ def _find(tree: ast.Module, symbol: str) -> _Definition:
     found: _Definition | None = None
     for name in symbol.split("."):
         here = [node for node in scope if isinstance(node, _Definition) and node.name == name]
-        if len(here) != 1:
+        if not here:
+            raise SymbolError(f"has 0 definitions of {symbol}" + nearest(symbol, _names(tree)))
+        if len(here) > 1:
             raise SymbolError(f"has {len(here)} definitions of {symbol}")
         found = here[0]
         scope = found.body
     assert found is not None
     return found
+
+
+def _names(scope: ast.AST, above: str = "") -> Iterator[str]:
+    for node in ast.iter_child_nodes(scope):
+        if isinstance(node, _Definition):
+            yield above + node.name
+            yield from _names(node, f"{above}{node.name}.")
 
 
 def _body(source: bytes, node: _Definition) -> tuple[int, int]:
