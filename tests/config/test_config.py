@@ -115,6 +115,7 @@ def test_the_defaults() -> None:
             "key_env": "",
             "price_per_mtok": [],
             "retry_hours": 6,
+            "knobs": {},
             "command": [],
             "timeout_s": 1800,
         },

@@ -13,7 +13,8 @@ from autoresearch.errors import BadAnswer, NothingToPropose, ResearcherError
 from autoresearch.fit import constants
 from autoresearch.records import Answer, Experiment
 from autoresearch.researchers.base import Brief
-from autoresearch.researchers.knobs import KnobsResearcher, range_of
+from autoresearch.researchers.knobs import KnobsResearcher
+from autoresearch.researchers.ranges import range_of
 
 SOURCE = """\
 # größe, Größe
@@ -78,7 +79,7 @@ def test_what_a_knob_is() -> None:
 def test_only_the_literal_is_rewritten(prefix: bytes, end: bytes) -> None:
     source = prefix + SOURCE.replace(b"\n", end)
     new = {"DIM": 96, "TOTAL_BATCH_SIZE": 2**17, "LR": 1.5e-05, "DROPOUT": 0.05, "BIAS": -1}
-    got = constants.rewrite(source, {**new, "STEPS": 12_500, "BETA": 0.99})
+    got = constants.rewrite(source, constants.find(source), {**new, "STEPS": 12_500, "BETA": 0.99})
     wanted = SOURCE
     for old, now in (
         *((b"DIM = 64 ", b"DIM = 96 "), (b"2 ** 19", b"2 ** 17"), (b"3e-4", b"1.5e-05")),
@@ -88,7 +89,7 @@ def test_only_the_literal_is_rewritten(prefix: bytes, end: bytes) -> None:
         assert wanted.count(old) == 1
         wanted = wanted.replace(old, now)
     assert got == prefix + wanted.replace(b"\n", end)
-    assert constants.rewrite(source, {}) == source
+    assert constants.rewrite(source, {}, {}) == source
 
 
 def ends(literal: str) -> tuple[float, float]:

@@ -265,9 +265,7 @@ def test_without_the_package_it_is_asked_for_by_name(monkeypatch: pytest.MonkeyP
 def test_the_configuration_takes_symbols_of_these_languages_and_no_others() -> None:
     base = '[task]\ncommand = ["x"]\nmutable = ["{}"]\n'
     for entry in ("isis/src/main.rs::learn_ffn", "a.cpp::a::B::f(int x)", "a.ts::A.b"):
-        assert parse(base.format(entry).encode(), "autoresearch.toml", None).task.mutable == (
-            entry,
-        )
+        assert parse(base.format(entry).encode(), "autoresearch.toml", None).task.mutable == [entry]
     for entry in ("a.rb::f", "a.rs::", "a.rs::.", "./a.rs::f"):
         with pytest.raises(UsageError):
             parse(base.format(entry).encode(), "autoresearch.toml", None)

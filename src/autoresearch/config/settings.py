@@ -16,6 +16,7 @@ from autoresearch.config.types import (
     Inside,
     Limit,
     Pattern,
+    Ranges,
     Seconds,
     Symbol,
     Variable,
@@ -111,6 +112,7 @@ class ResearcherConfig(_Section):
     retry_hours: Limit = 6
     command: list[Word] = []
     timeout_s: Seconds = 1800
+    knobs: Ranges = {}
 
     @model_validator(mode="after")
     def _check(self) -> ResearcherConfig:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from pathspec import GitIgnoreSpec
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from autoresearch.grammars import GRAMMARS
 from autoresearch.harness.names import read_budget
@@ -84,6 +84,17 @@ def _finite(number: float) -> float:
     return number
 
 
+def _ranges(given: object) -> object:
+    for name, ends in given.items() if isinstance(given, dict) else ():
+        numbers = isinstance(ends, list) and all(type(end) in (int, float) for end in ends)
+        if not numbers or len(ends) != 2 or not -math.inf < ends[0] < ends[1] < math.inf:
+            raise ValueError(
+                f"{name} = {ends!r} is no range of a knob, lowest and highest value, as in "
+                "LR = [1e-4, 1e-2]; other keys of [researcher] stand above [researcher.knobs]"
+            )
+    return given
+
+
 Word = Annotated[str, AfterValidator(_word)]
 Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Limit = Annotated[float, Field(ge=0), AfterValidator(_finite)]
@@ -93,3 +104,4 @@ Inside = Annotated[str, AfterValidator(_inside)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 Budget = Annotated[str, AfterValidator(_budget)]
+Ranges = Annotated[dict[str, list[int | float]], BeforeValidator(_ranges)]

@@ -28,15 +28,16 @@ _MAX_INT = 2**53  # beyond it a float no longer tells neighbours apart
 class Knob:
     """A number that a tuner may turn.
 
-    The bytes from start to stop are rewritten: the literal, or k alone in 2**k.
+    The bytes from start to stop are rewritten: the literal, or k alone in 2**k and 1 << k.
     """
 
     name: str
     value: int | float
     start: int
     stop: int
-    power: bool  # written as 2**k
+    power: bool  # written as 2**k, or as 1 << k
     grouped: bool  # written as 10_000
+    shift: bool = False  # written as 1 << k
 
     def literal(self, value: int | float) -> str:
         """Returns the value as it is written in the file; raises ValueError where it can't be."""
@@ -52,7 +53,8 @@ class Knob:
 
     def shown(self, value: int | float) -> str:
         """Returns the value as a reader of the file would write it."""
-        return f"2**{self.literal(value)}" if self.power else self.literal(value)
+        written = self.literal(value)
+        return f"1 << {written}" if self.shift else f"2**{written}" if self.power else written
 
 
 def find(source: bytes) -> dict[str, Knob]:
@@ -61,7 +63,7 @@ def find(source: bytes) -> dict[str, Knob]:
     found = {}
     for name, node in literals.items():
         value = _number(node)
-        if value is None or name.startswith(("_", "DEVICE_", "LOG_")) or "SEED" in name:
+        if value is None or not may_turn(name):
             continue
         power = isinstance(node, ast.BinOp) and _number(node.left) == 2
         start, stop = _span(node.right if power and isinstance(node, ast.BinOp) else node, starts)
@@ -69,12 +71,16 @@ def find(source: bytes) -> dict[str, Knob]:
     return found
 
 
-def rewrite(source: bytes, new: Mapping[str, int | float]) -> bytes:
-    """Returns the file with these knobs set, each in the form that it has, the same elsewhere.
+def may_turn(name: str) -> bool:
+    """Returns whether a constant of this name says what is trained, and not how training runs."""
+    return not name.startswith(("_", "DEVICE_", "LOG_")) and "SEED" not in name.upper()
+
+
+def rewrite(source: bytes, knobs: Mapping[str, Knob], new: Mapping[str, int | float]) -> bytes:
+    """Returns the file with these knobs of it set, each in the form that it has, the same elsewhere.
 
     Raises KeyError for a name that is no knob, ValueError for a value that does not suit it.
     """
-    knobs = find(source)
     chosen = [(knobs[name], value) for name, value in new.items()]
     return _spliced(source, ((k.start, k.stop, k.literal(value)) for k, value in chosen))
 

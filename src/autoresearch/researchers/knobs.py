@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autoresearch.errors import BadAnswer, NothingToPropose, ResearcherError
 from autoresearch.fit import constants
 from autoresearch.fit.constants import Knob
+from autoresearch.fit.declarations import knobs_in
+from autoresearch.grammars import GrammarMissing
 from autoresearch.records import Answer, Edit, Experiment, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH, REMARK_LENGTH, Brief, Turn
+from autoresearch.researchers.ranges import Number, Range, range_of, written_range
 from autoresearch.text import one_line
 
 if TYPE_CHECKING:
     import optuna
 
-Number: TypeAlias = "int | float"
 Vector: TypeAlias = "dict[str, Number]"  # "path::NAME" to value
 
 TWO_KNOBS = 0.2  # how often two are changed at once
@@ -30,73 +32,15 @@ RANDOM_TRIES = 200
 STARTUP_TRIALS = 8  # before that TPE has nothing to learn from, and draws at random
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Where a knob may go. The tuner sees a coordinate; value() and at() translate."""
-
-    low: Number
-    high: Number
-    log: bool
-    form: str  # float | int | power (exponent of two) | share (1 - x, for 0.95 and the like)
-    sign: int = 1
-
-    def value(self, at: Number) -> Number:
-        """Returns the knob's value at a coordinate, in three digits where it is a float."""
-        if self.form == "power":
-            return int(self.sign * 2 ** int(at))
-        if self.form == "int":
-            return self.sign * int(at)
-        if self.form == "share":
-            return self.sign * round(1 - float(f"{at:.2g}"), 12)
-        return self.sign * min(max(float(f"{at:.3g}"), self.low), self.high)
-
-    def at(self, value: Number) -> Number | None:
-        """Returns the coordinate of a value; None where it lies outside."""
-        x = value * self.sign
-        if self.form == "power":
-            where: Number = int(x).bit_length() - 1
-            if x < 1 or 2 ** int(where) != x:
-                return None
-        elif self.form == "share":
-            where = 1 - x
-        else:
-            where = x
-        return where if self.low <= where <= self.high else None
-
-    def describe(self) -> str:
-        """Returns the range in words, in the knob's own values."""
-        low, high = sorted((self.value(self.low), self.value(self.high)))
-        steps = "powers of two" if self.form == "power" else "logarithmic" if self.log else "linear"
-        return f"{low} to {high}, {steps}"
-
-
-def range_of(knob: Knob) -> Range | None:
-    """Returns the range around a baseline value; None for the int 0, which says off, not how much."""
-    value = knob.value
-    sign = -1 if value < 0 else 1
-    size = abs(value)
-    if isinstance(value, float):
-        if size == 0.0:
-            return Range(0.0, 0.1, False, "float")
-        if 0.5 < size < 1.0:  # a momentum, a decay: what counts is how far it is from 1
-            return Range((1 - size) / 4, min(4 * (1 - size), 0.9), True, "share", sign)
-        high = 4 * size if size >= 1.0 or size < 0.25 else 1.0  # a share stays one
-        return Range(size / 4, high, True, "float", sign)
-    if size == 0:
-        return None
-    if size == 1 and not knob.power:
-        return Range(1, 4, True, "int", sign)
-    exponent = int(size).bit_length() - 1
-    if 2**exponent == size:
-        return Range(max(0, exponent - 2), exponent + 2, False, "power", sign)
-    return Range(max(1, int(size) // 2), 2 * int(size), True, "int", sign)
-
-
 class KnobsResearcher:
     """Proposes values of upper-case constants by ask and tell; asks no one, costs nothing."""
 
     kind = "knobs"
     attempts = 1  # it samples again by itself
+
+    def __init__(self, ranges: Mapping[str, Sequence[Number]] | None = None) -> None:
+        """ranges are those of [researcher.knobs]: the ends, by a knob's name."""
+        self._written = dict(ranges or {})
 
     def warm_up(self) -> None:
         """There is nothing to prepare."""
@@ -109,12 +53,13 @@ class KnobsResearcher:
         """
         knobs = _knobs(brief, brief.files)
         now: Vector = {key: knob.value for key, knob in knobs.items()}
-        ranges = _ranges(brief, knobs)
+        ranges = self._ranges(brief, knobs)
         if not ranges:
             raise ResearcherError(
                 "no knobs in the mutable files: a knob is an upper-case constant at the top level "
                 "of a Python file, as WIDTH = 64 or LR = 3e-4 (not a bool, not the int 0, not a "
-                "SEED). Add some, or choose another [researcher] kind."
+                "SEED), or a #define, const or static with a number in other languages. Add some, or "
+                "choose another [researcher] kind."
             )
         history = _history(brief, now)
         tried = {_identity(vector) for vector, _ in history} | {_identity(now)}
@@ -143,45 +88,56 @@ class KnobsResearcher:
                 for key, v in changed.items()
             ]
             for path in sorted({key.rpartition("::")[0] for key in changed}):
-                values = {
-                    key.rpartition("::")[2]: value
-                    for key, value in changed.items()
-                    if key.rpartition("::")[0] == path
-                }
-                edits.append(Edit(path, constants.rewrite(brief.files[path], values)))
+                mine = {k: v for k, v in changed.items() if k.rpartition("::")[0] == path}
+                edits.append(Edit(path, constants.rewrite(brief.files[path], knobs, mine)))
         except (KeyError, ValueError, OverflowError) as err:
             raise BadAnswer(f"A knob value can't be written: {err}") from None
         edits = [edit for edit in edits if edit.content != brief.files[edit.path]]
         if not edits:
             raise BadAnswer("The answer changes nothing: every knob has that value already.")
-        ranges = _ranges(brief, knobs)
+        ranges = self._ranges(brief, knobs)
         spans = [f"{knobs[k].name} ({ranges[k].describe()})" for k in changed if k in ranges]
         why = f"TPE over {len(brief.experiments)} experiments drew {', '.join(spans)}"
         description = one_line(", ".join(steps), DESCRIPTION_LENGTH)
         return Proposal(description, tuple(edits), one_line(why, REMARK_LENGTH))
 
+    def _ranges(self, brief: Brief, knobs: dict[str, Knob]) -> dict[str, Range]:
+        """Returns the ranges that the user wrote, and else those around the baseline's values.
+
+        They stay the same all run. Raises ResearcherError where a written one fits no knob.
+        """
+        names = {knob.name for knob in knobs.values()}
+        if unknown := self._written.keys() - names:
+            raise ResearcherError(
+                f"researcher.knobs: {', '.join(sorted(unknown))}: no knob of this name in the mutable "
+                f"files; there are {', '.join(sorted(names)) or 'none'}. Mend autoresearch.toml"
+            )
+        base = _knobs(brief, brief.files if brief.baseline_files is None else brief.baseline_files)
+        found: dict[str, Range] = {}
+        for key, knob in knobs.items():
+            start = base.get(key, knob)
+            alike = type(start.value) is type(knob.value) and start.power == knob.power
+            if knob.name in self._written:
+                try:
+                    found[key] = written_range(knob, self._written[knob.name])
+                except ValueError as fault:
+                    raise ResearcherError(
+                        f"researcher.knobs: {fault}. Mend autoresearch.toml"
+                    ) from None
+            elif (span := range_of(start if alike else knob)) is not None:
+                found[key] = span
+        return found
+
 
 def _knobs(brief: Brief, files: dict[str, bytes]) -> dict[str, Knob]:
-    """Returns every knob of the mutable Python files, by "path::NAME"."""
+    """Returns every knob of the mutable files, by "path::NAME"; raises ResearcherError."""
     found: dict[str, Knob] = {}
     for path, source in sorted(files.items()):
-        whole = path in brief.mutable or not any(p.startswith(path + "::") for p in brief.mutable)
-        if path.endswith(".py") and whole:
-            found |= {f"{path}::{name}": knob for name, knob in constants.find(source).items()}
-    return found
-
-
-def _ranges(brief: Brief, knobs: dict[str, Knob]) -> dict[str, Range]:
-    """Returns the ranges around the baseline's values, which stay the same all run."""
-    files = brief.files if brief.baseline_files is None else brief.baseline_files
-    base = _knobs(brief, files)
-    found: dict[str, Range] = {}
-    for key, knob in knobs.items():
-        start = base.get(key, knob)
-        alike = type(start.value) is type(knob.value) and start.power == knob.power
-        span = range_of(start if alike else knob)
-        if span is not None:
-            found[key] = span
+        if path in brief.mutable or not any(p.startswith(path + "::") for p in brief.mutable):
+            try:
+                found |= {f"{path}::{name}": k for name, k in knobs_in(path, source).items()}
+            except GrammarMissing as fault:
+                raise ResearcherError(f"{path} {fault}") from None
     return found
 
 

@@ -64,7 +64,7 @@ def make(
     if kind == "knobs":
         from autoresearch.researchers.knobs import KnobsResearcher
 
-        return KnobsResearcher()
+        return KnobsResearcher(config.knobs)
     known = "anthropic, openai, command, knobs, scripted, auto"
     raise UsageError(f"--researcher {kind}: there is no such researcher; there are {known}")
 
