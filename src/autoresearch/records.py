@@ -77,6 +77,7 @@ class Proposal:
     edits: tuple[Edit, ...]
     hypothesis: str = ""
     lesson: str = ""  # about the experiment before
+    notes: tuple[str, ...] = ()  # what of the answer was passed over, for the screen
 
 
 @dataclass(frozen=True, slots=True)
