@@ -36,6 +36,7 @@ _PATCH = re.compile(
 _PATCHED = re.compile(
     r"[-+][\w.\[\]]{1,80}\s{0,4}[-+*/]?=\s|[-+]\s*(?:def|class|import|from|return) \w"
 )
+_REMOVED, _ADDED = re.compile(r"-(?!--| \S)"), re.compile(r"\+(?! \S)")  # no items of a list
 _TAGS = (
     "tool tool_call tool_calls tool_use function_call function_calls invoke parameter edit edits file files"
     " create write patch diff apply_patch apply_diff old_str new_str old_string new_string old_text new_text"
@@ -97,7 +98,7 @@ def like_change(line: str, before: str = "") -> str | None:
         return "a marker"
     if _PATCH.match(line) or _PATCHED.match(line):
         return "a patch"
-    if line.startswith("+") and before.startswith("-") and not before.startswith("---"):
+    if _ADDED.match(line) and _REMOVED.match(before):
         return "a patch"
     return "a tool call" if _TOOL.match(line) else None
 

@@ -6,11 +6,11 @@ Deterministic: the same brief gives the same text.
 from __future__ import annotations
 
 from autoresearch.records import Experiment
-from autoresearch.researchers.base import Brief
+from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.interface import interface
 from autoresearch.text import fenced, one_line, printable
 
-__all__ = ["SYSTEM", "interface", "render", "retry"]
+__all__ = ["SYSTEM", "conversation", "interface", "render", "retry"]
 
 SYSTEM = """\
 You improve a program by experiments. Each answer proposes one change; a tool applies it, runs it,
@@ -21,6 +21,7 @@ OTHERS_SHOWN = 40
 LOG_BYTES = 4096
 FILES_BYTES = 400_000
 REFUSALS_SHOWN = 5
+TURN_CHARACTERS = 40_000  # of an earlier answer that is shown with what was wrong with it
 
 _FORM = """\
 ## Your answer
@@ -178,3 +179,27 @@ def _files(brief: Brief) -> str:
         else:
             parts.append(f"{name} (NOT SHOWN: {len(data)} bytes, there is no room for it)")
     return "\n\n".join(parts)
+
+
+def conversation(prompt: str, turns: tuple[Turn, ...]) -> list[dict[str, str]]:
+    """Returns the prompt, then each earlier answer and what was wrong with it."""
+    said = [("user", prompt)]
+    for turn in turns:
+        # no provider takes an empty message
+        said += [("assistant", abridged(turn.answer) if turn.answer.strip() else "(nothing)")]
+        said += [("user", retry(turn.error))]
+    return [{"role": role, "content": encodable(text)} for role, text in said]
+
+
+def abridged(text: str) -> str:
+    """Returns a long text without its middle: one that filled the context would fill it again."""
+    left_out = len(text) - TURN_CHARACTERS
+    if left_out <= 0:
+        return text
+    half = TURN_CHARACTERS // 2
+    return f"{text[:half]}\n[... {left_out} characters ...]\n{text[-half:]}"
+
+
+def encodable(text: str) -> str:
+    """Returns the text without halves of characters, which no encoder takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -146,6 +146,8 @@ class Reader:
         first = next((line for line in inner if line.strip()), "")
         info_path = self._paths.of_info(opened.info)
         if header(first) or any(marker(line) == "open" or like_marker(line) for line in inner):
+            if header(first) is None and (line := self._stray(inner, end is not None)):
+                raise BadAnswer(self._unread(line, "code beside the block in its fence"))
             self._fences.append(opened)
             self._info_path = info_path or self._info_path
             return
@@ -157,6 +159,16 @@ class Reader:
         elif end is not None:
             self._at = end + 1
         self._lead = None
+
+    def _stray(self, inner: list[str], closed: bool) -> str | None:
+        """Returns a line of a fence that stands before its first block, or behind its last one."""
+        marks = [n for n, line in enumerate(inner) if marker(line) or like_marker(line)]
+        outside = inner[: marks[0]]
+        if closed and marker(inner[marks[-1]]) == "close":
+            outside += inner[marks[-1] + 1 :]
+        return next(
+            (x for x in outside if x.strip() and not (self._paths.alone(x) or is_wrapper(x))), None
+        )
 
     def _end_of(self, opened: Fence) -> tuple[int | None, bool]:
         """Returns the index of the line that closes a fence, and whether another begins before it."""
