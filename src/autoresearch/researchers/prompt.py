@@ -23,6 +23,16 @@ FILES_BYTES = 400_000
 REFUSALS_SHOWN = 5
 TURN_CHARACTERS = 40_000  # of an earlier answer that is shown with what was wrong with it
 
+# Charters are often written for an agent that does all of this by itself, for ever.
+_DIVISION = """\
+A tool does the work around you: it applies and commits your change, runs and measures the training,
+keeps the change or rewinds it, writes the results, and asks again. So start no run, use no git and
+don't loop, whatever is said below: your whole task is one answer, one change, in the form at the end."""
+
+_CHARTERS = """\
+(Written by the person whose lab it is: it says what to aim at and what to leave alone. Where it tells
+you to set up, loop, branch, commit, run, log or write results, the tool does that: propose one change.)"""
+
 _FORM = """\
 ## Your answer
 
@@ -45,6 +55,9 @@ WARMUP_STEPS = 50
 - Blocks apply in order, each to the result of those before. If one fails, none is applied.
 - An empty SEARCH with a path that does not exist makes a new file.
 - To replace a whole file: its path on a line, then its new text in a code fence, without markers.
+  At least half of the file's lines return; none are left out or stand for others.
+- Nothing else is read as a change: no patch, no tool call, no code in words. If a part of the answer
+  looks like a change and can't be read, all of it is refused. Give the final change alone.
 - One idea per answer, as small as the idea allows, so that the result says something about it."""
 
 
@@ -52,7 +65,7 @@ def render(brief: Brief) -> str:
     """Returns the prompt for the next proposal."""
     parts = [_job(brief), _charter(brief), _frozen(brief), _results(brief)]
     parts += [_last(brief), _refusals(brief), _files(brief), _FORM]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in parts if part is not None) + "\n"
 
 
 def retry(error: str) -> str:
@@ -69,6 +82,8 @@ def _job(brief: Brief) -> str:
     lines = [
         f"# Experiment {brief.number}",
         "",
+        _DIVISION,
+        "",
         f"Propose one change that improves `{brief.metric}` ({better} is better).",
         f"Each trial is stopped after {brief.timeout_s:g} s, start-up and evaluation included.",
         "A change is kept if the metric gets better; otherwise it is taken back.",
@@ -83,13 +98,14 @@ def _job(brief: Brief) -> str:
     return "\n".join(lines)
 
 
-def _charter(brief: Brief) -> str:
-    return f"## The charter\n\n{brief.charter.strip()}" if brief.charter.strip() else ""
+def _charter(brief: Brief) -> str | None:
+    charter = brief.charter.strip()
+    return f"## The charter\n\n{_CHARTERS}\n\n{charter}" if charter else None
 
 
-def _frozen(brief: Brief) -> str:
+def _frozen(brief: Brief) -> str | None:
     if not brief.frozen:
-        return ""
+        return None
     return "## What can't be changed\n\n" + "\n".join(brief.frozen)
 
 
@@ -99,10 +115,10 @@ def _best(brief: Brief) -> Experiment | None:
     return kept[-1] if kept else None
 
 
-def _results(brief: Brief) -> str:
+def _results(brief: Brief) -> str | None:
     """Returns a table of all keeps, the baseline and the last of the others, oldest first."""
     if not brief.experiments:
-        return ""
+        return None
     others = [e.number for e in brief.experiments if e.status != "keep" and e.number != 0]
     shown = set(others[-OTHERS_SHOWN:])
     left_out = len(others) - len(shown)
@@ -124,13 +140,13 @@ def _number(value: float, metric: str) -> str:
     return f"{value:.6f}" if metric == "val_bpb" else repr(value)
 
 
-def _last(brief: Brief) -> str:
+def _last(brief: Brief) -> str | None:
     """Returns how the last experiment ended, with the end of its log."""
     log = (
         printable(brief.log_tail).encode("utf-8")[-LOG_BYTES:].decode("utf-8", "ignore").strip("\n")
     )
     if not brief.experiments:
-        return ""
+        return None
     e = brief.experiments[-1]
     what = f"{e.status} ({e.failure})" if e.failure else e.status
     text = f"## The last experiment\n\nNumber {e.number}, {what}: {one_line(e.reason, 500)}"
@@ -143,10 +159,10 @@ def _last(brief: Brief) -> str:
     return text
 
 
-def _refusals(brief: Brief) -> str:
+def _refusals(brief: Brief) -> str | None:
     """Returns what was wrong with the proposals since the last experiment."""
     if not brief.refusals:
-        return ""
+        return None
     lines = ["## Refused since then", "", "These proposals were not run. Do not repeat them.", ""]
     if len(brief.refusals) > REFUSALS_SHOWN:
         lines.append(f"({len(brief.refusals) - REFUSALS_SHOWN} earlier ones are left out.)")
