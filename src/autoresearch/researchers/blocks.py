@@ -96,12 +96,16 @@ def _stripped(files: Iterable[bytes]) -> set[str]:
 def _check_repeated(block: Block, before: list[Block]) -> None:
     """Raises BadAnswer where an earlier block searched the same lines: a revision, or a copy."""
     for other in before:
-        if (block.path, block.search) != (other.path, other.search):
+        if block.path != other.path or _stripped_lines(block) != _stripped_lines(other):
             continue
         what = "the same SEARCH as" if block.search is not None else "the same file as"
         raise BadAnswer(
             f"{block.name}: it has {what} block {other.number}. Give each change once, the final one."
         )
+
+
+def _stripped_lines(block: Block) -> list[str] | None:
+    return None if block.search is None else [line.strip() for line in block.search]
 
 
 def _check_only_there(block: Block, files: dict[str, bytes]) -> None:

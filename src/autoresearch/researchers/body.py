@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from autoresearch.errors import BadAnswer
 from autoresearch.researchers.dress import CLOSE, DIVIDE, OPEN, marker
 from autoresearch.researchers.lookalike import elides, is_numbered, like_divider, like_marker
 from autoresearch.text import one_line
+
+_PROSE = (".md", ".rst", ".txt")  # where a line of such signs underlines a heading
 
 FORM = f"""\
 The answer is `description: ...` on a line of its own (then `hypothesis:` and `lesson:`), and blocks:
@@ -98,26 +101,22 @@ def check_new_lines(name: str, lines: Sequence[str], known: Collection[str]) -> 
         before = line
 
 
-def check_whole(name: str, lines: Sequence[str], old: Sequence[str] | None) -> None:
+def check_whole(path: str, name: str, lines: Sequence[str], old: Sequence[str] | None) -> None:
     """Raises BadAnswer where the text of a whole file leaves lines out, or has a divider that is new."""
     standing = {line.rstrip() for line in old or ()}
-    if old is not None and any(
-        (marker(line) == "divide" or like_divider(line)) and line.rstrip() not in standing
-        for line in lines
-    ):
-        raise BadAnswer(f"{name}: a line `{DIVIDE}` in a whole file. Give blocks.\n{FORM}")
+    underlined = old is None and path.endswith(_PROSE)
+    for line in lines:
+        divides = marker(line) == "divide" or like_divider(line)
+        if divides and not underlined and line.rstrip() not in standing:
+            raise BadAnswer(
+                f"{name}: a whole file with the line {one_line(line, 60)!r}, which divides blocks. Give "
+                f"blocks.\n{FORM}"
+            )
     check_new_lines(name, lines, standing)
 
 
-def returns(old: tuple[str, ...], new: list[str]) -> bool:
+def returns(old: Sequence[str], new: Sequence[str]) -> bool:
     """Whether at least half of a file's lines, blank ones aside, are in a new text of it."""
-    left: dict[str, int] = {}
-    for line in new:
-        left[line.rstrip()] = left.get(line.rstrip(), 0) + 1
-    wanted = [line.rstrip() for line in old if line.strip()]
-    found = 0
-    for line in wanted:
-        if left.get(line, 0):
-            left[line] -= 1
-            found += 1
-    return 2 * found >= len(wanted)
+    left = Counter(line.rstrip() for line in new)
+    wanted = Counter(line.rstrip() for line in old if line.strip())
+    return 2 * (wanted & left).total() >= wanted.total()

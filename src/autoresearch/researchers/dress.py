@@ -45,6 +45,7 @@ _FILE_NAME = re.compile(
     r"sh|lua|zig|toml|json|ya?ml|ini|cfg|txt|md|rst|html|css|sql|proto|patch|diff)$",
     re.IGNORECASE,
 )
+_PLAIN_NAMES = frozenset(["Makefile", "Dockerfile", "Snakefile", "Justfile", "LICENSE", "README"])
 _WORD = re.compile(r"[\w./\\+-]+")
 _TICKED = re.compile(r"`([^`\s]+)`")
 
@@ -168,12 +169,8 @@ class Paths:
         if self.resolve(word):
             return word
         single = not any(c.isspace() for c in word)
-        if (
-            not word
-            or remarked
-            or "`" in word
-            or not (ticked or (single and _PATHLIKE.match(word)))
-        ):
+        named = ticked or word in _PLAIN_NAMES or (single and _PATHLIKE.match(word))
+        if not word or remarked or "`" in word or not named:
             return None
         return word
 

@@ -57,6 +57,10 @@ _SHELL_EDIT = re.compile(
     r"(?:.*?[|&;$])?\s*(?:sed\s+(?:-\w+\s+)*-i|tee\s|patch\s+-|git\s+(?:apply|mv|rm|am|restore|checkout)\b"
     r"|(?:mv|rm|cp|touch)\s|cat\s*>|echo\b.*>|printf\b.*>|perl\s+-\w*i|ed\s)|.*<<-?\s*['\"]?\w+"
 )
+_CODE = re.compile(
+    r"\s*(?:import \w+$|from [\w.]+ import |def \w+\(|class \w+[(:]|return\b.*[\w)\]]$|@\w+|#include\b"
+    r"|(?:const|let|var|fn|func|static|pub) \w+|[\w.\[\]]+\s*[-+*/]?=\s*\S)"
+)
 _ELISION = re.compile(
     r"\s*(?:(?:#|//|/\*|<!--|--|%|;|\")+\s*)(?:\.\.\.|…|\(?(?:the )?(?:rest|remainder|remaining)\b"
     r"|\(?(?:existing|previous|unchanged|other|same)\b.{0,40}\b(?:code|unchanged|here|above|before|as)\b"
@@ -101,6 +105,11 @@ def like_change(line: str, before: str = "") -> str | None:
     if _ADDED.match(line) and _REMOVED.match(before):
         return "a patch"
     return "a tool call" if _TOOL.match(line) else None
+
+
+def like_code(line: str) -> bool:
+    """Whether a line is a statement of a program rather than a sentence."""
+    return _CODE.match(line[:200]) is not None
 
 
 def edits_by_shell(line: str) -> bool:

@@ -19,7 +19,7 @@ from autoresearch.researchers.dress import (
     is_wrapper,
     marker,
 )
-from autoresearch.researchers.lookalike import like_change, like_marker, retracts
+from autoresearch.researchers.lookalike import like_change, like_code, like_marker, retracts
 from autoresearch.researchers.whereabouts import path_of_block
 from autoresearch.text import one_line, path_fault
 
@@ -78,8 +78,12 @@ class Reader:
                 self._prose(line)
             before = line
         last = next((line.strip() for line in reversed(self._lines) if line.strip()), "")
-        if last and (set(last) <= {"<"} or set(last) <= {">"}):
-            raise BadAnswer(self._unread(last, "a marker that was cut off"))
+        if (
+            last
+            and len(set(last)) == 1
+            and (last[0] in "<>=" or (last[0] in "`~" and len(last) < 3))
+        ):
+            raise BadAnswer(self._unread(last, "a marker or a fence that was cut off"))
 
     # -- talk ---------------------------------------------------------------------------------
 
@@ -110,6 +114,11 @@ class Reader:
         elif self._heading and not self._paths.alone(line):
             self.header[self._heading] += " " + line.strip()
         elif not is_wrapper(line):
+            code = line.strip() in self._standing or like_code(line)
+            if code and any(map(self._paths.alone, self._talk)):
+                raise BadAnswer(
+                    self._unread(line, "part of a file, outside of a block and a fence")
+                )
             self._heading = None
             self._talk.append(line)
             self._lead = line
@@ -217,6 +226,13 @@ class Reader:
             )
         if old is None and path in self._files:
             raise BadAnswer(f"{name}: the file is not UTF-8 text, leave it as it is.")
+        bare = [line.lstrip() for line in inner]
+        like = [p for p, f in self._files.items() if f and returns([x.lstrip() for x in f], bare)]
+        if old is None and like:
+            raise BadAnswer(
+                f"{name}: there is no such file, and the text is that of {one_line(like[0], 120)}. Give "
+                "the file's own path; to make a file much like another, leave SEARCH empty."
+            )
         if old is not None and not returns(old, inner):
             raise BadAnswer(
                 f"{name}: a whole file replaces another only where at least half of its {len(old)} "
@@ -226,7 +242,7 @@ class Reader:
         self._add_whole(path, inner)
 
     def _add_whole(self, path: str, inner: list[str], sure: bool = True) -> None:
-        check_whole(named(self._next, path), inner, self._files.get(path))
+        check_whole(path, named(self._next, path), inner, self._files.get(path))
         self._add(Block(self._next, path, None, tuple(inner), sure))
 
     def _aside(
@@ -234,6 +250,7 @@ class Reader:
     ) -> None:
         """Reads code without a path: the only file, a file named in prose, or what is only shown."""
         files = frozenset(self._paths.mentioned(self._lead or ""))
+        files = files or frozenset(filter(None, map(self._paths.alone, self._talk)))
         path = self._paths.only
         if files:
             path = next(iter(files)) if len(files) == 1 else None

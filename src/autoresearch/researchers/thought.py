@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from autoresearch.errors import BadAnswer
-from autoresearch.researchers.dress import fence, marker
+from autoresearch.researchers.dress import fence, header, marker
 
 _NAMES = (
     "think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|inner_?(?:monologue|thoughts?)"
@@ -53,8 +53,14 @@ def without_thought(text: str) -> str:
             kept.append(text[at:begun])
             at, begun = tag.end(), None
         elif not before.strip() or not behind.strip():
-            if _inside_fence("".join([*kept, text[at : tag.start()]])):
+            said = "".join([*kept, text[at : tag.start()]])
+            if _inside_fence(said):
                 raise BadAnswer(_inside(tag[0]))
+            if _is_described(said) and not _is_described(text[tag.end() :]):
+                raise BadAnswer(
+                    f"A tag {tag[0]} follows on the description, so it is not plain where the reasoning "
+                    "ends. Give the header and the blocks behind it, and nothing of them before."
+                )
             kept, at = [], tag.end()
     if begun is not None:
         raise BadAnswer(_UNCLOSED)
@@ -92,6 +98,11 @@ def _inside_block(text: str) -> bool:
 
 def _inside_fence(text: str) -> bool:
     return sum(fence(line) is not None for line in text.split("\n")) % 2 == 1
+
+
+def _is_described(text: str) -> bool:
+    said = filter(None, map(header, text.split("\n")))
+    return any(name == "description" for name, _ in said)
 
 
 def _inside(tag: str) -> str:

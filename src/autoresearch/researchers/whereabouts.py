@@ -28,14 +28,14 @@ def path_of_block(
     alone = paths.alone(last)
     if alone and info_path and paths.known(alone) != paths.known(info_path):
         raise _pathless(number, f"two paths stand before it, {alone} and {info_path}")
+    before = {paths.known(path) for line in talk if (path := paths.alone(line))}
     if path := alone or info_path:
-        return (_new(number, path, paths) if creates else paths.known(path)), True
+        found = _new(number, path, paths) if creates else paths.known(path)
+        return found, not (before - {found}) & paths.mutable
     if creates:
-        if last and not any(c.isspace() for c in last.strip()):
-            return last.strip(), True  # a name without a dot, as Makefile
         raise _pathless(number, "a new file needs its path alone on that line")
     mentioned = paths.mentioned(last)
-    named = mentioned or {paths.known(path) for line in talk if (path := paths.alone(line))}
+    named = mentioned or before
     named = named or {path for line in talk for path in paths.mentioned(line)}
     only = paths.only
     if only and mentioned <= {only} and (not named or only in named):
