@@ -37,6 +37,7 @@ _PATCHED = re.compile(
     r"[-+][\w.\[\]]{1,80}\s{0,4}[-+*/]?=\s|[-+]\s*(?:def|class|import|from|return) \w"
 )
 _REMOVED, _ADDED = re.compile(r"-(?!--| \S)"), re.compile(r"\+(?! \S)")  # no items of a list
+_QUOTED_FENCE = re.compile(r"[ \t]*[>#|*/;%-][>#|*/;%\s-]*(?:`{3}|~{3})")
 _TAGS = (
     "tool tool_call tool_calls tool_use function_call function_calls invoke parameter edit edits file files"
     " create write patch diff apply_patch apply_diff old_str new_str old_string new_string old_text new_text"
@@ -104,6 +105,8 @@ def like_change(line: str, before: str = "") -> str | None:
         return "a patch"
     if _ADDED.match(line) and _REMOVED.match(before):
         return "a patch"
+    if _QUOTED_FENCE.match(line):
+        return "a fence that is quoted"
     return "a tool call" if _TOOL.match(line) else None
 
 

@@ -13,6 +13,8 @@ _SHOWN_WIDTH = 160
 _LOOKED_AT = 4  # the rarest lines of a search say most about where it stands
 _MOST_ROWS = 50_000
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?|[^\W\d]\w*|[^\w\s]", re.IGNORECASE)
+_MOST_COMPARED = 1000
+_FIRST = 3  # letters
 _PREFIX_WEIGHT = (
     3.0  # a whole prefix counts as much as that many tokens that stand once in the file
 )
@@ -25,48 +27,63 @@ def nearest(rows: Sequence[str], search: Sequence[str]) -> str:
     """
     if not any(row.strip() for row in rows):
         return "The file is empty."
-    count = min(_SHOWN_LINES, len(search) + 2)
     bare = [row.strip()[:_SHOWN_WIDTH] for row in rows[:_MOST_ROWS]]
-    wanted = [line.strip()[:_SHOWN_WIDTH] for line in search]
-    tokens = [frozenset(_TOKEN.findall(row)) for row in bare]
-    often = Counter(token for row in tokens for token in row)
-    looked_at = sorted(range(len(wanted)), key=lambda n: (-_weight(wanted[n], often), n))[
-        :_LOOKED_AT
-    ]
+    wanted = [line.strip()[:_SHOWN_WIDTH] for line in search[:_MOST_ROWS]]
+    index = _Index(bare)
+    order = sorted(range(len(wanted)), key=lambda n: (-index.weight(_tokens(wanted[n])), n))
     votes: Counter[int] = Counter()
-    for offset in looked_at:
-        if wanted[offset]:
-            best, score = _nearest_row(bare, tokens, often, wanted[offset])
-            votes[max(0, best - offset)] += int(1000 * score)
-    start, score = min(votes.items(), key=lambda vote: (-vote[1], vote[0])) if votes else (0, 0)
+    for offset in order[:_LOOKED_AT]:
+        best, score = index.nearest(wanted[offset])
+        votes[max(0, best - offset)] += int(1000 * score)
+    start, score = min(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     why = "The nearest lines are:" if score else "Nothing in it is near; it begins:"
-    shown = rows[start : start + count]
+    shown = rows[start : start + min(_SHOWN_LINES, len(search) + 2)]
     numbered = [
         f"{start + n + 1:5d}  {printable(row)[:_SHOWN_WIDTH]}" for n, row in enumerate(shown)
     ]
     return "\n".join([why, *numbered])
 
 
-def _weight(line: str, often: Counter[str]) -> float:
-    """Returns how much the words of a line say about where it stands."""
-    return sum(1 / often[token] if token in often else 0.1 for token in set(_TOKEN.findall(line)))
+class _Index:
+    """The rows of a file by their words and by how they begin."""
+
+    def __init__(self, rows: list[str]) -> None:
+        self.rows = rows
+        self.having: dict[str, list[int]] = {}  # rows by token, and by their first letters
+        for n, row in enumerate(rows):
+            for key in {*_tokens(row), f"^{row[:_FIRST]}"}:
+                self.having.setdefault(key, []).append(n)
+
+    def weight(self, tokens: frozenset[str]) -> float:
+        """Returns how much the words of a line say about where it stands: rare ones more."""
+        return sum(self._rarity(token) for token in tokens)
+
+    def _rarity(self, token: str) -> float:
+        if token not in self.having:
+            return 0.0
+        return (1.0 if token[0].isalnum() else 0.01) / len(self.having[token])
+
+    def nearest(self, line: str) -> tuple[int, float]:
+        """Returns the row that is nearest to a line, and how near it is (0: not at all)."""
+        tokens = _tokens(line)
+        keys = sorted([*tokens, f"^{line[:_FIRST]}"], key=lambda key: len(self.having.get(key, ())))
+        seen: dict[int, None] = {}
+        for key in keys:
+            if len(seen) < _MOST_COMPARED:
+                seen |= dict.fromkeys(self.having.get(key, ())[:_MOST_COMPARED])
+        best, best_score = 0, 0.0
+        for n in sorted(seen):
+            row = self.rows[n]
+            score = self.weight(tokens & _tokens(row))
+            score += _PREFIX_WEIGHT * _prefix(row, line) / max(1, len(line))
+            score /= 1 + 0.02 * abs(len(row) - len(line)) / max(1, len(line))
+            if score > best_score:
+                best, best_score = n, score
+        return best, best_score
 
 
-def _nearest_row(
-    rows: list[str], tokens: list[frozenset[str]], often: Counter[str], line: str
-) -> tuple[int, float]:
-    """Returns the index of the row that is nearest to a line, and how near it is (0: not at all)."""
-    own = set(_TOKEN.findall(line))
-    best, best_score = 0, -1.0
-    for n, row in enumerate(rows):
-        shared = own & tokens[n]
-        prefix = _prefix(row, line)
-        score = sum((1 / often[token] if token[0].isalnum() else 0.01) for token in shared)
-        score += _PREFIX_WEIGHT * prefix / len(line)
-        score /= 1 + 0.02 * abs(len(row) - len(line)) / max(1, len(line))
-        if score > best_score:
-            best, best_score = n, score
-    return best, best_score
+def _tokens(line: str) -> frozenset[str]:
+    return frozenset(_TOKEN.findall(line))
 
 
 def _prefix(one: str, other: str) -> int:
