@@ -440,7 +440,7 @@ def mutant(rng: random.Random) -> Mutant:
 def _mutant(rng: random.Random) -> Mutant | None:
     """Returns a spoilt answer; None for one that lost a SEARCH and changed its path.
 
-    That one asks for a new file, and is a good answer again.
+    That one asks for a new file, and is a good answer again, as is a copy behind a thought.
     """
     good = sample(rng)
     allowed = [meaning(good.pieces, good)]
@@ -455,6 +455,8 @@ def _mutant(rng: random.Random) -> Mutant | None:
         pieces = way(rng, pieces)
         ways.append(way.__name__)
         allowed.append(meaning(pieces, good))
+    if {"wrap", "double_block"} <= set(ways):
+        return None  # a thought, and behind it an answer
     there = {(piece.kind, piece.block) for piece in pieces}
     asked = {(piece.block, piece.line) for piece in pieces if piece.kind == "path"}
     for piece in good.pieces:

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH, REMARK_LENGTH
-from autoresearch.researchers.body import FORM, Block
+from autoresearch.researchers.body import FORM, Block, Shown, returns
 from autoresearch.researchers.dress import Paths
 from autoresearch.researchers.lookalike import edits_by_shell
-from autoresearch.researchers.reader import Reader, Shown
+from autoresearch.researchers.reader import Reader
 from autoresearch.researchers.textfile import TextFile, stands_in
 from autoresearch.researchers.thought import without_thought
 from autoresearch.text import one_line, path_fault
@@ -62,10 +62,9 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
                 f"{block.name}: the file was changed before, and comes whole. Give one of both."
             )
     edits = tuple(Edit(p, data) for p, data in changed.items() if files.get(p) != data)
-    known = _stripped([*files.values(), *changed.values()])
-    after = _stripped((files | changed).values())
+    texts = [*files.values(), *changed.values()] if read.shown else []
     for code in read.shown:
-        if why := _dropped(code, known, after):
+        if why := _dropped(code, texts, (files | changed).values()):
             raise BadAnswer(_not_read(code, why, bool(read.blocks)))
     if not read.blocks:
         raise BadAnswer(f"{_NO_BLOCK}\n{FORM}")
@@ -88,9 +87,9 @@ def _lines(data: bytes) -> tuple[str, ...] | None:
         return None
 
 
-def _stripped(files: Iterable[bytes]) -> set[str]:
-    """Returns the lines of all files, without the blanks around them."""
-    return {line.strip() for data in files for line in _lines(data) or ()}
+def _text(data: bytes) -> list[str]:
+    """Returns the lines of a file that have text, without the blanks around them."""
+    return [line.strip() for line in _lines(data) or () if line.strip()]
 
 
 def _check_repeated(block: Block, before: list[Block]) -> None:
@@ -119,18 +118,22 @@ def _check_only_there(block: Block, files: dict[str, bytes]) -> None:
             )
 
 
-def _dropped(code: Shown, known: set[str], after: set[str]) -> str | None:
+def _dropped(code: Shown, texts: Iterable[bytes], after: Iterable[bytes]) -> str | None:
     """Returns why code that is only shown may be a change; None where it is talk.
 
-    Code whose lines stand in the files, before the change or after it, says nothing new.
+    Code that stands in a file as it was, or as it becomes, says nothing new.
     """
     lines = [line.strip() for line in code.lines if line.strip()]
     shell = code.info.lower() in _TALK_INFOS
     if code.after_whole_file and not shell:
         return "stands behind a whole file, whose fence may have ended too early"
-    if all(line in known for line in lines):
-        gone = _DELETION.search(code.lead) is None or not any(line in after for line in lines)
+    if any(stands_in(_text(data), lines) for data in texts):
+        gone = _DELETION.search(code.lead) is None or not any(
+            stands_in(_text(data), lines) for data in after
+        )
         return None if gone else "is to be deleted, and is still there"
+    if any(text and returns(text, lines) for text in map(_text, texts)):
+        return "has the text of a file, changed, and no path before it"
     if any(map(edits_by_shell, lines)):
         return "holds commands that edit files"
     if shell and not code.lead.strip().endswith("`:"):

@@ -38,6 +38,17 @@ class Block:
         return named(self.number, self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Code in a fence that belongs to no block: the line before it, the files which that names."""
+
+    lead: str
+    files: frozenset[str]
+    info: str
+    lines: tuple[str, ...]
+    after_whole_file: bool
+
+
 def named(number: int, path: str) -> str:
     """Returns what a block is called in errors."""
     return f"block {number} ({one_line(path, 120)})"

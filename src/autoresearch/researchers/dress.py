@@ -6,7 +6,7 @@ Every pattern is anchored or bounded, so that a line of any length is read in on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +94,19 @@ def fence(line: str) -> Fence | None:
     if match is None:
         return None
     return Fence(match[2][0], len(match[2]), match[3].strip(), len(match[1].expandtabs(4)))
+
+
+def end_of(lines: Sequence[str], at: int, opened: Fence) -> tuple[int | None, bool]:
+    """Returns the index of the line that closes a fence, and whether another begins before it."""
+    nested = False
+    for n in range(at, len(lines)):
+        inner = fence(lines[n])
+        if inner is None:
+            continue
+        if opened.is_closed_by(inner):
+            return n, nested
+        nested = nested or (inner.sign == opened.sign and inner.count >= opened.count)
+    return None, nested
 
 
 def is_wrapper(line: str) -> bool:

@@ -6,13 +6,12 @@ dropped; and where a line could be read in two ways nothing is guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autoresearch.errors import BadAnswer
-from autoresearch.researchers.body import FORM, Block, check_whole, named, read_body, returns
+from autoresearch.researchers.body import FORM, Block, Shown, check_whole, named, read_body, returns
 from autoresearch.researchers.dress import (
     Fence,
     Paths,
+    end_of,
     ends_answer,
     fence,
     header,
@@ -23,16 +22,8 @@ from autoresearch.researchers.lookalike import like_change, like_code, like_mark
 from autoresearch.researchers.whereabouts import path_of_block
 from autoresearch.text import one_line, path_fault
 
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Code in a fence that belongs to no block: the line before it, the files which that names."""
-
-    lead: str
-    files: frozenset[str]
-    info: str
-    lines: tuple[str, ...]
-    after_whole_file: bool
+_MOST_TOLD = 3  # lines of files in a sentence's place
+_HEADER_CHARACTERS = 4000
 
 
 class Reader:
@@ -54,6 +45,8 @@ class Reader:
         self._fences: list[Fence] = []  # those around what is read now
         self._info_path: str | None = None  # named behind a fence since the last block
         self._talk: list[str] = []  # since the last block
+        self._named: list[str] = []  # the paths that stand alone in it
+        self._told = 0  # how many of its lines are lines of files
         self._lead: str | None = None  # the last line of talk since the last block or fence
         self._over: str | None = None  # why no block may follow
         self._read()
@@ -111,19 +104,30 @@ class Reader:
                 self.header[name] = text
         elif not line.strip():
             self._heading = None
-        elif self._heading and not self._paths.alone(line):
-            self.header[self._heading] += " " + line.strip()
+        elif self._heading and not self._begins_a_block() and not self._paths.alone(line):
+            if len(self.header[self._heading]) < _HEADER_CHARACTERS:
+                self.header[self._heading] += " " + line.strip()
         elif not is_wrapper(line):
-            code = line.strip() in self._standing or like_code(line)
-            if code and any(map(self._paths.alone, self._talk)):
-                raise BadAnswer(
-                    self._unread(line, "part of a file, outside of a block and a fence")
-                )
+            self._check_code(line)
             self._heading = None
             self._talk.append(line)
             self._lead = line
+            if path := self._paths.alone(line):
+                self._named.append(path)
         if ends_answer(line):
             self._over = "the end of the answer"
+
+    def _begins_a_block(self) -> bool:
+        """Whether the next line opens a block or a fence, so that this one is about it."""
+        following = self._lines[self._at] if self._at < len(self._lines) else ""
+        return marker(following) == "open" or fence(following) is not None
+
+    def _check_code(self, line: str) -> None:
+        """Raises BadAnswer where a file's text seems to stand outside of a block and a fence."""
+        stands = line.strip() in self._standing and len(line.strip()) > 3
+        self._told += stands
+        if self._told == _MOST_TOLD or (self._named and (stands or like_code(line))):
+            raise BadAnswer(self._unread(line, "part of a file, outside of a block and a fence"))
 
     # -- search/replace blocks ----------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class Reader:
         if self._fences and self._fences[-1].is_closed_by(opened):
             self._fences.pop()
             return
-        end, nested = self._end_of(opened)
+        end, nested = end_of(self._lines, self._at, opened)
         self._dedent(opened, end)
         inner = self._lines[self._at : len(self._lines) if end is None else end]
         first = next((line for line in inner if line.strip()), "")
@@ -178,18 +182,6 @@ class Reader:
         return next(
             (x for x in outside if x.strip() and not (self._paths.alone(x) or is_wrapper(x))), None
         )
-
-    def _end_of(self, opened: Fence) -> tuple[int | None, bool]:
-        """Returns the index of the line that closes a fence, and whether another begins before it."""
-        nested = False
-        for n in range(self._at, len(self._lines)):
-            inner = fence(self._lines[n])
-            if inner is None:
-                continue
-            if opened.is_closed_by(inner):
-                return n, nested
-            nested = nested or (inner.sign == opened.sign and inner.count >= opened.count)
-        return None, nested
 
     def _dedent(self, opened: Fence, end: int | None) -> None:
         """Takes the indentation of a fence off the lines in it, where all of them have it (CommonMark)."""
@@ -250,7 +242,7 @@ class Reader:
     ) -> None:
         """Reads code without a path: the only file, a file named in prose, or what is only shown."""
         files = frozenset(self._paths.mentioned(self._lead or ""))
-        files = files or frozenset(filter(None, map(self._paths.alone, self._talk)))
+        files = files or frozenset(self._named)
         path = self._paths.only
         if files:
             path = next(iter(files)) if len(files) == 1 else None
@@ -295,4 +287,4 @@ class Reader:
             )
         self.blocks.append(block)
         self._heading = self._info_path = self._lead = None
-        self._talk = []
+        self._talk, self._named, self._told = [], [], 0
