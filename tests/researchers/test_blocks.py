@@ -163,7 +163,7 @@ def test_an_empty_search_makes_a_file() -> None:
 
 def test_a_file_can_be_made_neither_in_a_file_nor_over_a_folder() -> None:
     assert "is a file" in refused(block("", "a\n", "train.py/x"))
-    assert "folder" in refused(block("", "a\n", "lib"))
+    assert "folder" in refused(block("", "a\n", "`lib`"))
 
 
 def test_search_must_fit_one_place() -> None:

@@ -117,6 +117,11 @@ class Reader:
         if ends_answer(line):
             self._over = "the end of the answer"
 
+    @property
+    def _behind_whole(self) -> bool:
+        """Whether the last block is a whole file, whose fence may have ended too early."""
+        return bool(self.blocks) and self.blocks[-1].search is None
+
     def _begins_a_block(self) -> bool:
         """Whether the next line opens a block or a fence, so that this one is about it."""
         following = self._lines[self._at] if self._at < len(self._lines) else ""
@@ -126,7 +131,8 @@ class Reader:
         """Raises BadAnswer where a file's text seems to stand outside of a block and a fence."""
         stands = line.strip() in self._standing and len(line.strip()) > 3
         self._told += stands
-        if self._told == _MOST_TOLD or (self._named and (stands or like_code(line))):
+        about_file = self._named or self._behind_whole
+        if self._told == _MOST_TOLD or (about_file and (stands or like_code(line))):
             raise BadAnswer(self._unread(line, "part of a file, outside of a block and a fence"))
 
     # -- search/replace blocks ----------------------------------------------------------------
@@ -171,6 +177,8 @@ class Reader:
             self._aside(opened, end, nested, inner, first)
         elif end is not None:
             self._at = end + 1
+        elif self._behind_whole:
+            raise BadAnswer(self._unread(self._lines[self._at - 1], "the end of another fence"))
         self._lead = None
 
     def _stray(self, inner: list[str], closed: bool) -> str | None:
@@ -219,7 +227,8 @@ class Reader:
         if old is None and path in self._files:
             raise BadAnswer(f"{name}: the file is not UTF-8 text, leave it as it is.")
         bare = [line.lstrip() for line in inner]
-        like = [p for p, f in self._files.items() if f and returns([x.lstrip() for x in f], bare)]
+        files = {p: [x.lstrip() for x in f] for p, f in self._files.items() if f and len(f) > 3}
+        like = [p for p, text in files.items() if returns(text, bare)]
         if old is None and like:
             raise BadAnswer(
                 f"{name}: there is no such file, and the text is that of {one_line(like[0], 120)}. Give "
