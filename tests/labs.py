@@ -189,9 +189,17 @@ def scripted(folder: Path, answers: Iterable[str]) -> str:
     return f'kind = "scripted"\nmodel = {json.dumps(str(file))}'
 
 
-def whole(description: str, content: str, path: str = "train.py") -> str:
-    """An answer that replaces a file whole."""
-    return f"description: {description}\n\n{path}\n```\n{content}```\n"
+def whole(description: str, content: str, path: str = "train.py", old: str | None = None) -> str:
+    """An answer that replaces a file whole; old is what it holds, by default TRAIN in train.py.
+
+    A file without an old text is a new one, or one that can't be changed.
+    """
+    if old is None and path == "train.py":
+        old = TRAIN
+    if old is None:
+        return f"description: {description}\n\n{path}\n```\n{content}```\n"
+    body = f"<<<<<<< SEARCH\n{old}=======\n{content}>>>>>>> REPLACE\n"
+    return f"description: {description}\n\n{path}\n{body}"
 
 
 def swap(description: str, old: str, new: str, path: str = "train.py") -> str:

@@ -23,7 +23,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Text:
-    """An answer. stream None obeys the request; stop is "end" or "length"."""
+    """An answer. stream None obeys the request; stop is "end", "length", or a provider's own word.
+
+    reasoning goes before the text, in a field of its own.
+    """
 
     text: str
     stream: bool | None = None
@@ -31,6 +34,12 @@ class Text:
     stop: str = "end"
     cached: int = 0
     done: bool = True  # False: a stream without its end event
+    reasoning: str = ""
+
+    def reason(self, claude: bool) -> str:
+        """The protocol's word for why the answer ends."""
+        words = {"end": "end_turn", "length": "max_tokens"} if claude else {"end": "stop"}
+        return words.get(self.stop, self.stop)
 
 
 @dataclass(frozen=True)
@@ -249,13 +258,15 @@ def _claude_events(step: Text) -> Iterator[str]:
     yield _claude("message_start", message={"usage": usage if step.usage else {}})
     yield _claude("content_block_start", index=0, content_block={"type": "text", "text": ""})
     yield _claude("ping")
+    for piece in _pieces(step.reasoning):
+        delta = {"type": "thinking_delta", "thinking": piece}
+        yield _claude("content_block_delta", index=0, delta=delta)
     for piece in _pieces(step.text):
         yield _claude("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
     yield _claude("content_block_stop", index=0)
     if step.done:
-        reason = "end_turn" if step.stop == "end" else "max_tokens"
         later = {"output_tokens": made} if step.usage else {}
-        yield _claude("message_delta", delta={"stop_reason": reason}, usage=later)
+        yield _claude("message_delta", delta={"stop_reason": step.reason(True)}, usage=later)
         yield _claude("message_stop")
 
 
@@ -274,10 +285,12 @@ def _gpt_usage(step: Text) -> dict[str, object] | None:
 
 def _gpt_events(step: Text) -> Iterator[str]:
     yield _gpt_chunk({"role": "assistant", "content": ""})
+    for piece in _pieces(step.reasoning):
+        yield _gpt_chunk({"reasoning_content": piece})
     for piece in _pieces(step.text):
         yield _gpt_chunk({"content": piece})
     if step.done:
-        yield _gpt_chunk({}, "stop" if step.stop == "end" else "length")
+        yield _gpt_chunk({}, step.reason(False))
         if step.usage:
             yield _sse({"id": "c", "choices": [], "usage": _gpt_usage(step)})
         yield _sse("[DONE]")
@@ -287,13 +300,19 @@ def _plain(step: Text, claude: bool) -> bytes:
     body: dict[str, object]
     if claude:
         content = [{"type": "text", "text": step.text}] if step.text else []
+        if step.reasoning:
+            content.insert(0, {"type": "thinking", "thinking": step.reasoning})
         body = {"type": "message", "role": "assistant", "content": content}
+        body["stop_reason"] = step.reason(True)
         if step.usage:
             used, made = step.usage
             body["usage"] = {"input_tokens": used, "output_tokens": made}
     else:
         message = {"role": "assistant", "content": step.text}
-        body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        if step.reasoning:
+            message["reasoning_content"] = step.reasoning
+        choice = {"index": 0, "message": message, "finish_reason": step.reason(False)}
+        body = {"choices": [choice]}
         body["usage"] = _gpt_usage(step)
     return json.dumps(body).encode()
 

@@ -22,3 +22,4 @@ EVERY_MUTANT = 10  # of `make ci`; `python -m tests.mutants` tries all
 
 SMOKE_SPARSER = 25
 SMOKE_NIGHTS = 4
+SPOILT_ANSWERS = 10_000

@@ -64,7 +64,14 @@ class InfrastructureError(AutoresearchError):
 
 
 class BadAnswer(Exception):
-    """An answer that can't be turned into a proposal; the text is what the researcher is told."""
+    """An answer that can't be turned into a proposal; the text is what the researcher is told.
+
+    `final` says that asking for the same proposal again would not help.
+    """
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class Outage(Exception):
@@ -83,7 +90,7 @@ class Outage(Exception):
 
 
 class AnswerTimeout(Outage):
-    """The provider took the question, and its answer did not come or end in time."""
+    """The provider took the question, and its answer did not come in time, or has no end."""
 
 
 class NothingToPropose(Exception):

@@ -61,12 +61,14 @@ class Answer:
     """What a researcher returned, as it is journaled, before anything is parsed.
 
     edits is None where the proposal is in the text (an LLM's blocks); a program that edits
-    the worktree has its edits here.
+    the worktree has its edits here. stopped is the provider's word for why it ended the answer before
+    the model did; None where the model came to its end.
     """
 
     text: str
     usage: Usage = Usage()
     edits: tuple[Edit, ...] | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Proposal:
     edits: tuple[Edit, ...]
     hypothesis: str = ""
     lesson: str = ""  # about the experiment before
+    notes: tuple[str, ...] = ()  # what of the answer was passed over, for the screen
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ sandbox = "none"
 TRIAL = 'read -r value < value.txt\nprintf "val_bpb: %s\\n" "$value"\n'
 
 
+STAYS = "two lines\nthat stay\n"  # at least half of a file returns where it is given whole
+
+
 def script() -> list[tuple[str, str]]:
     """(value, text) of 120 answers; "refused" is one that the guard refuses, "broken" one that crashes."""
     dice, value, answers = random.Random(1), 100.0, []
@@ -34,7 +37,8 @@ def script() -> list[tuple[str, str]]:
         if step in ("broken", "refused"):
             shown = step
         file = "other.txt" if step == "refused" else "value.txt"
-        answers.append((shown, f"description: idea {n}\n\n{file}\n```\n{shown}\nidea {n}\n```\n"))
+        text = f"{shown}\nidea {n}\n{STAYS}"
+        answers.append((shown, f"description: idea {n}\n\n{file}\n```\n{text}```\n"))
     return answers
 
 

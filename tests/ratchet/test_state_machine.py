@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 from autoresearch.ledger import journal
 from tests import labs
 from tests.faults import HERE, preloaded
-from tests.faults.model import ANSWERS, CONFIG, TRIAL, Model, Row
+from tests.faults.model import ANSWERS, CONFIG, STAYS, TRIAL, Model, Row
 from tests.faults.scene import JOURNAL, ONE, RUN, cut_off, leftovers
 from tests.sizes import NIGHTS, SMOKE_NIGHTS, STEPS
 
@@ -349,7 +349,7 @@ def server() -> Iterator[Server]:
         made = Server(work)
         made.lab.mkdir()
         for name, text in {
-            "value.txt": "200.000000\nthe start\n",
+            "value.txt": "200.000000\nthe start\n" + STAYS,
             "other.txt": "other\n",
             "trial.sh": TRIAL,
             "autoresearch.toml": CONFIG.format(answers=answers),
@@ -402,7 +402,9 @@ def test_a_few_nights_of_a_careless_person(server: Server) -> None:
 
 def test_a_candidate_that_a_persons_commit_overtakes_keeps_a_ref(tmp_path: Path) -> None:
     slow = 'import time\nprint("up", flush=True)\ntime.sleep(60)\n'
-    answers = labs.scripted(tmp_path, [labs.whole("an idea", slow)])
+    answers = labs.scripted(
+        tmp_path, [labs.whole("an idea", slow, old='print("val_bpb: 2.000000")\n')]
+    )
     lab = labs.make_lab(tmp_path, 'print("val_bpb: 2.000000")\n', researcher=answers, timeout_s=90)
     process = lab.spawn("run", "--max", "1", "--allow-unsandboxed")
     labs.eventually(lambda: len(lab.records("trial")) == 2)

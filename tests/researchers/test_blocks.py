@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +79,8 @@ def test_crlf_and_a_byte_order_mark_in_the_answer_change_nothing() -> None:
 )
 def test_a_path_may_be_dressed(dress: str) -> None:
     assert one(block("WIDTH = 64\n", "WIDTH = 96\n", dress)) == TRAIN.replace(b"64", b"96")
-    assert one(f"{dress}\n```python\nx = 1\n```\n") == b"x = 1\n"
+    whole = TRAIN.replace(b"64", b"96")
+    assert one(f"{dress}\n```python\n{whole.decode()}```\n") == whole
 
 
 @pytest.mark.parametrize("header", ["**Description:** d", "- description: d", "DESCRIPTION : d"])
@@ -141,13 +141,14 @@ def test_code_without_a_path_is_talk() -> None:
 
 
 def test_a_fenced_file_replaces_the_whole_file() -> None:
-    assert one("train.py\n```python\nprint(1)\n```\n") == b"print(1)\n"
-    assert one("train.py\n\n````\n```\ninner\n```\n````\n") == b"```\ninner\n```\n"
+    assert one("lib/model.py\n```python\nx = 1\n```\n") == b"x = 1\n"
+    assert one("new.md\n\n````\n```\ninner\n```\n````\n") == b"```\ninner\n```\n"
     assert one("new.py\n```\nx = 1\n\n```\n") == b"x = 1\n\n"
 
 
 def test_a_fence_that_is_left_open_or_ambiguous_is_an_error() -> None:
     assert "cut off" in refused("train.py\n```python\nprint(1)\n")
+    assert "at least half of its 8 lines" in refused("train.py\n```python\nWIDTH = 96\n```\n")
     assert "more backticks" in refused("train.py\n```\na\n```python\nb\n```\nc\n```\n")
 
 
@@ -157,12 +158,12 @@ def test_an_empty_search_makes_a_file() -> None:
     later = block("", "a\n", "new.py") + block("a\n", "b\n", "new.py")
     assert read(later).edits == (Edit("new.py", b"b\n"),)
     assert "exists" in refused(block("", "a\n"))
-    assert "exists" in refused(block("", "a\n", "new.py") + block("", "b\n", "new.py"))
+    assert "the same SEARCH" in refused(block("", "a\n", "new.py") + block("", "b\n", "new.py"))
 
 
 def test_a_file_can_be_made_neither_in_a_file_nor_over_a_folder() -> None:
     assert "is a file" in refused(block("", "a\n", "train.py/x"))
-    assert "folder" in refused(block("", "a\n", "lib"))
+    assert "folder" in refused(block("", "a\n", "`lib`"))
 
 
 def test_search_must_fit_one_place() -> None:
@@ -179,13 +180,12 @@ def test_trailing_blanks_are_ignored_where_nothing_fits_exactly() -> None:
     exact = {"train.py": b"a\na \n"}
     assert one(block("a\n", "b\n"), exact) == b"b\na \n", "an exact place comes first"
     assert "2 places" in refused(block("a\n", "b\n"), {"train.py": b"a \na\t\n"})
-    assert "indentation" in refused(block("a\n", "b\n"), {"train.py": b"    a\n"})
 
 
 def test_the_nearest_lines_are_shown() -> None:
     said = refused(block("TOTAL_BATCH_SIZE = 2**20\n", "x\n"))
     assert "    4  TOTAL_BATCH_SIZE = 2**19" in said
-    assert "resembles" in refused(block("qqqqqqqqqqqqqqq\n", "x\n"))
+    assert "it begins:\n    1  import torch" in refused(block("qqqqqqqqqqqqqqq\n", "x\n"))
     many = {"train.py": b"\n".join(b"\x1b[31mlong line %d" % n for n in range(9999))}
     said = refused(block("long line 5000 and more\n" * 40, "x\n"), many)
     assert len(said.splitlines()) <= 12
@@ -198,7 +198,7 @@ def test_line_ends_and_the_last_newline_stay_the_files_own() -> None:
     assert one(block("c\n", "x\ny\n"), crlf) == b"a\r\nb\r\nx\r\ny"
     assert one(block("c\n", ""), crlf) == b"a\r\nb"
     assert one(block("b\nc\n", "b\n"), crlf) == b"a\r\nb"
-    assert one("train.py\n```\nx\ny\n```\n", crlf) == b"x\r\ny"
+    assert one("train.py\n```\na\nb\n```\n", crlf) == b"a\r\nb"
     assert one(block("b\n", ""), {"train.py": b"a\nb\n"}) == b"a\n"
     assert one(block("a\n", ""), {"train.py": b"a"}) == b""
     mixed = {"train.py": b"a\r\nb\nc\r\n"}
@@ -209,7 +209,7 @@ def test_line_ends_and_the_last_newline_stay_the_files_own() -> None:
 def test_a_byte_order_mark_stays() -> None:
     marked = {"train.py": b"\xef\xbb\xbfa\nb\n"}
     assert one(block("a\n", "x\n"), marked) == b"\xef\xbb\xbfx\nb\n"
-    assert one("train.py\n```\nz\n```\n", marked) == b"\xef\xbb\xbfz\n"
+    assert one("train.py\n```\na\n```\n", marked) == b"\xef\xbb\xbfa\n"
 
 
 def test_other_line_separators_are_content() -> None:
@@ -246,8 +246,8 @@ def test_a_block_needs_a_path() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("../x.py", "/etc/passwd", "a/../b.py", "./train.py", "a//b.py", "dir/", "lib\\model.py"),
-        *("a/./b", "..", "x/..", "a\u202eb.py", "a\u200b.py", "a/" * 600 + "b"),
+        *("../x.py", "/etc/passwd", "a/../b.py", "././x.py", "a//b.py", "dir/", "lib\\new.py"),
+        *("a/./b", "..", "x/..", "a\u202eb.py", "a\u200bb.py", "c/" * 600 + "b"),
     ],
 )
 @pytest.mark.parametrize("whole", [True, False])
@@ -282,16 +282,6 @@ def test_an_answer_that_changes_nothing_is_refused() -> None:
 def test_half_a_character_and_nul_are_refused() -> None:
     assert "half a character" in refused(block("WIDTH = 64\n", "WIDTH = '\ud800'\n"))
     assert "NUL" in refused(block("WIDTH = 64\n", "WIDTH = '\0'\n"))
-
-
-def test_a_huge_answer_takes_no_time() -> None:
-    big = {"train.py": b"".join(b"line %d\n" % n for n in range(50_000))}
-    began = time.monotonic()
-    text = "".join(block(f"line {n}\n", f"LINE {n}\n") for n in range(0, 1000, 50))
-    assert one(text, big).count(b"LINE") == 20
-    refused(block("x" * 100_000 + "\n", "y\n"), big)
-    refused(block("line\n" * 20_000, "y\n"), big)
-    assert time.monotonic() - began < 10
 
 
 WORDS = [
@@ -390,6 +380,8 @@ def test_any_lines_can_be_replaced_by_any_others(
 
     if rows[0].startswith("\ufeff") or (not newline and (rows[-1] == "" or len(rows) == 1)):
         return  # such a file has other lines than these, or no line end of its own
+    if not any(row.strip() for row in rows[start:stop]):
+        return  # blank lines alone are no SEARCH
     text = block("".join(f"{row}\n" for row in rows[start:stop]), "".join(f"{n}\n" for n in new))
     wanted = file(rows[:start] + new + rows[stop:])
     if wanted == file(rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -62,3 +62,19 @@ def test_a_program_gets_its_prompt_and_its_time() -> None:
     answer = command.propose("the prompt", BRIEF, ())
     assert bench.ran == [(("sh", "-c", "true"), "the prompt", 7.0)]
     assert answer == Answer("wider", edits=EDITS)
+
+
+def test_blocks_that_a_program_prints_are_read_where_it_edited_nothing() -> None:
+    brief = replace(BRIEF, files={"a.py": b"x = 1\n"}, tree=frozenset({"a.py"}))
+    printed = "working\n\na.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n"
+    changed = (Edit("a.py", b"x = 2\n"),)
+    command = researcher(ProgramRun(None, printed, ()), "flag")
+    got = command.read(command.propose("", brief, ()), brief)
+    assert (got.edits, got.description) == (changed, "flag")
+    got = command.read(Answer("description: d\n\n" + printed, edits=()), brief)
+    assert (got.edits, got.description) == (changed, "d")
+    with pytest.raises(BadAnswer, match="SEARCH is not in the file"):
+        command.read(Answer(printed.replace("x = 1", "y = 1"), edits=()), brief)
+    with pytest.raises(BadAnswer, match="read whole"):
+        command.read(Answer(printed.rjust(20_000), edits=()), brief)
+    assert command.read(Answer(printed, edits=EDITS), brief).edits == EDITS, "its edits go first"

@@ -7,17 +7,19 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 import pytest
 
-from autoresearch.errors import AnswerTimeout, Outage, ResearcherError
-from autoresearch.records import Answer, Usage
+from autoresearch.errors import AnswerTimeout, BadAnswer, Outage, ResearcherError
+from autoresearch.ledger.codec import answer_fields, answer_of
+from autoresearch.records import Answer, Edit, Usage
 from autoresearch.researchers.anthropic import AnthropicResearcher
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.openai import OpenAIResearcher
 from autoresearch.researchers.prices import Price, Tokens
+from autoresearch.researchers.stop import NO_TEXT
 from tests import loopback
 from tests.loopback import Drip, Drop, ErrorEvent, Fault, Loopback, Raw, Stall, Step, Text
 
@@ -97,8 +99,163 @@ def test_the_conversation_holds_every_turn(make: Maker) -> None:
 @both
 @pytest.mark.parametrize("stream", [True, False])
 def test_empty_and_cut_off_answers_are_answers(make: Maker, stream: bool) -> None:
-    assert ask(make, Text("", stream=stream)).text == ""
-    assert ask(make, Text("half", stream=stream, stop="length")).text == "half"
+    empty = ask(make, Text("", stream=stream))
+    assert (empty.text, empty.stopped) == ("", None)
+    half = ask(make, Text("half", stream=stream, stop="length"))
+    assert (half.text, half.usage.output_tokens) == ("half", 100)
+    assert half.stopped == ("max_tokens" if make is claude else "length")
+
+
+GOOD = "description: d\n\na.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n"
+A_FILE = replace(BRIEF, files={"a.py": b"x = 1\n"}, tree=frozenset({"a.py"}))
+
+
+def refusal(make: Maker, step: Text) -> BadAnswer:
+    """What is said of an answer whose blocks are whole, by the provider's reason alone."""
+    with Loopback([step]) as server:
+        researcher = make(server)
+        answer = researcher.propose("p", A_FILE, ())
+        assert answer == answer_of(answer_fields(answer)), "the journal keeps why it ended"
+        assert (answer.usage.input_tokens, answer.usage.output_tokens) == (1000, 100)
+        with pytest.raises(BadAnswer) as caught:
+            researcher.read(answer, A_FILE)
+    return caught.value
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("reason", ["end", "stop_sequence", "eos_token", "a_new_word"])
+def test_an_answer_that_the_model_ended_is_read(make: Maker, stream: bool, reason: str) -> None:
+    with Loopback([Text(GOOD, stream=stream, stop=reason, reasoning="hm")]) as server:
+        researcher = make(server)
+        answer = researcher.propose("p", A_FILE, ())
+    assert answer.stopped is None
+    assert researcher.read(answer, A_FILE).edits == (Edit("a.py", b"x = 2\n"),)
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "model_context_window_exceeded",
+        "model_length",
+        "pause_turn",
+    ],
+)
+def test_half_an_answer_is_told_to_be_one(make: Maker, stream: bool, reason: str) -> None:
+    said = refusal(make, Text(GOOD, stream=stream, stop=reason))
+    assert "cut off by the provider" in str(said) and "shorter" in str(said)
+    assert not said.final
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("reason", ["refusal", "content_filter", "content-filter", "SAFETY"])
+def test_a_refused_or_filtered_answer_is_not_asked_again(
+    make: Maker, stream: bool, reason: str
+) -> None:
+    said = refusal(make, Text(GOOD, stream=stream, stop=reason))
+    assert "the provider stopped the answer" in str(said)
+    assert said.final
+
+
+@both
+@pytest.mark.parametrize("reason", ["tool_calls", "tool_use", "function_call"])
+def test_a_call_of_a_tool_is_told_that_there_is_none(make: Maker, reason: str) -> None:
+    said = refusal(make, Text(GOOD, stop=reason))
+    assert "tool" in str(said)
+    assert not said.final
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("reason", ["end", "length"])
+def test_reasoning_without_an_answer_is_not_asked_again(
+    make: Maker, stream: bool, reason: str
+) -> None:
+    said = refusal(make, Text(" ", stream=stream, stop=reason, reasoning="let me see " * 99))
+    assert "reasoned and gave no answer" in str(said)
+    assert said.final
+
+
+@both
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "abort"])
+def test_an_answer_that_ends_in_the_providers_error_is_an_outage(
+    make: Maker, stream: bool, reason: str
+) -> None:
+    with pytest.raises(Outage, match=reason) as caught:
+        ask(make, Text(GOOD, stream=stream, stop=reason))
+    assert not isinstance(caught.value, AnswerTimeout)
+    assert caught.value.usage is not None
+    assert (caught.value.usage.input_tokens, caught.value.usage.output_tokens) == (1000, 100)
+
+
+@both
+def test_a_stream_without_a_reason_to_end_is_no_answer(make: Maker) -> None:
+    with pytest.raises(AnswerTimeout, match="without a reason"):  # may have cost a whole answer
+        ask(make, Text(GOOD, done=False))
+
+
+def test_a_stream_whose_usage_came_but_no_reason_is_no_answer() -> None:
+    chunks = [
+        {"choices": [{"delta": {"content": GOOD}}]},
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 9}},
+    ]
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    with pytest.raises(AnswerTimeout) as caught:
+        ask(gpt, Raw(stream.encode(), "text/event-stream"))
+    assert caught.value.usage is not None
+    assert (caught.value.usage.input_tokens, caught.value.usage.output_tokens) == (7, 9)
+    events = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 7, "output_tokens": 9}}},
+        {"type": "message_delta", "delta": {"stop_reason": None}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+    stream = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events)
+    with pytest.raises(AnswerTimeout):
+        ask(claude, Raw(stream.encode(), "text/event-stream"))
+
+
+def test_a_refusal_in_a_field_of_its_own_is_one() -> None:
+    chunks = [
+        {"choices": [{"delta": {"refusal": "I can't "}}]},
+        {"choices": [{"delta": {"refusal": "do that."}, "finish_reason": "stop"}]},
+    ]
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
+    answer = ask(gpt, Raw(stream, "text/event-stream"))
+    assert (answer.text, answer.stopped) == ("I can't do that.", "refusal")
+    body = {"choices": [{"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"}]}
+    assert ask(gpt, Raw(json.dumps(body).encode())).stopped == "refusal"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "reasoning_details"])
+def test_reasoning_by_the_names_of_other_servers(name: str) -> None:
+    message = {"content": "", name: [{"text": "hm"}] if name.endswith("s") else "hm"}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    assert ask(gpt, Raw(json.dumps(body).encode())).stopped == NO_TEXT
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 9}}
+    counted = {"choices": [{"message": {"content": ""}, "finish_reason": "length"}], "usage": usage}
+    assert ask(gpt, Raw(json.dumps(counted).encode())).stopped == NO_TEXT
+
+
+def test_an_old_journals_answer_has_no_reason() -> None:
+    assert answer_of({"text": "x", "usage": {}}).stopped is None
+    assert "stopped" not in answer_fields(Answer("x"))
+
+
+@both
+def test_a_long_answer_is_not_sent_back_whole(make: Maker) -> None:
+    with Loopback([Text("x")]) as server:
+        make(server).propose("p", BRIEF, (Turn("a" * 50_000 + "b" * 50_000, "cut off"),))
+        asked = [m for m in server.requests[0].json["messages"] if m["role"] == "assistant"]
+    (sent,) = (message["content"] for message in asked)
+    assert len(sent) < 41_000
+    assert sent.startswith("aaa") and "60000 characters" in sent and sent.endswith("bbb")
 
 
 @both

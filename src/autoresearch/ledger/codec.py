@@ -26,6 +26,8 @@ def answer_fields(answer: Answer) -> Record:
             [e.path, None if e.content is None else base64.b64encode(e.content).decode(), e.mode]
             for e in answer.edits
         ]
+    if answer.stopped is not None:
+        record["stopped"] = answer.stopped
     return record
 
 
@@ -41,6 +43,7 @@ def answer_of(record: Record) -> Answer:
             Edit(path, None if content is None else base64.b64decode(content), mode)
             for path, content, mode in edits
         ),
+        record.get("stopped"),
     )
 
 

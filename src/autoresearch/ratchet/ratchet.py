@@ -128,12 +128,14 @@ class Ratchet:
                 answer = pending.answers[attempt]
                 self.run.files.write_answer(pending.number, answer.text)
                 proposal = researcher.read(answer, brief)
+                for note in proposal.notes:
+                    self.run.emit(Event("notice", note, pending.number))
                 return commit(self.run, pending, proposal, self.description)
             except BadAnswer as bad:
                 last = pending.answers[attempt].text if attempt < len(pending.answers) else ""
                 turns.append(Turn(last, str(bad)))
-                if attempt == len(pending.answers):
-                    break  # there was no answer at all that could be told what is wrong with it
+                if bad.final or attempt == len(pending.answers):
+                    break  # asking again would not help, or there was no answer at all to mend
         self.run.note("refused", n=pending.number, reason=turns[-1].error)
         self.run.emit(Event("refused", turns[-1].error, pending.number))
         return None

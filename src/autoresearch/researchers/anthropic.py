@@ -49,16 +49,22 @@ class AnthropicResearcher(ModelResearcher):
             received.count(field(event, "message", "usage"), *_COUNTS)
         elif kind == "content_block_delta" and field(event, "delta", "type") == "text_delta":
             received.text.append(str(field(event, "delta", "text") or ""))
+        elif kind == "content_block_delta" and field(event, "delta", "type") == "thinking_delta":
+            received.reasoned = True
         elif kind == "message_delta":
             received.count(field(event, "usage"), *_COUNTS)
+            received.reason = field(event, "delta", "stop_reason") or received.reason
         elif kind == "message_stop":
-            received.whole = True
+            received.whole = received.reason is not None
 
     def _take_body(self, body: dict[str, Any], received: Received) -> None:
         content = body.get("content")
         for piece in content if isinstance(content, list) else []:
             if field(piece, "type") == "text":
                 received.text.append(str(field(piece, "text") or ""))
+            elif field(piece, "type") in ("thinking", "redacted_thinking"):
+                received.reasoned = True
+        received.reason = body.get("stop_reason")
         received.count(body.get("usage"), *_COUNTS)
 
     def _tokens(self, counts: dict[str, int]) -> Tokens:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Answer, Proposal
+from autoresearch.researchers import blocks
 from autoresearch.researchers.base import (
     DESCRIPTION_LENGTH,
     REMARK_LENGTH,
@@ -14,6 +16,7 @@ from autoresearch.researchers.base import (
     Turn,
     Workbench,
 )
+from autoresearch.researchers.dress import marker
 from autoresearch.text import one_line
 
 _TEXT_MAX = 20_000
@@ -53,9 +56,9 @@ class CommandResearcher:
         return Answer(ran.output[-_TEXT_MAX:], edits=ran.edits)
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
-        """Returns the edits as a proposal; raises BadAnswer where there are none."""
+        """Returns the edits as a proposal, or the blocks that were printed; raises BadAnswer."""
         if not answer.edits:
-            raise BadAnswer("the program changed no file")
+            return self._printed(answer.text, brief)
         said = dict(_HEADER.findall(answer.text))
         last = (answer.text.strip().splitlines() or [""])[-1]
         return Proposal(
@@ -64,3 +67,14 @@ class CommandResearcher:
             one_line(said.get("hypothesis", ""), REMARK_LENGTH),
             one_line(said.get("lesson", ""), REMARK_LENGTH),
         )
+
+    def _printed(self, text: str, brief: Brief) -> Proposal:
+        """Returns the proposal in search/replace blocks that a program printed instead of editing."""
+        if not any(marker(line) == "open" for line in text.splitlines()):
+            raise BadAnswer("the program changed no file and printed no block")
+        if len(text) == _TEXT_MAX:
+            raise BadAnswer("the program printed too much for its blocks to be read whole")
+        proposal = blocks.parse(text, brief.files, brief.tree)
+        if proposal.description or not self._description:
+            return proposal
+        return replace(proposal, description=one_line(self._description, DESCRIPTION_LENGTH))

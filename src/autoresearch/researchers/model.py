@@ -21,10 +21,10 @@ from typing import Any
 
 from autoresearch.errors import AnswerTimeout, Outage, ResearcherError
 from autoresearch.records import Answer, Proposal, Usage
-from autoresearch.researchers import blocks, provider
+from autoresearch.researchers import blocks, provider, stop
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prices import Price, Tokens
-from autoresearch.researchers.prompt import retry
+from autoresearch.researchers.prompt import conversation, encodable
 from autoresearch.researchers.provider import Endpoint, checked_key, checked_url
 
 SILENCE_S = 600.0  # a model may think that long before its first word
@@ -32,10 +32,16 @@ SILENCE_S = 600.0  # a model may think that long before its first word
 
 @dataclass
 class Received:
-    """What came of an answer so far: its text, counts of tokens by the provider's names, its end."""
+    """What came of an answer so far: its text, counts of tokens by the provider's names, its end.
+
+    reason is the provider's word for why the answer ended; reasoned says that there was reasoning
+    aside from the text; whole that nothing more of the answer is to come.
+    """
 
     text: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
+    reasoned: bool = False
     whole: bool = False
 
     def count(self, usage: object, *names: tuple[str, ...]) -> None:
@@ -108,11 +114,12 @@ class ModelResearcher:
             executor.shutdown(wait=False)
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        """Returns one answer; its text may be empty or cut off, which is the parser's matter."""
+        """Returns one answer; its text may be empty or cut off, which is for `read` to say."""
         return self._ask(conversation(prompt, turns))
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
-        """Returns the proposal that the answer's blocks make."""
+        """Returns the proposal that the answer's blocks make; raises BadAnswer."""
+        stop.check(answer)
         return blocks.parse(answer.text, brief.files, brief.tree)
 
     # -- what a provider has of its own -----------------------------------------------------------
@@ -149,7 +156,13 @@ class ModelResearcher:
                 if received.counts:
                     outage.usage = self._usage(received, broken=True)
                 raise
-        return Answer(encodable("".join(received.text)), self._usage(received))
+        usage = self._usage(received)
+        if stop.is_fault(received.reason):
+            what = f"the provider ended the answer with {received.reason!r}"
+            raise Outage(self._connected().endpoint.said(what), usage=usage)
+        text = encodable("".join(received.text))
+        stopped = stop.stopped(received.reason, text, received.reasoned)
+        return Answer(text, usage, stopped=stopped)
 
     def _usage(self, received: Received, broken: bool = False) -> Usage:
         """Returns what an answer cost; a broken one at least what is known of it."""
@@ -181,7 +194,9 @@ class ModelResearcher:
                     self._take_body(body, received)
                     received.whole = True
             if not received.whole:
-                raise Outage(endpoint.said("the answer ended in the middle"))
+                raise AnswerTimeout(
+                    endpoint.said("the answer ended without a reason, as half of one")
+                )
         except sdk.APITimeoutError as err:
             raise self._silence(endpoint, err.__cause__ or err) from None
         except sdk.APIConnectionError as err:
@@ -260,18 +275,3 @@ def _without_collections() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def conversation(prompt: str, turns: tuple[Turn, ...]) -> list[dict[str, str]]:
-    """Returns the prompt, then each earlier answer and what was wrong with it."""
-    said = [("user", prompt)]
-    for turn in turns:
-        # no provider takes an empty message
-        said += [("assistant", turn.answer if turn.answer.strip() else "(nothing)")]
-        said += [("user", retry(turn.error))]
-    return [{"role": role, "content": encodable(text)} for role, text in said]
-
-
-def encodable(text: str) -> str:
-    """Returns the text without halves of characters, which no encoder takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")

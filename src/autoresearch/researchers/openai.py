@@ -10,6 +10,7 @@ from autoresearch.researchers.model import ModelResearcher, Received
 from autoresearch.researchers.prices import Tokens
 from autoresearch.researchers.prompt import SYSTEM
 from autoresearch.researchers.provider import field
+from autoresearch.researchers.stop import REFUSAL
 
 DEFAULT_MODEL = "gpt-6.1-sol"
 
@@ -17,7 +18,9 @@ _COUNTS = (
     ("prompt_tokens",),
     ("completion_tokens",),
     ("prompt_tokens_details", "cached_tokens"),
+    ("completion_tokens_details", "reasoning_tokens"),
 )
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")  # by other servers
 
 
 class OpenAIResearcher(ModelResearcher):
@@ -51,17 +54,27 @@ class OpenAIResearcher(ModelResearcher):
 
     def _take(self, event: Any, received: Received) -> None:
         choice = _first(field(event, "choices"))
-        received.text.append(_text(field(choice, "delta")))
-        usage = field(event, "usage")
-        received.count(usage, *_COUNTS)
-        # The SDK keeps [DONE] to itself: an answer is whole once it gave its reason to end, or where
-        # the usage came behind the last choice.
-        if field(choice, "finish_reason") or (choice is None and usage is not None):
+        self._take_message(field(choice, "delta"), field(event, "usage"), received)
+        # The SDK keeps [DONE] to itself: an answer is whole once it gave its reason to end.
+        if reason := field(choice, "finish_reason"):
             received.whole = True
+            received.reason = received.reason or str(reason)
 
     def _take_body(self, body: dict[str, Any], received: Received) -> None:
-        received.text.append(_text(field(_first(body.get("choices")), "message")))
-        received.count(body.get("usage"), *_COUNTS)
+        choice = _first(body.get("choices"))
+        reason = field(choice, "finish_reason")
+        self._take_message(field(choice, "message"), body.get("usage"), received)
+        received.reason = received.reason or (str(reason) if reason else None)
+
+    def _take_message(self, message: object, usage: object, received: Received) -> None:
+        """Adds a message or a piece of one; a refusal's words are the text where there is no other."""
+        text, refusal = _text(message), field(message, "refusal")
+        if isinstance(refusal, str) and refusal:
+            received.reason = REFUSAL
+        received.text.append(text or (refusal if isinstance(refusal, str) else ""))
+        received.reasoned |= any(field(message, name) for name in _REASONING)
+        received.count(usage, *_COUNTS)
+        received.reasoned |= received.counts.get("reasoning_tokens", 0) > 0
 
     def _tokens(self, counts: dict[str, int]) -> Tokens:
         total, cached = counts.get("prompt_tokens"), counts.get("cached_tokens", 0)
@@ -75,8 +88,8 @@ def _first(choices: object) -> object:
 
 
 def _text(message: object) -> str:
-    """Returns the text of a message or of a piece of it; a refusal's where there is no other."""
+    """Returns the text of a message or of a piece of it."""
     content = field(message, "content")
     if isinstance(content, list):  # parts, as some servers send them
         content = "".join(str(field(part, "text") or "") for part in content)
-    return content if isinstance(content, str) and content else str(field(message, "refusal") or "")
+    return content if isinstance(content, str) else ""

@@ -6,11 +6,11 @@ Deterministic: the same brief gives the same text.
 from __future__ import annotations
 
 from autoresearch.records import Experiment
-from autoresearch.researchers.base import Brief
+from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.interface import interface
 from autoresearch.text import fenced, one_line, printable
 
-__all__ = ["SYSTEM", "interface", "render", "retry"]
+__all__ = ["SYSTEM", "conversation", "interface", "render", "retry"]
 
 SYSTEM = """\
 You improve a program by experiments. Each answer proposes one change; a tool applies it, runs it,
@@ -21,6 +21,17 @@ OTHERS_SHOWN = 40
 LOG_BYTES = 4096
 FILES_BYTES = 400_000
 REFUSALS_SHOWN = 5
+TURN_CHARACTERS = 40_000  # of an earlier answer that is shown with what was wrong with it
+
+# Charters are often written for an agent that does all of this by itself, for ever.
+_DIVISION = """\
+A tool does the work around you: it applies and commits your change, runs and measures the training,
+keeps the change or rewinds it, writes the results, and asks again. So start no run, use no git and
+don't loop, whatever is said below: your whole task is one answer, one change, in the form at the end."""
+
+_CHARTERS = """\
+(Written by the person whose lab it is: it says what to aim at and what to leave alone. Where it tells
+you to set up, loop, branch, commit, run, log or write results, the tool does that: propose one change.)"""
 
 _FORM = """\
 ## Your answer
@@ -44,6 +55,9 @@ WARMUP_STEPS = 50
 - Blocks apply in order, each to the result of those before. If one fails, none is applied.
 - An empty SEARCH with a path that does not exist makes a new file.
 - To replace a whole file: its path on a line, then its new text in a code fence, without markers.
+  At least half of the file's lines return; none are left out or stand for others.
+- Nothing else is read as a change: no patch, no tool call, no code in words. If a part of the answer
+  looks like a change and can't be read, all of it is refused. Give the final change alone.
 - One idea per answer, as small as the idea allows, so that the result says something about it."""
 
 
@@ -51,7 +65,7 @@ def render(brief: Brief) -> str:
     """Returns the prompt for the next proposal."""
     parts = [_job(brief), _charter(brief), _frozen(brief), _results(brief)]
     parts += [_last(brief), _refusals(brief), _files(brief), _FORM]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in parts if part is not None) + "\n"
 
 
 def retry(error: str) -> str:
@@ -68,6 +82,8 @@ def _job(brief: Brief) -> str:
     lines = [
         f"# Experiment {brief.number}",
         "",
+        _DIVISION,
+        "",
         f"Propose one change that improves `{brief.metric}` ({better} is better).",
         f"Each trial is stopped after {brief.timeout_s:g} s, start-up and evaluation included.",
         "A change is kept if the metric gets better; otherwise it is taken back.",
@@ -82,13 +98,14 @@ def _job(brief: Brief) -> str:
     return "\n".join(lines)
 
 
-def _charter(brief: Brief) -> str:
-    return f"## The charter\n\n{brief.charter.strip()}" if brief.charter.strip() else ""
+def _charter(brief: Brief) -> str | None:
+    charter = brief.charter.strip()
+    return f"## The charter\n\n{_CHARTERS}\n\n{charter}" if charter else None
 
 
-def _frozen(brief: Brief) -> str:
+def _frozen(brief: Brief) -> str | None:
     if not brief.frozen:
-        return ""
+        return None
     return "## What can't be changed\n\n" + "\n".join(brief.frozen)
 
 
@@ -98,10 +115,10 @@ def _best(brief: Brief) -> Experiment | None:
     return kept[-1] if kept else None
 
 
-def _results(brief: Brief) -> str:
+def _results(brief: Brief) -> str | None:
     """Returns a table of all keeps, the baseline and the last of the others, oldest first."""
     if not brief.experiments:
-        return ""
+        return None
     others = [e.number for e in brief.experiments if e.status != "keep" and e.number != 0]
     shown = set(others[-OTHERS_SHOWN:])
     left_out = len(others) - len(shown)
@@ -123,13 +140,13 @@ def _number(value: float, metric: str) -> str:
     return f"{value:.6f}" if metric == "val_bpb" else repr(value)
 
 
-def _last(brief: Brief) -> str:
+def _last(brief: Brief) -> str | None:
     """Returns how the last experiment ended, with the end of its log."""
     log = (
         printable(brief.log_tail).encode("utf-8")[-LOG_BYTES:].decode("utf-8", "ignore").strip("\n")
     )
     if not brief.experiments:
-        return ""
+        return None
     e = brief.experiments[-1]
     what = f"{e.status} ({e.failure})" if e.failure else e.status
     text = f"## The last experiment\n\nNumber {e.number}, {what}: {one_line(e.reason, 500)}"
@@ -142,10 +159,10 @@ def _last(brief: Brief) -> str:
     return text
 
 
-def _refusals(brief: Brief) -> str:
+def _refusals(brief: Brief) -> str | None:
     """Returns what was wrong with the proposals since the last experiment."""
     if not brief.refusals:
-        return ""
+        return None
     lines = ["## Refused since then", "", "These proposals were not run. Do not repeat them.", ""]
     if len(brief.refusals) > REFUSALS_SHOWN:
         lines.append(f"({len(brief.refusals) - REFUSALS_SHOWN} earlier ones are left out.)")
@@ -178,3 +195,27 @@ def _files(brief: Brief) -> str:
         else:
             parts.append(f"{name} (NOT SHOWN: {len(data)} bytes, there is no room for it)")
     return "\n\n".join(parts)
+
+
+def conversation(prompt: str, turns: tuple[Turn, ...]) -> list[dict[str, str]]:
+    """Returns the prompt, then each earlier answer and what was wrong with it."""
+    said = [("user", prompt)]
+    for turn in turns:
+        # no provider takes an empty message
+        said += [("assistant", abridged(turn.answer) if turn.answer.strip() else "(nothing)")]
+        said += [("user", retry(turn.error))]
+    return [{"role": role, "content": encodable(text)} for role, text in said]
+
+
+def abridged(text: str) -> str:
+    """Returns a long text without its middle: one that filled the context would fill it again."""
+    left_out = len(text) - TURN_CHARACTERS
+    if left_out <= 0:
+        return text
+    half = TURN_CHARACTERS // 2
+    return f"{text[:half]}\n[... {left_out} characters ...]\n{text[-half:]}"
+
+
+def encodable(text: str) -> str:
+    """Returns the text without halves of characters, which no encoder takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
