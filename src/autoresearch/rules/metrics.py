@@ -164,7 +164,7 @@ def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
     """Returns how a trial failed, whatever it printed, by the worst of its faults; None where it did not."""
     if outcome.tampered:
         return Crash("tampered", f"the trial changed {outcome.tampered}")
-    if not log.is_file():
+    if log.is_symlink() or not log.is_file():
         return Crash("tampered", "the trial removed its own log")
     if outcome.launcher_killed:
         return Crash("tampered", "the trial killed the process that watches it")
