@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from autoresearch.errors import AutoresearchError, InfrastructureError, OutsideError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.evaluation import evaluation
+from autoresearch.ratchet.fingerprint import Fingerprint
 from autoresearch.ratchet.room import check_disk
 from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Event
@@ -36,6 +37,7 @@ class Faults:
     """Counts the faults of candidates; `trials` are those of the slot that a candidate is tried in."""
 
     run: Run
+    fingerprint: Fingerprint
     trials: Callable[[Candidate], Trials]
 
     def count(self, candidate: Candidate, fault: BaseException) -> bool:
@@ -85,6 +87,7 @@ class Faults:
         self.run.emit(Event("notice", text, candidate.number))
         trials = self.trials(candidate)
         try:
+            self.fingerprint.check()
             ended = trials.try_out(replace(candidate, commit=incumbent.commit), of_incumbent=True)
             found = evaluation(ended, self.run.config.task)
             why = found.reason if isinstance(found, Crash) else None

@@ -77,7 +77,7 @@ class Ratchet:
             for slot in self.run.slots
         ]
         self.fingerprint = Fingerprint(self.run, self.environment, self.stopping)
-        self.faults = Faults(self.run, self._trials)
+        self.faults = Faults(self.run, self.fingerprint, self._trials)
 
     # -- ask ----------------------------------------------------------------------------------
 
