@@ -11,6 +11,7 @@ from dataclasses import dataclass
 HEAD = """\
 import array, ctypes, errno, fcntl, json, os, resource, signal, socket, stat, struct, sys, time
 SCRATCH, COMPILED = os.environ["AUTORESEARCH_SCRATCH"], os.path.dirname(os.environ["CUDA_CACHE_PATH"])
+os.makedirs("warm", exist_ok=True)
 def may(act, *arguments, **named):
     try:
         return act(*arguments, **named)
