@@ -117,7 +117,7 @@ def play(lab: Lab, stops: Sequence[Stop], value: str, *prefix: str) -> None:
     assert again.returncode == 0 and len(lab.rows()) == 2 * len(stops) + 1, again.stderr
 
 
-def parts(stops: Sequence[Stop], size: int = 12) -> list[Sequence[Stop]]:
+def parts(stops: Sequence[Stop], size: int = 13) -> list[Sequence[Stop]]:
     return [stops[first : first + size] for first in range(0, len(stops), size)]
 
 

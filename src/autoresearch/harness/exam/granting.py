@@ -243,6 +243,6 @@ def _tensors(frame: Frame) -> tuple[TensorSpec, ...]:
     total = sum(tensor.size_bytes for tensor in tensors)
     if total > STATE_BYTES:
         raise VoidError(
-            "exam", f"a state_dict of {total / 1e9:.1f} GB; at most {STATE_BYTES / 1e9:.1f} GB"
+            "exam", f"a state_dict of {total / 1e9:.4g} GB; at most {STATE_BYTES / 1e9:.1f} GB"
         )
     return tuple(tensors)
