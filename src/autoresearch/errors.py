@@ -7,7 +7,8 @@
     ├── BusyError            another process holds the run's lock
     ├── JournalError         the run's journal can't be read or written
     ├── ResearcherError      the researcher can't go on: key, model, credit, missing program
-    └── InfrastructureError  the machine failed, not the candidate: disk full, git killed
+    └── InfrastructureError  the machine failed, or a candidate made it fail (ratchet/faults.py)
+        └── OutsideError     the machine failed, and no candidate can be the cause: a disk full without it
 
     Signals between our own parts; none of them reaches the user as an error:
     ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
@@ -60,7 +61,11 @@ class ResearcherError(AutoresearchError):
 
 
 class InfrastructureError(AutoresearchError):
-    """The machine failed, not the candidate."""
+    """The machine failed; whether a candidate made it fail shows in the incumbent's trial."""
+
+
+class OutsideError(InfrastructureError):
+    """The machine failed, and the cause is known to lie outside of every trial."""
 
 
 class BadAnswer(Exception):

@@ -19,9 +19,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from autoresearch.harness.names import cache_folder
 
@@ -123,6 +126,26 @@ def branch_ref(tag: str) -> str:
 
 def candidate_ref(tag: str, number: int) -> str:
     return f"{REFS}{tag}/{number:04d}"
+
+
+def open_plain(file: Path) -> BinaryIO | None:
+    """Opens a plain file for reading; None for anything else that a trial may have put in its place."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
+
+
+def open_to_us(file: Path) -> None:
+    """Makes a plain file of ours readable again that a trial closed, which it may by its descriptor."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        mode = file.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o600 != 0o600:
+            file.chmod(stat.S_IMODE(mode) | 0o600)
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,6 +31,7 @@ Failure = Literal[
     "probe",  # before a keep: replay, rows, twin or vault showed that the score is no honest one
     "log",  # the log outgrew the limit
     "interrupted",  # the supervisor died during this candidate's trial again and again
+    "fault",  # the tool failed at this candidate again and again, and not at the incumbent
 ]
 
 

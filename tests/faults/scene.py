@@ -122,7 +122,7 @@ def picture(lab: Path) -> dict[str, str]:
                 if name.endswith(".lock") and "/autoresearch/" not in name:
                     seen[name] = "a lock was left"
                 continue
-        if file.is_file():
+        if file.is_file() and file.name not in ("fault.txt", "incumbent.log"):  # what a fault left
             text = file.read_text()
             if file.name == "record.json":
                 text = json.dumps({k: v for k, v in json.loads(text).items() if k != "seconds"})

@@ -13,6 +13,7 @@ _PROBES = ("tests/rules/test_probes.py",)
 _CRASHES = (
     "tests/ratchet/test_trial.py::test_every_kind_of_crash_is_told_apart_and_the_run_goes_on",
 )
+_WHOSE = "tests/ratchet/test_whose_fault.py"
 _CACHES = "tests/ratchet/test_compiled.py::test_what_a_trial_changed_is_not_there_for_the_next"
 _LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 
@@ -194,6 +195,63 @@ MUTANTS = [
         "        return tampered or self.sandbox.broken()\n",
         "        return tampered\n",
         ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
+    ),
+    # -- what would stop the run --------------------------------------------------------------
+    Mutant(
+        "a fault of the machine is held against a candidate",
+        "ratchet/faults.py",
+        '            self.run.note("incumbent", n=candidate.number, runs=False,',
+        '            self.run.note("incumbent", n=candidate.number, runs=True,',
+        (f"{_WHOSE}::test_a_fault_with_both_stops_the_run_and_no_candidate_is_blamed[sandbox]",),
+    ),
+    Mutant(
+        "a fault that lies outside is counted",
+        "ratchet/faults.py",
+        " or isinstance(fault, OutsideError):",
+        ":",
+        (f"{_WHOSE}::test_a_fault_that_lies_outside_is_not_counted",),
+    ),
+    Mutant(
+        "a candidate with faults is tried again before the incumbent",
+        "ratchet/faults.py",
+        "            pending.incumbent_runs is False\n            or (",
+        "            False\n            or (",
+        (f"{_WHOSE}::test_what_breaks_the_machine_for_all_is_not_tried_for_ever",),
+    ),
+    Mutant(
+        "an examiner is not hung up on",
+        "ratchet/examiner.py",
+        "            self.trials_end.shutdown(socket.SHUT_RDWR)\n",
+        "            pass\n",
+        ("tests/ratchet/test_stops.py::test_an_examiner_is_not_kept_waiting",),
+    ),
+    Mutant(
+        "a log that a trial closed stays closed",
+        "ratchet/trial.py",
+        "        open_to_us(log)\n",
+        "",
+        ("tests/ratchet/test_stops.py::test_what_an_ordinary_user_is_stopped_by",),
+    ),
+    Mutant(
+        "free space is looked at while a trial's files are there",
+        "ratchet/trial.py",
+        "        self.slot.worktree.clean(self._laid_out, anew=bool(self.run.config.task.exam))\n",
+        "",
+        ("tests/ratchet/test_stops.py::test_a_disk_that_a_candidate_fills_is_its_own_doing[none]",),
+    ),
+    Mutant(
+        "flags that forbid even root stay",
+        "workspace/removal.py",
+        "                _take_flags(each)\n",
+        "                pass\n",
+        ("tests/workspace/test_removal.py::test_flags_that_forbid_even_root[i]",),
+    ),
+    Mutant(
+        "what is mounted is removed with the folder",
+        "workspace/removal.py",
+        "    detach_mounts(path)\n    moved = 0\n",
+        "    moved = 0\n",
+        ("tests/workspace/test_removal.py::test_a_mount_is_detached_and_what_is_behind_it_stays",),
     ),
     # -- what a log says ----------------------------------------------------------------------
     Mutant(

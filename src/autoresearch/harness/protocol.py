@@ -12,10 +12,11 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+PIECE_BYTES = 8 << 20
 HEADER_BYTES = 1 << 20  # most of a header; the names of a model's tensors are the longest
 
 
@@ -107,6 +108,17 @@ class Connection:
 
         room: bytes, at least that many, at whose beginning the payload is to lie.
         """
+        kind, fields, size = self.receive_header(most_bytes, deadline)
+        if room is None:
+            if len(self._room) < size:
+                self._room = bytearray(size)
+            room = memoryview(self._room)
+        return Frame(kind, fields, self._read(room[:size], deadline))
+
+    def receive_header(
+        self, most_bytes: int, deadline: float | None = None
+    ) -> tuple[str, dict[str, Any], int]:
+        """Returns the next frame's kind, fields and bytes of payload; `pieces` receives these."""
         (length,) = struct.unpack(">I", self._read(memoryview(bytearray(4)), deadline))
         if length > HEADER_BYTES:
             raise ProtocolError(f"a header of {length} bytes")
@@ -118,11 +130,18 @@ class Connection:
             raise ProtocolError("a header that is no JSON object with a kind and a size") from None
         if not isinstance(kind, str) or type(size) is not int or not 0 <= size <= most_bytes:
             raise ProtocolError(f"a frame whose kind or size is wrong (at most {most_bytes} bytes)")
-        if room is None:
-            if len(self._room) < size:
-                self._room = bytearray(size)
-            room = memoryview(self._room)
-        return Frame(kind[:40], fields, self._read(room[:size], deadline))
+        return kind[:40], fields, size
+
+    def pieces(self, size: int, deadline: float | None = None) -> Iterator[memoryview]:
+        """Yields a payload of `size` bytes in pieces, each valid until the next.
+
+        Memory is taken for a piece, and not for what the other side says that it will send.
+        """
+        room = memoryview(bytearray(min(size, PIECE_BYTES)))
+        while size > 0:
+            piece = self._read(room[: min(size, PIECE_BYTES)], deadline)
+            size -= piece.nbytes
+            yield piece
 
     def _read(self, into: memoryview, deadline: float | None) -> memoryview:
         got = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from autoresearch import __version__
 from autoresearch.config import Config, HarnessConfig, MetricConfig, TaskConfig
-from autoresearch.errors import InfrastructureError, Interrupted, LabError
+from autoresearch.errors import InfrastructureError, Interrupted, LabError, OutsideError
 from autoresearch.lab.lab import Lab
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import Files
@@ -68,14 +68,14 @@ class Run:
 
     @contextlib.contextmanager
     def putting_off(self, number: int) -> Iterator[None]:
-        """A stop, or a fault that isn't the candidate's, leaves it for the next call.
+        """A stop, or a fault that can't be the candidate's, leaves it for the next call.
 
         The start that ends so is not held against the candidate: "pause" is journaled, and the
         fault goes on upwards.
         """
         try:
             yield
-        except (InfrastructureError, LabError, Interrupted):
+        except (OutsideError, Interrupted):
             with contextlib.suppress(InfrastructureError):
                 self.note("pause", n=number)
             raise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
-from autoresearch.paths import DECOY, MUSINGS, RunPaths, make_folder, write_durably
+from autoresearch.paths import DECOY, MUSINGS, RunPaths, make_folder, open_plain, write_durably
 from autoresearch.records import Experiment
 from autoresearch.text import one_line
 
@@ -126,10 +127,13 @@ class Files:
     def write_patch(self, number: int, patch: bytes) -> None:
         self._write(number, "candidate.patch", patch)
 
-    def write_log(self, number: int, log: Path) -> None:
-        """Keep what a trial wrote as `trial.log`, folded and capped."""
-        if log.exists():
-            self._write(number, "trial.log", capped(log))
+    def write_log(self, number: int, log: bytes, name: str = "trial.log") -> None:
+        """Keep what a trial wrote, as `capped` gives it."""
+        self._write(number, name, log)
+
+    def write_fault(self, number: int, trace: str) -> None:
+        """Keep where the tool failed at a trial, for whoever looks for the cause."""
+        self._write(number, "fault.txt", _bytes(trace))
 
     def write_result(self, experiment: Experiment) -> None:
         record = json.dumps(asdict(experiment), indent=2, ensure_ascii=True) + "\n"
@@ -156,10 +160,16 @@ def exclude(file: Path) -> None:
         write_durably(file, (there + glue + "\n".join(missing) + "\n").encode())
 
 
-def capped(log: Path) -> bytes:
-    """The head and the tail of a log, 1 MiB each, progress bars folded to their last state."""
-    size = log.stat().st_size
-    with log.open("rb") as file:
+def capped(log: Path) -> bytes | None:
+    """The head and the tail of a log, 1 MiB each, progress bars folded to their last state.
+
+    None where there is no plain file.
+    """
+    opened = open_plain(log)
+    if opened is None:
+        return None
+    with opened as file:
+        size = os.fstat(file.fileno()).st_size
         if size <= 2 * _LOG_PART:
             return _fold(file.read())
         head = file.read(_LOG_PART)

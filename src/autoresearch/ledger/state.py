@@ -10,6 +10,8 @@ candidate a proposal was committed (n = 0, or `by` = "baseline": the incumbent a
 trial     a trial of it was started
 verification  a further trial of it was started, before a keep
 pause     the trial was stopped on purpose (Ctrl-C): it does not count against the candidate
+fault     the tool failed at a candidate's trial; whose fault it is the incumbent's trial shows
+incumbent that trial: `runs` says whether it ran
 failed    a baseline's trial failed: no row, the user mends it
 result    the verdict: the commit point of an experiment
 rewound   edits that lost made way for the incumbent in the checkout
@@ -53,6 +55,10 @@ class Pending:
     trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
     running: bool = False  # the last start has not ended yet
     trial: Record | None = None  # the last start, to clean up after
+    faults: list[str] = field(
+        default_factory=list
+    )  # since the incumbent was last found to fail too
+    incumbent_runs: bool | None = None  # None: it was not tried
     checkout: Record | None = None
 
     @property
@@ -205,6 +211,17 @@ class State:
         if record["n"] in self.open:
             _put_off(self.open[record["n"]])
 
+    def _fault(self, record: Record) -> None:
+        pending = self._pending(record)
+        _put_off(pending)
+        pending.faults.append(record["reason"])
+
+    def _incumbent(self, record: Record) -> None:
+        pending = self._pending(record)
+        pending.incumbent_runs = record["runs"]
+        if not record["runs"]:
+            pending.faults.clear()  # they were the machine's
+
     def _failed(self, record: Record) -> None:
         self.open.pop(record["n"], None)
 
@@ -269,18 +286,9 @@ def _put_off(pending: Pending) -> None:
 
 
 _FOLDS: dict[str, Callable[[State, Record], None]] = {
-    "run": State._run,
-    "session": State._session,
-    "ask": State._ask,
-    "answer": State._answer,
-    "spent": State._spent,
-    "refused": State._refused,
-    "candidate": State._candidate,
-    "trial": State._trial,
-    "verification": State._verification,
-    "pause": State._pause,
-    "failed": State._failed,
-    "result": State._result,
-    "rewound": State._rewound,
-    "stop": State._stop,
-}
+    kind: getattr(State, f"_{kind}")
+    for kind in (
+        "run", "session", "ask", "answer", "spent", "refused", "candidate", "trial", "verification",
+        "pause", "fault", "incumbent", "failed", "result", "rewound", "stop",
+    )
+}  # fmt: skip

@@ -19,6 +19,7 @@ from autoresearch.errors import (
 )
 from autoresearch.fit.estimates import observed
 from autoresearch.ledger.state import State
+from autoresearch.ratchet.faults import FAULTS
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
@@ -199,12 +200,18 @@ class Driver:
 
     def _trial(self, candidate: Candidate) -> Experiment:
         """One candidate from its start to its verdict."""
-        ratchet = self.ratchet
-        if ratchet.hopeless(candidate):
-            return ratchet.give_up(candidate)
-        self._check()
-        ratchet.sandbox.check()
-        experiment = ratchet.tell(candidate, ratchet.try_out(candidate))
+        ratchet, experiment = self.ratchet, None
+        while experiment is None:
+            ratchet.faults.try_incumbent(candidate)
+            if ratchet.hopeless(candidate):
+                return ratchet.give_up(candidate)
+            self._check()
+            ratchet.sandbox.check()
+            try:
+                experiment = ratchet.tell(candidate, ratchet.try_out(candidate))
+            except FAULTS as fault:
+                if not ratchet.faults.count(candidate, fault):
+                    raise
         ratchet.sandbox.check()
         return experiment
 

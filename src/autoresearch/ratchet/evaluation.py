@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from autoresearch.config import TaskConfig
-from autoresearch.errors import InfrastructureError, LabError
+from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.trial import Ended
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, training_log
 
-_FULL_DISK_BYTES = 64 << 20
 _ENDED = re.compile("the trial ended ")
 _OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 
@@ -22,8 +20,12 @@ _OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
 def evaluation(ended: Ended, task: TaskConfig) -> Metrics | Crash:
     """Returns the metrics of a trial that ended, or the crash that it was; pure but for the log."""
     if ended.score is None:
-        return metrics.metrics_of(ended.outcome, ended.log, task.metric, task.timeout_s)
-    return _examined(ended, task, ended.score)
+        found = metrics.metrics_of(ended.outcome, ended.log, task.metric, task.timeout_s)
+    else:
+        found = _examined(ended, task, ended.score)
+    if isinstance(found, Crash) and ended.filled:
+        return replace(found, reason=f"{found.reason}; it had filled the disk")
+    return found
 
 
 def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics | Crash:
@@ -52,15 +54,6 @@ def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def check_disk(folder: Path) -> None:
-    """Raises InfrastructureError where the disk of a folder is full: no crash is a candidate's then."""
-    if shutil.disk_usage(folder).free < _FULL_DISK_BYTES:
-        raise InfrastructureError(
-            f"{folder}: the disk is full; make room and call autoresearch run again: the candidate "
-            "is tried again then"
-        )
 
 
 def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) -> LabError:

@@ -7,6 +7,7 @@ run in it. It and the trial share a socket pair and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -50,7 +51,7 @@ class Examiner:
 
         Raises LabError where the data can't be used, InfrastructureError where it died.
         """
-        self.trials_end.close()
+        self._hang_up()
         late = False
         try:
             self.process.wait(_END_S)
@@ -59,8 +60,12 @@ class Examiner:
         self.abandon()
         result = self.folder / f"{self.role}.json"
         if self.process.returncode == 0 and result.exists():
-            found: dict[str, Any] = json.loads(result.read_bytes())
-            return found
+            try:
+                found: dict[str, Any] = json.loads(result.read_bytes())
+                return found
+            except ValueError:  # without a jail a trial may write there
+                reason = "what the examiner found is no JSON any more"
+                return {"void": {"failure": "exam", "reason": reason}}
         code = self.process.returncode
         if code < 0 and not late:
             reason = (
@@ -78,9 +83,15 @@ class Examiner:
             "is tried again then"
         )
 
+    def _hang_up(self) -> None:
+        """Ends the conversation: a trial that is gone may have left its end in a message to itself."""
+        with contextlib.suppress(OSError):
+            self.trials_end.shutdown(socket.SHUT_RDWR)
+        self.trials_end.close()
+
     def abandon(self) -> None:
         """Ends it, whatever it is at; it also ends by itself when we die."""
-        self.trials_end.close()
+        self._hang_up()
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:

@@ -24,10 +24,12 @@ from autoresearch.ledger.codec import answer_fields, experiment_fields
 from autoresearch.ledger.state import Pending
 from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
-from autoresearch.ratchet.evaluation import check_disk, evaluation, failed_baseline
+from autoresearch.ratchet.evaluation import evaluation, failed_baseline
+from autoresearch.ratchet.faults import Faults
 from autoresearch.ratchet.fingerprint import Fingerprint
 from autoresearch.ratchet.judgement import Judgement, judge, judge_baseline
 from autoresearch.ratchet.retry import Retry
+from autoresearch.ratchet.room import check_disk
 from autoresearch.ratchet.trial import Ended, Trials
 from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import (
@@ -75,6 +77,7 @@ class Ratchet:
             for slot in self.run.slots
         ]
         self.fingerprint = Fingerprint(self.run, self.environment, self.stopping)
+        self.faults = Faults(self.run, self.fingerprint, self._trials)
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -197,9 +200,9 @@ class Ratchet:
     def tell(self, candidate: Candidate, ended: Ended) -> Experiment:
         """Returns the verdict on a candidate whose trial ended.
 
-        Raises LabError for a baseline that fails; with the candidate put off until the next call,
-        InfrastructureError where the disk is full, LabError where data or harness changed under the
-        run, and Interrupted.
+        Raises LabError for a baseline that fails, and where data or harness changed under the run;
+        with the candidate put off until the next call, OutsideError where the disk is full, and
+        Interrupted.
         """
         baseline = self._pending(candidate).is_baseline
         with self.run.putting_off(candidate.number):
@@ -249,16 +252,20 @@ class Ratchet:
         return experiment
 
     def give_up(self, candidate: Candidate) -> Experiment:
-        """Returns the verdict on a candidate that brought the supervisor down again and again."""
-        crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
+        """Returns the verdict on a candidate that brought the tool down again and again."""
+        if self.faults.guilty(candidate):
+            crash = self.faults.crash(candidate)
+        else:
+            crash = Crash("interrupted", f"the supervisor died in {_UNCLEAN_TRIALS} trials of it")
         if self._pending(candidate).is_baseline:
             raise failed_baseline(self.run, candidate, crash, self.sandbox.jailed)
         verdict = Verdict("crash", crash.reason, crash.failure)
         return self._record(candidate, Judgement(verdict, crash), 0.0)
 
     def hopeless(self, candidate: Candidate) -> bool:
-        """Whether a candidate was started too often without an end."""
-        return self._pending(candidate).trials >= _UNCLEAN_TRIALS
+        """Whether a candidate was started too often without an end, or faults are held against it."""
+        unclean = self._pending(candidate).trials >= _UNCLEAN_TRIALS
+        return unclean or self.faults.guilty(candidate)
 
 
 def _sum(usages: list[Usage]) -> Usage:

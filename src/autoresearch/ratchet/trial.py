@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,12 +14,14 @@ from autoresearch.harness.names import CHECKPOINT, LOSSES, TWIN, Role
 from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
-from autoresearch.paths import cache_dir
+from autoresearch.ledger.files import capped
+from autoresearch.paths import cache_dir, open_to_us
 from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners
+from autoresearch.ratchet.room import is_full
 from autoresearch.records import Candidate, Event, Outcome
 from autoresearch.rules import training_log
-from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec
+from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec, unwatched
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
@@ -38,6 +39,7 @@ class Ended:
     log: Path
     device: str = "cpu"
     score: dict[str, Any] | None = None
+    filled: bool = False  # whether the disk was full until the trial's files were gone
 
 
 @dataclass
@@ -65,29 +67,35 @@ class Trials:
         role: Role = "score",
         threshold: float | None = None,
         full: bool = False,
+        of_incumbent: bool = False,
     ) -> Ended:
         """Returns how one trial of a candidate ended, once nothing of it is left.
 
-        `role`, `threshold` and `full` are told to its examiner (Examiners.start). Raises
-        Interrupted, InfrastructureError (the machine failed) or LabError (data, harness or sandbox
-        are not what they were), each with the candidate put off until the next call.
+        `role`, `threshold` and `full` are told to its examiner (Examiners.start); `of_incumbent`: the
+        candidate's number, and the incumbent's commit (faults.py). Raises Interrupted and OutsideError,
+        with the candidate put off until the next call, and InfrastructureError (the machine failed) or
+        LabError (data, harness or sandbox are not what they were).
         """
+        own = role == "score" and not of_incumbent
         with self.run.putting_off(candidate.number):
-            trial = self._start(candidate, role, threshold, full)
             try:
-                kind = "trial" if role == "score" else "verification"
-                self.run.note(kind, n=candidate.number, identity=trial.identity)
-                if role == "score":
-                    about = (candidate.description, candidate.number)
-                    self.run.emit(Event("candidate", *about, detail=candidate.hypothesis))
-                outcome = trial.run(self.stopping, partial(self._progress, candidate.number, role))
+                trial = self._start(candidate, role, threshold, full)
+                try:
+                    kind = "trial" if own else "verification"
+                    self.run.note(kind, n=candidate.number, identity=trial.identity)
+                    if own:
+                        about = (candidate.description, candidate.number)
+                        self.run.emit(Event("candidate", *about, detail=candidate.hypothesis))
+                    watch = partial(self._progress, candidate.number) if own else unwatched
+                    outcome = trial.run(self.stopping, watch)
+                finally:
+                    trial.abandon()
+                log = "incumbent.log" if of_incumbent else "trial.log" if own else None
+                return self._ended(candidate, outcome, log)
             finally:
-                trial.abandon()
-            return self._ended(candidate, outcome, role)
+                self._drop_examiner()
 
-    def _progress(self, number: int, role: Role, progress: Progress) -> None:
-        if role != "score":
-            return
+    def _progress(self, number: int, progress: Progress) -> None:
         data = {"seconds": progress.seconds, "fraction": progress.fraction}
         trained = training_log.last(self.slot.paths.running_log)
         if trained is not None:
@@ -99,23 +107,29 @@ class Trials:
         for name in (CHECKPOINT, LOSSES, TWIN):
             (self.slot.paths.exam / name).unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Removes all that a trial may have left, `caches` included: the next one makes it anew."""
+        paths = self.slot.paths
+        self.slot.worktree.clear()
+        left = [paths.compiled, paths.running_log, *([self._scratch] if self._scratch else [])]
+        for path in left:
+            remove(path)
+        self._scratch = None
+        self.forget_exam()
+
     # -- its beginning ------------------------------------------------------------------------
 
     def _start(
         self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> Trial:
-        try:
-            return self.runner.start(self._prepare(candidate, role, threshold, full))
-        finally:
-            if self._examiner is not None:  # the trial has its end; ours would keep it open
-                self._examiner.trials_end.close()
+        return self.runner.start(self._prepare(candidate, role, threshold, full))
 
     def _prepare(
         self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> TrialSpec:
         run, task, paths = self.run, self.run.config.task, self.slot.paths
         self._laid_out = self.slot.worktree.lay_out(candidate.commit, anew=bool(task.exam))
-        paths.running_log.unlink(missing_ok=True)
+        remove(paths.running_log)
         self._scratch = make_scratch()
         self._compiled.lay_out(anew=role != "score")  # the two that verify must not tell each other
         if task.exam:
@@ -141,30 +155,45 @@ class Trials:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def _ended(self, candidate: Candidate, outcome: Outcome, role: Role) -> Ended:
-        examiner, self._examiner = self._examiner, None
-        log = self.slot.paths.running_log
-        try:
-            outcome = replace(outcome, tampered=self._tampered(candidate))
-            if role == "score":
-                self.run.files.write_log(candidate.number, log)
-            if outcome.interrupted:
-                raise Interrupted
-            self._look_at_gpus(candidate.number)
-            if examiner is None:
-                return Ended(outcome, log)
-            return Ended(outcome, log, examiner.device, examiner.finish())
-        finally:
-            if examiner is not None:
-                examiner.abandon()
+    def _ended(self, candidate: Candidate, outcome: Outcome, log_name: str | None) -> Ended:
+        """Looks at what a trial did, and clears away what it left before anything is written."""
+        examiner, log = self._examiner, self.slot.paths.running_log
+        outcome = replace(outcome, tampered=self._tampered(candidate))
+        open_to_us(log)
+        kept = capped(log)
+        filled = self._clear_away(log, kept, outcome.log_overflow)
+        if log_name is not None and kept is not None:
+            self.run.files.write_log(candidate.number, kept, log_name)
+        if outcome.interrupted:
+            raise Interrupted
+        self._look_at_gpus(candidate.number)
+        if examiner is None:
+            return Ended(outcome, log, filled=filled)
+        return Ended(outcome, log, examiner.device, examiner.finish(), filled)
 
     def _tampered(self, candidate: Candidate) -> str | None:
-        """Removes the trial's scratch; returns what it changed and must not have, None if nothing."""
+        """Returns what a trial changed and must not have, None if nothing."""
         tampered = self.slot.worktree.tampered(candidate.commit, self._laid_out)
-        if self._scratch is not None:
-            with contextlib.suppress(OSError):
-                remove(self._scratch)
         return tampered or self.sandbox.broken()
+
+    def _clear_away(self, log: Path, kept: bytes | None, overflow: bool) -> bool:
+        """Removes what a trial left; returns whether the disk was full until then."""
+        was_full = is_full(self.run.paths.state)
+        self.slot.worktree.clean(self._laid_out, anew=bool(self.run.config.task.exam))
+        if self._scratch is not None:
+            remove(self._scratch)
+            self._scratch = None
+        if kept is not None and (overflow or was_full):
+            log.write_bytes(kept)  # no longer the gigabytes that it was
+        if is_full(self.run.paths.state):  # by what outlives a trial, or by somebody else
+            self.slot.worktree.clear()
+            remove(self.slot.paths.compiled)
+        return was_full and not is_full(self.run.paths.state)
+
+    def _drop_examiner(self) -> None:
+        examiner, self._examiner = self._examiner, None
+        if examiner is not None:
+            examiner.abandon()
 
     def _look_at_gpus(self, number: int) -> None:
         """Say which processes work on the cards since the trial and are not its own.

@@ -54,7 +54,7 @@ class LabWorkbench:
         )
         if outcome.interrupted:
             raise Interrupted
-        return outcome, capped(log).decode("utf-8", "replace") if log.exists() else ""
+        return outcome, (capped(log) or b"").decode("utf-8", "replace")
 
 
 def _failure(outcome: Outcome, timeout_s: float) -> str | None:

@@ -28,18 +28,19 @@ _FINGERPRINT = re.compile(r"[ \t]+([0-9a-f]{16})[ \t]*", re.ASCII)
 _DEVICE = re.compile(r"[ \t]+(.*)")
 _DEVICE_MAX = 100
 _LINE_MAX = 65_536
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 _TAIL_LINES = 40
 
 
 def lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a log, decoded with replacement; \\r ends a line.
+    """Yields the lines of a log, decoded with replacement; \\r ends a line, and most empty ones are left out.
 
     A line is cut at 64 KiB and then ends in an ellipsis, so that what is left of it is no number.
     """
     with path.open("rb") as file:
         rest, skipping = b"", False
         while chunk := file.read(1 << 20):
-            *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+            *whole, rest = _LINE_ENDS.sub(b"\n", rest + chunk).split(b"\n")
             for line in whole:
                 if not skipping:
                     yield _cut(line)
@@ -78,6 +79,8 @@ def read(log: Iterable[str], config: MetricConfig) -> ParsedLog:
     texts: dict[str, list[str]] = {"fingerprint": [], "device": []}
     summary: dict[str, float | None] = {}  # None: the key stood there more than once
     for line in log:
+        if shape is None and ":" not in line:
+            continue
         key, colon, rest = line.partition(":")
         if colon and key in texts:
             texts[key] = [*texts[key][:1], rest]
@@ -164,7 +167,7 @@ def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
     """Returns how a trial failed, whatever it printed, by the worst of its faults; None where it did not."""
     if outcome.tampered:
         return Crash("tampered", f"the trial changed {outcome.tampered}")
-    if not log.is_file():
+    if log.is_symlink() or not log.is_file():
         return Crash("tampered", "the trial removed its own log")
     if outcome.launcher_killed:
         return Crash("tampered", "the trial killed the process that watches it")

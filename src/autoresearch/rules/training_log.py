@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import statistics
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from autoresearch.paths import open_plain
 
 _BEGINS = '{"step"'
 _LINE_MAX = 1024
@@ -89,10 +92,11 @@ def last(log: Path) -> Point | None:
     """Returns the last point of a log that is still being written, of which only the end is read."""
     try:
         # A trial may put anything in its place, and a pipe would be waited for.
-        if not log.is_file():
+        opened = open_plain(log)
+        if opened is None:
             return None
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LIVE_BYTES))
+        with opened as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LIVE_BYTES))
             text = file.read(_LIVE_BYTES).decode("utf-8", "replace")
     except OSError:
         return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import autoresearch
-from autoresearch.errors import LabError
+from autoresearch.errors import LabError, OutsideError
 from autoresearch.runners.base import Confinement
 from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.sandbox.seal import Seal
@@ -95,11 +95,11 @@ class Sandbox:
     def broken(self) -> str | None:
         """Returns the first file that no trial may change and that was changed; None where none was.
 
-        Raises LabError in a jail that holds: there it was no trial.
+        Raises OutsideError in a jail that holds: there it was no trial.
         """
         found = self._broken = self._broken or self._seal.broken()
         if found is not None and self.jailed:
-            raise LabError(
+            raise OutsideError(
                 f"{found} was changed while a trial ran, and not by it: the sandbox holds. Do not "
                 "install or upgrade packages under a run; call autoresearch run again, and the "
                 "candidate is tried again"

@@ -34,6 +34,8 @@ class Seal:
             found = _signature(path)
             if found == signature:
                 continue
+            if found is None or signature is None or found[2] != signature[2]:
+                return str(path)  # of another size: it may be terabytes by now
             if _digest(path) != digest:
                 return str(path)
             self._seen[path] = (found, digest)

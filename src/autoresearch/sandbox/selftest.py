@@ -29,6 +29,7 @@ from autoresearch.sandbox.decoys import Attempt, Decoys
 from autoresearch.sandbox.jail import Jail, find_bwrap, find_landlock, find_sandbox_exec
 from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.text import one_line
+from autoresearch.workspace.removal import make_usable
 
 _TIMEOUT_S = 30.0
 _KILL = "outlive the kill"
@@ -78,6 +79,8 @@ def self_test(jail: Jail | None, policy: Policy, python: Python | None = None) -
     if sys.platform != "linux" and jail is None:
         said = (f"on {sys.platform} there is no jail, and kills are not verified",)
         return _result(0, None, (), (), (), said)
+    for place in (policy.worktree, policy.compiled):
+        make_usable(place)  # a trial may have closed it, and the jail be blamed
     most = _most(jail)
     program = python.program if python else os.path.realpath(sys.executable)
     with Decoys(policy, python.packages if python else None, most) as decoys:

@@ -14,9 +14,9 @@ from pathlib import Path
 from autoresearch.errors import LabError
 from autoresearch.paths import write_synced
 from autoresearch.records import Edit
+from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.git import GitError, entries, git, text
 from autoresearch.workspace.repository import Repository
-from autoresearch.workspace.worktree import edit_of
 
 _LOCK_S = 2.0  # how long a lock on the user's index is waited for
 _Form = tuple[str, str] | None  # mode and blob of a file; None where there is none

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.paths import make_folder, write_durably, write_synced
+from autoresearch.paths import make_folder, open_plain, write_durably, write_synced
 from autoresearch.records import Edit
+from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs
 from autoresearch.workspace.objects import Tree
-from autoresearch.workspace.removal import open_up, remove
+from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
+
+_READ_MAX = 256 << 20  # bytes of a file whose size we don't know yet; a larger one is written anew
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Worktree:
 
     def __post_init__(self) -> None:
         self._copies = Inputs(self.repo.root, self.inputs)
+        self._sizes: dict[str, int] = {}  # blob -> bytes, of those that were laid out
 
     # -- laying out -------------------------------------------------------------------------
 
@@ -50,6 +54,7 @@ class Worktree:
         anew: no file or folder of an earlier trial's stays, whose attributes or times could tell
         the next what it may not know.
         """
+        detach_mounts(self.path)
         if anew:
             self._make(commit)
         self._attach(commit)
@@ -66,6 +71,7 @@ class Worktree:
         for path, (mode, blob) in tree.items():
             if path not in have:
                 self._write(path, mode, blobs.get(blob, b""))
+                self._sizes[blob] = len(blobs.get(blob, b""))
         self._copies.lay_out(self.path, tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
@@ -120,8 +126,7 @@ class Worktree:
         """
         made = self.path.with_name("worktree.new")
         for left in (made, self.admin, self.path):
-            if left.exists() or left.is_symlink():
-                remove(left)
+            remove(left)
         made.mkdir(parents=True)
         for name, content in (
             ("HEAD", f"{commit}\n"),
@@ -139,12 +144,16 @@ class Worktree:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
         have: set[str] = set()
         folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
-        kept = {*self.inputs, *self.caches}
+        kept = (*self.inputs, *self.caches)
         above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
         for entry, path in self._walk():
-            if path in kept and not entry.is_symlink():
-                continue  # a link could lead a later trial, or our own deletions, outside
-            if entry.is_dir(follow_symlinks=False):
+            folder = entry.is_dir(follow_symlinks=False)
+            # A link could lead a later trial, or our own deletions, outside.
+            if (path in self.inputs and not entry.is_symlink()) or (path in self.caches and folder):
+                if folder:
+                    open_up(Path(entry.path))
+                continue
+            if folder:
                 if (
                     path not in folders
                     and path not in above
@@ -195,7 +204,13 @@ class Worktree:
                 return False
             if info.st_nlink != 1:
                 return False  # a second name could change it from outside
-            return _blob_id(file.read_bytes(), blob) == blob
+            size = self._sizes.get(blob)
+            if info.st_size > _READ_MAX if size is None else info.st_size != size:
+                return False  # nothing of terabytes is read
+            same = _blob_id(file.read_bytes(), blob) == blob
+            if same:
+                self._sizes[blob] = info.st_size
+            return same
         except OSError:
             return False
 
@@ -230,6 +245,21 @@ class Worktree:
                 return path
         return None
 
+    def clean(self, tree: Tree, anew: bool = False) -> None:
+        """Removes what a trial left: all but what the tree has, inputs and caches; `anew`: these too.
+
+        To be called once `tampered` has looked.
+        """
+        if anew or not self._in_order():
+            self.clear()
+            return
+        detach_mounts(self.path)
+        self._sweep(tree)
+
+    def clear(self) -> None:
+        """Removes the worktree; `lay_out` makes it again."""
+        remove(self.path)
+
     # -- what a program changed -------------------------------------------------------------
 
     def edits(self, commit: str, tree: Tree, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
@@ -253,34 +283,11 @@ class Worktree:
 
 def _plain_bytes(file: Path) -> bytes | None:
     """Returns the bytes of a small plain file, None for anything else that a trial may have put there."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    opened = open_plain(file)
+    if opened is None:
         return None
-    try:
-        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return os.read(descriptor, 65_536) if plain else None
-    finally:
-        os.close(descriptor)
-
-
-def edit_of(root: Path, path: str, wanted: bool) -> Edit:
-    """Returns a path of a working tree as an edit, with its bytes if wanted; what it is shows in the mode."""
-    file = root / path.rstrip("/")
-    try:
-        info = file.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return Edit(path, None)
-    if stat.S_ISLNK(info.st_mode):
-        return Edit(path, os.fsencode(file.readlink()), "120000")
-    if stat.S_ISDIR(info.st_mode):
-        if not path.endswith("/") and not os.path.lexists(file / ".git"):
-            return Edit(path, None)  # a plain folder took the file's place
-        return Edit(path.rstrip("/"), b"", "160000")
-    if not stat.S_ISREG(info.st_mode):
-        return Edit(path, b"", "000000")
-    content = file.read_bytes() if wanted else b""
-    return Edit(path, content, "100755" if info.st_mode & 0o100 else "100644")
+    with opened:
+        return opened.read(65_536)
 
 
 def _blob_id(content: bytes, like: str) -> str:

@@ -15,6 +15,7 @@ The orchestrator compares them with what the baseline's workers gave.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..names import LOSSES, TWIN
-from ..protocol import Connection, ProtocolError, joint_digest, raw_digest
+from ..protocol import PIECE_BYTES, Connection, ProtocolError, joint_digest
 from ..rows import Rows
 from .granting import HandOver, TensorSpec
 from .losses import PICKS, Losses, Picks, bits_per_byte, counted_nats, divergences, losses
@@ -47,9 +48,11 @@ def write_checkpoint(file: BinaryIO, handed: HandOver, scorer: Scorer) -> None:
     file.write(struct.pack(">I", len(listed)) + listed)
     digests = []
     for tensor in handed.tensors:
-        raw = scorer.receive_tensor(tensor)
-        digests.append(raw_digest(raw))
-        file.write(raw)
+        digest = hashlib.sha256()
+        for piece in scorer.receive_tensor(tensor):
+            digest.update(piece)
+            file.write(piece)
+        digests.append(digest.digest())
     if joint_digest(digests) != handed.digest:
         raise VoidError("exam", "the tensors that were sent are not those that were handed over")
 
@@ -70,7 +73,9 @@ def load_checkpoint(
             )
         try:
             for tensor in saved:
-                connection.send("load", file.read(tensor.size_bytes), deadline)
+                connection.begin("load", tensor.size_bytes, deadline)
+                for left in range(tensor.size_bytes, 0, -PIECE_BYTES):
+                    connection.more(file.read(min(left, PIECE_BYTES)), deadline)
         except ProtocolError as error:
             raise VoidError("exam", f"a worker did not take the checkpoint: {error}") from error
 

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -42,6 +43,7 @@ FIELDS = {
     "score": (
         *("bpb", "nats", "bytes", "rows", "tokens", "steps", "training_seconds"),
         *("startup_seconds", "exam_seconds", "flops_per_token", "batch_rows", "fingerprint"),
+        "state_bytes",
     ),
     "true": ("replay", "rows", "gap", "positions", "exam_seconds"),
     "foreign": ("twin", "positions", "exam_seconds"),
@@ -67,12 +69,19 @@ def examine(path: Path) -> None:
     try:
         ExamSession(plan, data, connection, began, found).run()
         data.check_untouched()
+    except MemoryError:
+        _refuse(connection, found, "exam", "there is no memory for what the trial asks for at once")
     except VoidError as error:
-        found["void"] = {"failure": error.failure, "reason": error.reason}
-        with contextlib.suppress(ProtocolError):  # for the trial's log; it may be gone
-            connection.send("refused", b"", time.monotonic() + 1, reason=error.reason)
+        _refuse(connection, found, error.failure, error.reason)
     connection.close()
     store.write_atomic(Path(plan.folder, f"{plan.role}.json"), json.dumps(found) + "\n")
+
+
+def _refuse(connection: Connection, found: dict[str, Any], failure: str, reason: str) -> None:
+    """Notes why there is no figure, and tells the trial, for its log; it may be gone."""
+    found["void"] = {"failure": failure, "reason": reason}
+    with contextlib.suppress(ProtocolError):
+        connection.send("refused", b"", time.monotonic() + 1, reason=reason)
 
 
 def _shut_off() -> None:
@@ -84,6 +93,8 @@ def _shut_off() -> None:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):  # if memory runs out: after the trial, before the tool
+            Path("/proc/self/oom_score_adj").write_text("250")
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 
 
@@ -129,6 +140,7 @@ class ExamSession:
             assert server.first_grant is not None
             self._found["steps"] = handed.steps
             self._found["tokens"] = server.served
+            self._found["state_bytes"] = handed.state_bytes
             self._found["training_seconds"] = handed.at - server.first_grant
         try:
             self._ask(handed, deadline_after(handed.at, plan.allowance_s("exam_seconds")))
@@ -185,8 +197,7 @@ class ExamSession:
 
     def _keep(self, scorer: Scorer, handed: HandOver, answers: np.ndarray[Any, Any]) -> None:
         folder = Path(self._plan.folder)
-        need = sum(tensor.size_bytes for tensor in handed.tensors) + answers.nbytes + (1 << 20)
-        store.need_space(folder, need, "the checkpoint and the answers of a trial")
+        self._see_to_room(handed.state_bytes, answers.nbytes + (1 << 20))
         try:
             self._connection.send("keep", b"", scorer.deadline)
         except ProtocolError as error:
@@ -195,6 +206,23 @@ class ExamSession:
             write_checkpoint(file, handed, scorer)
         with store.writing(folder / LOSSES):
             np.save(folder / LOSSES, answers)
+
+    def _see_to_room(self, state_bytes: int, other_bytes: int) -> None:
+        """Sees that there is room for a state that the trial claims, and for what else is kept.
+
+        Raises VoidError where there would be room for the baseline's, HarnessError where there is none
+        for that either.
+        """
+        folder = Path(self._plan.folder)
+        usual, free = self._plan.baseline("state_bytes"), shutil.disk_usage(folder).free
+        if usual is not None and usual + other_bytes <= free < state_bytes + other_bytes:
+            raise VoidError(
+                "exam",
+                f"a state_dict of {state_bytes / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} GB free",
+            )
+        store.need_space(
+            folder, state_bytes + other_bytes, "the checkpoint and the answers of a trial"
+        )
 
     def _tell_end(self, score: dict[str, Any], deadline: float | None) -> None:
         """Sends what the script's summary prints; a trial that is gone already misses nothing."""

@@ -55,6 +55,10 @@ class HandOver:
     tensors: tuple[TensorSpec, ...]
     digest: str  # of their bytes
 
+    @property
+    def state_bytes(self) -> int:
+        return sum(tensor.size_bytes for tensor in self.tensors)
+
 
 class RowSource(Protocol):
     """Gives the rows of a training."""
@@ -208,7 +212,9 @@ class DataServer:
 
 def said(frame: Frame) -> str:
     """Returns what the trial says went wrong: its own words, short and in plain characters."""
-    words = "".join(c if c.isprintable() else " " for c in str(frame.fields.get("reason"))[:300])
+    reason = frame.fields.get("reason")
+    text = reason[:300] if isinstance(reason, str) else "it does not say why"
+    words = "".join(c if c.isprintable() else " " for c in text)
     return f"the trial could not answer: {words}"
 
 
@@ -237,6 +243,6 @@ def _tensors(frame: Frame) -> tuple[TensorSpec, ...]:
     total = sum(tensor.size_bytes for tensor in tensors)
     if total > STATE_BYTES:
         raise VoidError(
-            "exam", f"a state_dict of {total / 1e9:.1f} GB; at most {STATE_BYTES / 1e9:.1f} GB"
+            "exam", f"a state_dict of {total / 1e9:.4g} GB; at most {STATE_BYTES / 1e9:.1f} GB"
         )
     return tuple(tensors)

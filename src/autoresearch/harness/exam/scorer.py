@@ -189,17 +189,19 @@ class Scorer:
             raise ProtocolError(f"a frame {frame.kind!r} where {kind!r} is due")
         return frame
 
-    def receive_tensor(self, tensor: TensorSpec) -> memoryview:
-        """Returns the bytes of the next tensor of the state_dict that was asked for."""
+    def receive_tensor(self, tensor: TensorSpec) -> Iterator[memoryview]:
+        """Yields the bytes of the next tensor of the state_dict that was asked for, piece by piece."""
         try:
-            frame = self._connection.receive(tensor.size_bytes, self.deadline)
+            kind, _, size = self._connection.receive_header(tensor.size_bytes, self.deadline)
+            if kind != "tensor" or size != tensor.size_bytes:
+                raise VoidError(
+                    "exam", f"{tensor.name[:80]!r} came as something else than was said"
+                )
+            yield from self._connection.pieces(size, self.deadline)
         except LateError:
             raise VoidError("budget", LATE) from None
         except ProtocolError as error:
             raise VoidError("exam", f"no checkpoint came of the model: {error}") from error
-        if frame.kind != "tensor" or len(frame.payload) != tensor.size_bytes:
-            raise VoidError("exam", f"{tensor.name[:80]!r} came as something else than was said")
-        return frame.payload
 
 
 def _rows_in(frame: Frame, row_bytes: int, most_bytes: int) -> int:
