@@ -40,7 +40,7 @@ class Worktree:
     fresh: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._copies = Inputs(self.repo.root, self.inputs)
+        self._copies = Inputs(self.repo, self.path, self.inputs)
 
     # -- laying out -------------------------------------------------------------------------
 
@@ -59,14 +59,15 @@ class Worktree:
                 raise LabError(
                     f"caches: {name} holds files that git tracks; name a folder of its own"
                 )
-        have = self._sweep(tree)
+        self._copies.plan(tree)
+        have = self._sweep(tree) | self._copies.paths
         blobs = self.repo.blobs(
             blob for path, (mode, blob) in tree.items() if path not in have and mode != "160000"
         )
         for path, (mode, blob) in tree.items():
             if path not in have:
                 self._write(path, mode, blobs.get(blob, b""))
-        self._copies.lay_out(self.path, tree)
+        self._copies.lay_out(tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
                 above = file.relative_to(self.path).parents
@@ -139,7 +140,7 @@ class Worktree:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
         have: set[str] = set()
         folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
-        kept = {*self.inputs, *self.caches}
+        kept = {*self._copies.paths, *self.caches}
         above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
         for entry, path in self._walk():
             if path in kept and not entry.is_symlink():
@@ -159,7 +160,7 @@ class Worktree:
 
     def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
         """Yields every entry below the worktree but .git, folders first; enters no inputs and no caches."""
-        kept = {*self.inputs, *self.caches}
+        kept = {*self._copies.paths, *self.caches}
         waiting = [("", self.path)]
         while waiting:
             prefix, folder = waiting.pop()
@@ -221,14 +222,19 @@ class Worktree:
             return ".git"
         if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
-        return self.altered(tree) or self._copies.changed(self.path)
+        return self.altered(tree) or self._copies.changed()
 
     def altered(self, tree: Tree) -> str | None:
         """Returns the first path that is not as a tree has it, None if all are."""
         for path, (mode, blob) in tree.items():
-            if not self._same(path, mode, blob):
+            if path not in self._copies.paths and not self._same(path, mode, blob):
                 return path
         return None
+
+    def notices(self) -> list[str]:
+        """Returns what is to be said of the inputs since the last call."""
+        said, self._copies.notices = self._copies.notices, []
+        return said
 
     # -- what a program changed -------------------------------------------------------------
 
@@ -241,7 +247,7 @@ class Worktree:
         self._attach(commit)
         found = []
         for path, (mode, blob) in tree.items():
-            if not self._same(path, mode, blob):
+            if path not in self._copies.paths and not self._same(path, mode, blob):
                 found.append(edit_of(self.path, path, wanted(path)))
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
         kept = (*self.inputs, *self.caches)
