@@ -114,12 +114,13 @@ class Inputs:
         laid_out = Copying(self.repo.root, self.worktree, (*tree, *self._sources))
         for path, source in self._sources.items():
             target = self.worktree / path
-            if source is None or self._copied.get(path) == (_signature(source), _signature(target)):
+            both = (_signature(source, follow=True), _signature(target)) if source else None
+            if source is None or self._copied.get(path) == both:
                 continue
             is_module = tree.get(path, ("", ""))[0] == _SUBMODULE
             for notice in copied(laid_out, source, target, path in self.names, is_module):
                 self._say(f"inputs: {notice}")
-            self._copied[path] = (_signature(source), _signature(target))
+            self._copied[path] = (_signature(source, follow=True), _signature(target))
 
     def changed(self) -> str | None:
         """Returns the first input of which the copy is no longer as it was made, None if all are."""
@@ -129,10 +130,10 @@ class Inputs:
         return None
 
 
-def _signature(path: Path) -> object:
+def _signature(path: Path, follow: bool = False) -> object:
     """Returns what changes when a file or a folder changes: no program can set the kernel's ctime.
 
-    Of a link that is what it says and, at the top, what it leads to.
+    Where the path is a link that is what it says, and with `follow` what it leads to as well.
     """
     found, waiting = [], [os.fspath(path)]
     try:
@@ -140,8 +141,13 @@ def _signature(path: Path) -> object:
             file = waiting.pop()
             info = os.lstat(file)
             found.append((file, info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
-            if stat.S_ISLNK(info.st_mode) and os.path.exists(file):
-                info = os.stat(file) if file == os.fspath(path) else info
+            if (
+                follow
+                and file == os.fspath(path)
+                and stat.S_ISLNK(info.st_mode)
+                and os.path.exists(file)
+            ):
+                info = os.stat(file)
                 found.append((file, info.st_ino, info.st_size, info.st_mode, info.st_ctime_ns))
             if stat.S_ISDIR(info.st_mode):
                 waiting += (os.path.join(file, name) for name in os.listdir(file))

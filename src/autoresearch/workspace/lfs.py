@@ -6,13 +6,14 @@ A pointer's shape and where its content lies are those of the specification of g
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.workspace.git import text
+from autoresearch.workspace.git import entries, git, text
 from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.repository import Repository
 
@@ -21,10 +22,7 @@ _POINTER = re.compile(
     rb"size ([0-9]+)\n"
 )
 _POINTER_MAX = 1024  # bytes, by the specification
-_INSTALL = (
-    "install git-lfs (apt install git-lfs, brew install git-lfs), then: git lfs install && "
-    "git lfs pull"
-)
+INSTALL_LFS = "apt install git-lfs (or brew install git-lfs), then: git lfs install && git lfs pull"
 
 
 @dataclass
@@ -48,7 +46,9 @@ class Pointers:
             if self._is(file, digest, size):
                 return file
         if shutil.which("git-lfs") is None:
-            raise LabError(f"inputs: git LFS keeps {path}, and its content is not here: {_INSTALL}")
+            raise LabError(
+                f"inputs: git LFS keeps {path}, and its content is not here: {INSTALL_LFS}"
+            )
         raise LabError(f"inputs: git LFS keeps {path}, and its content is not here: git lfs pull")
 
     def pointer(self, blob: str) -> tuple[str, int] | None:
@@ -80,6 +80,16 @@ def _sha256(descriptor: int) -> str:
     return digest.hexdigest()
 
 
+def is_pointer(file: Path) -> bool:
+    """Says whether a file holds a pointer in the place of its content."""
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size >= _POINTER_MAX:
+            return False
+        return _POINTER.fullmatch(file.read_bytes()) is not None
+    except OSError:
+        return False
+
+
 def uses_lfs(repo: Repository, tree: Tree) -> bool:
     """Says whether a commit's attributes name the filter of git LFS."""
     named = [blob for path, (_, blob) in tree.items() if path.split("/")[-1] == ".gitattributes"]
@@ -93,10 +103,23 @@ def missing_program(repo: Repository, tree: Tree) -> str | None:
     """
     if not uses_lfs(repo, tree) or shutil.which("git-lfs") is not None:
         return None
-    said = f"this repository keeps files with git LFS, and git-lfs is not installed: {_INSTALL}"
+    said = f"this repository keeps files with git LFS, and git-lfs is not installed: {INSTALL_LFS}"
     if (
         text(repo.root, "config", "--type=bool", "--get", "filter.lfs.required", ok=(0, 1))
         == "true"
     ):
         raise LabError(said)
     return said
+
+
+def kept_by_lfs(repo: Repository, tree: Tree) -> list[str]:
+    """Returns the paths of a commit that are pointers."""
+    if not uses_lfs(repo, tree):
+        return []
+    asked = b"\0".join(os.fsencode(path) for path, (mode, _) in tree.items() if mode != "160000")
+    answers = entries(git(repo.root, "check-attr", "--stdin", "-z", "filter", stdin=asked + b"\0"))
+    named = [
+        path for path, value in zip(answers[::3], answers[2::3], strict=True) if value == "lfs"
+    ]
+    pointers = Pointers(repo)
+    return [path for path in named if pointers.pointer(tree[path][1]) is not None]
