@@ -45,8 +45,8 @@ def metric_advice(log: Iterable[str], config: MetricConfig) -> str | None:
 
 
 def toml_text(text: str) -> str:
-    """Returns a text as TOML writes it, without escapes where that is possible."""
-    return f"'{text}'" if "'" not in text and text.isprintable() else json.dumps(text)
+    """Returns printable text as TOML writes it, without escapes where that is possible."""
+    return f"'{text}'" if "'" not in text else json.dumps(text, ensure_ascii=False)
 
 
 def _read_with(lines: Iterable[str], config: MetricConfig, **changes: str) -> float | None:
@@ -98,7 +98,7 @@ def _pattern(named: list[str], config: MetricConfig) -> str | None:
     tried: dict[str, tuple[str, float]] = {}
     for line in reversed(named):
         for pattern, number in _candidates(line, config.name):
-            if len(tried) < _PATTERNS * len(_VALUES):
+            if pattern.isprintable() and len(tried) < _PATTERNS * len(_VALUES):
                 tried.setdefault(pattern, (line, number))
     for take, (pattern, (line, number)) in itertools.product(("only", "last"), tried.items()):
         value = _read_with(named, config, pattern=pattern, take=take)
