@@ -83,6 +83,24 @@ def test_every_kind_of_input_in_a_trial(tmp_path: Path, sandbox: str) -> None:
     assert os.readlink(lab.root / "data" / ".bin" / "tool") == "../deep/x"
 
 
+def test_an_input_is_no_edit_of_a_persons(tmp_path: Path) -> None:
+    """Untracked and not ignored, or another than the commit has: `try` and `check` see edits alone."""
+    lab = make(tmp_path, "none", [])
+    lab.commit(**{".gitignore": ""})
+    lab.git("rm", "-q", "-r", "--cached", "data/deep", "data/out", "data/.bin")
+    lab.git("commit", "-q", "-m", "untracked again")
+    lab.cli("init", "two")
+    (lab.root / "lib" / "code").write_text("other code")
+    assert lab.cli("check").stdout == "ok: nothing changed\n"
+    (lab.root / "train.py").write_text(READS.replace("1.0", "0.5"))
+    lab.cli("try", "-m", "by hand")
+    assert lab.statuses() == ["keep", "keep"] and "READ lib/code other code" in lab.file(
+        1, "trial.log"
+    )
+    (lab.root / "data" / "README").write_text("edited")
+    assert "data/README" in lab.cli("check", code=1).stdout
+
+
 # -- what init says and refuses ---------------------------------------------------------------
 
 

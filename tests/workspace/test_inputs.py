@@ -200,6 +200,17 @@ def test_an_input_that_is_a_link_is_what_it_leads_to(scene: Scene) -> None:
     assert (scene.outside / "x").stat().st_mode & 0o200, "modes of the user's own are left alone"
 
 
+def test_a_tracked_link_that_leads_out(scene: Scene) -> None:
+    (scene.outside / "x").write_text("1")
+    scene.link("corpus", scene.outside)
+    scene.write("src/code", "2")
+    scene.link("alias", "src")
+    for _ in range(2):
+        scene.lay_out("corpus", "alias")
+        assert scene.read("corpus/x") == "1" and not (scene.there / "corpus").is_symlink()
+        assert os.readlink(scene.there / "alias") == "src" and scene.read("alias/code") == "2"
+
+
 def test_links_beside_tracked_files(scene: Scene) -> None:
     scene.write("data/README", "t\n")
     scene.git("add", "-f", "data/README")

@@ -71,7 +71,8 @@ class Inputs:
         if mode == _SUBMODULE:
             yield name, self._submodule(name)
         elif mode == _LINK:
-            return
+            if self._leads_out(source, tree):
+                yield name, source
         elif mode:
             content = self._pointers.content(name, tree[name][1])
             if content is not None:
@@ -82,6 +83,13 @@ class Inputs:
             for entry in sorted(os.listdir(source)):
                 if entry != ".git":
                     yield from self._found(f"{name}/{entry}", tree)
+
+    def _leads_out(self, link: Path, tree: Tree) -> bool:
+        """Says whether a link that git lays out would lead to what git does not lay out."""
+        if not os.path.exists(link):
+            return False
+        name = os.path.relpath(os.path.realpath(link), os.path.realpath(self.repo.root))
+        return name not in tree and name not in self._above
 
     def _submodule(self, name: str) -> Path:
         source = self.repo.root / name
@@ -154,3 +162,11 @@ def _signature(path: Path, follow: bool = False) -> object:
     except OSError:
         return None
     return sorted(found)
+
+
+def is_copied(path: str, names: Iterable[str], tree: Tree, repo: Repository) -> bool:
+    """Says whether trials see a path as the checkout has it, whatever a commit says of it."""
+    if not any(path == name or path.startswith(f"{name}/") for name in names):
+        return False
+    mode, blob = tree.get(path, ("", ""))
+    return mode in ("", _SUBMODULE) or Pointers(repo).pointer(blob) is not None
