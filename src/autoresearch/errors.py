@@ -6,6 +6,7 @@
     ├── LabError             the repository, the branch or the checkout is not as a run needs it
     ├── BusyError            another process holds the run's lock
     ├── JournalError         the run's journal can't be read or written
+    ├── ResultsError         a results file of somebody's can't be read
     ├── ResearcherError      the researcher can't go on: key, model, credit, missing program
     └── InfrastructureError  the machine failed, or a candidate made it fail (ratchet/faults.py)
         └── OutsideError     the machine failed, and no candidate can be the cause: a disk full without it
@@ -54,6 +55,10 @@ class BusyError(AutoresearchError):
 
 class JournalError(AutoresearchError):
     """The run's journal can't be read or written."""
+
+
+class ResultsError(AutoresearchError):
+    """A results file of somebody's can't be read; the text names the line and what would do."""
 
 
 class ResearcherError(AutoresearchError):

@@ -30,6 +30,7 @@ Failure = Literal[
     "exam",  # no examination that came to its end: no model handed over, answers that are none
     "probe",  # before a keep: replay, rows, twin or vault showed that the score is no honest one
     "log",  # the log outgrew the limit
+    "hook",  # of a discard: the lab's pre-commit hook refused it
     "interrupted",  # the supervisor died during this candidate's trial again and again
     "fault",  # the tool failed at this candidate again and again, and not at the incumbent
 ]

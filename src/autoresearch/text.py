@@ -15,6 +15,11 @@ _ESCAPES = re.compile(
 )
 
 
+def without_colours(text: str) -> str:
+    """Returns the text without escape sequences."""
+    return _ESCAPES.sub("", text) if "\x1b" in text else text
+
+
 def printable(text: str) -> str:
     """Returns the text without escape sequences and unseen characters; newlines and tabs stay."""
     plain = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")

@@ -6,6 +6,8 @@ import dataclasses
 import io
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from autoresearch.errors import LabError, UsageError
-from autoresearch.ledger import results
+from autoresearch.ledger import strangers
 from autoresearch.records import Status
 from autoresearch.report.plot import progress
 from autoresearch.report.summary import Entry, filtered, summarise
@@ -55,7 +57,7 @@ def night() -> str:
 def entries_of(text: str) -> list[Entry]:
     return [
         Entry(None, r.commit, r.value, r.memory_gb, r.status, r.description)
-        for r in results.read(text, "f")[1]
+        for r in strangers.read(text.encode(), "f").rows
     ]
 
 
@@ -383,3 +385,59 @@ def test_what_can_not_be_drawn(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="can't be written"):
         progress([], "m", "minimize", tmp_path / "folder.png")
     assert not list(tmp_path.glob("*.tmp"))
+
+
+# -- anybody's file ---------------------------------------------------------------------------
+
+STRANGE = """\
+commit\tval_acc\tmemory_gb\tmfu\tstatus\tdescription
+aaaaaaa\t0.5\t-\t30\tbaseline\tthe start
+bbbbbbb\t0.6\t0.0\t31\tKEEP\ta wider layer
+ccccccc\t0.7\t0.0\t31\tkeep\tand a deeper one
+"""
+
+
+def report_of(text: bytes, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "autoresearch", "report", "--file", "-", *arguments],
+        input=text, capture_output=True, timeout=60,
+    )  # fmt: skip
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def test_standard_input_with_notices_and_the_other_direction() -> None:
+    done = report_of(STRANGE.encode())
+    assert done.returncode == 0
+    assert "val_acc rises from keep to keep: higher is better? --maximize" in done.stdout
+    for words in (
+        "further columns are ignored: mfu",
+        "line 2: no memory",
+        "'KEEP' is read as keep",
+    ):
+        assert words in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    done = report_of(STRANGE.encode(), "--maximize", "--json")
+    found = json.loads(done.stdout)
+    assert found["best"]["value"] == 0.7 and found["baseline"]["value"] == 0.5
+    assert len(found["notices"]) == 4 and not any("maximize" in text for text in found["notices"])
+    falling = STRANGE.replace("0.6", "0.4").replace("0.7", "0.3").encode()
+    assert "leave --maximize out" in report_of(falling, "--maximize").stdout
+    assert "better?" not in report_of(falling).stdout
+
+
+def test_a_file_that_can_not_be_read_is_the_users_to_mend() -> None:
+    done = report_of(b"commit val_bpb memory_gb status description\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard input: line 1 is a header with blanks")
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_the_direction_that_values_go() -> None:
+    up = [entry("keep", 1.0), entry("discard", 0.5), entry("keep", 1.5), entry("keep", 2.0)]
+    assert summarise(up, "m", "minimize").goes_backwards
+    assert not summarise(up, "m", "maximize").goes_backwards
+    assert not summarise(up[:1], "m", "minimize").goes_backwards
+    new = entry("keep", 9.0, "baseline: more", is_baseline=True)
+    down = [entry("keep", 1.0), entry("keep", 0.5), new, entry("keep", 8.0)]
+    assert not summarise(down, "m", "minimize").goes_backwards

@@ -105,6 +105,7 @@ def test_the_defaults() -> None:
                 "direction": "minimize",
                 "memory": "peak_vram_mb",
                 "pattern": "",
+                "take": "only",
             },
         },
         "task_name": None,

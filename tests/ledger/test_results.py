@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.errors import UsageError
-from autoresearch.ledger import results
-from autoresearch.ledger.results import Row, read, row, table
+from autoresearch.ledger import results, strangers
+from autoresearch.ledger.results import row, table
+from autoresearch.ledger.strangers import Row
 from autoresearch.records import Experiment
 from autoresearch.text import one_line
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEADER = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
+
+
+def read(text: str) -> tuple[str, tuple[Row, ...]]:
+    found = strangers.read(text.encode(), "f")
+    return found.metric, found.rows
 
 
 def experiment(**fields: object) -> Experiment:
@@ -52,9 +55,9 @@ def test_the_sentinels_of_a_crash_and_nowhere_else() -> None:
     crash = experiment(status="crash", value=None, memory_mb=None, failure="oom")
     line = row(crash, "val_bpb")
     assert line == "0123456\t0.000000\t0.0\tcrash\thalve the batch\n"
-    assert read(HEADER + line, "f")[1][0] == Row("0123456", None, None, "crash", "halve the batch")
+    assert read(HEADER + line)[1][0] == Row("0123456", None, None, "crash", "halve the batch")
     zero = row(experiment(value=0.0), "loss")
-    assert read(HEADER + zero, "f")[1][0].value == 0.0
+    assert read(results.header("loss") + zero)[1][0].value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_there_and_back(description: str, value: float, crashed: bool) -> None:
     )
     text = table([given, given], "loss")
     assert text.count("\n") == 3 and text.count("\t") == 12
-    metric, rows = read(text, "f")
+    metric, rows = read(text)
     assert metric == "loss" and len(rows) == 2
     assert rows[0] == Row(
         "0123456",
@@ -94,63 +97,6 @@ def test_there_and_back(description: str, value: float, crashed: bool) -> None:
         "crash" if crashed else "discard",
         one_line(description),
     )
-
-
-def test_what_strangers_write() -> None:
-    text = (
-        f"\ufeff{HEADER}"
-        "a1b2c3d\t0.997900\t44.0\tkeep\tbaseline\n"
-        "\n"
-        "b2c3d4e\t 1.0 \t44\t discard \tword \u2028 with\ttabs \x1b[1mand more\n"
-        "c3d4e5f\t0.000000\t0.0\tcrash\t"
-    ).replace("\n", "\r\n")
-    assert read(text, "f") == (
-        "val_bpb",
-        [
-            Row("a1b2c3d", 0.9979, 44.0, "keep", "baseline"),
-            Row("b2c3d4e", 1.0, 44.0, "discard", "word with tabs and more"),
-            Row("c3d4e5f", None, None, "crash", ""),
-        ],
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "line 1"),
-        ("\n", "line 1"),
-        ("commit,val_bpb,memory_gb,status,description\n", "line 1"),
-        ("commit\tval_bpb\tseconds\tstatus\tdescription\n", "line 1"),
-        ("commit\t\tmemory_gb\tstatus\tdescription\n", "line 1"),
-        (HEADER.rstrip() + "\tmore\n", "line 1"),
-        (f"{HEADER}a\t1\t1\tkeep\n", "line 2 has 4 columns"),
-        (f"{HEADER}a\t1\t1\tkeep\tb\n\na 1 1 keep b\n", "line 4 has 1 columns"),
-        (f"{HEADER}a\t1\t1\tkept\tb\n", "line 2: status 'kept'"),
-        (f"{HEADER}a\tmany\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\t1\tmuch\tkeep\tb\n", "line 2: value or memory"),
-        (f"{HEADER}a\tnan\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\tinf\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\t1e999\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\t1_0\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\t١\t1\tkeep\tb\n", "line 2: value"),
-        (f"{HEADER}a\t0,9\t1\tkeep\tb\n", "line 2: value"),
-    ],
-)
-def test_what_is_no_results_file(text: str, words: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        read(text, "some/results.tsv")
-    message = str(caught.value)
-    assert message.startswith("some/results.tsv: ") and words in message
-    assert message.isprintable()
-
-
-@given(st.text())
-def test_any_text_is_rows_or_an_error_with_its_place(text: str) -> None:
-    with contextlib.suppress(UsageError):
-        metric, rows = read(HEADER + text, "f")
-        assert metric == "val_bpb" and len(rows) <= text.count("\n") + 1
-    with pytest.raises(UsageError, match=r"^f: line 1 "):
-        read(text, "f")
 
 
 def test_musings() -> None:

@@ -178,7 +178,7 @@ MUTANTS = [
     Mutant(
         "inputs are not looked at",
         "workspace/worktree.py",
-        "        return self.altered(tree) or self._copies.changed(self.path)\n",
+        "        return self.altered(tree) or self._copies.changed()\n",
         "        return self.altered(tree)\n",
         _CRASHES,
     ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CONFIG, Lab, MakeLab, on_branch
+from tests.labs import make_lab as made
+from tests.labs import scripted, whole
 
 BRANCH = "autoresearch/t"
 
@@ -19,10 +22,13 @@ def hook(lab: Lab, body: str, name: str = "pre-commit", folder: Path | None = No
     return file
 
 
+AS_IT_WAS = "grep -q '^100$' value.txt && exit 0\n"  # a hook that has nothing against the start
+
+
 def test_a_hook_that_refuses(lab: Lab) -> None:
     on_branch(lab)
     tip = lab.head()
-    hook(lab, "echo no such luck >&2; exit 1")
+    hook(lab, f"{AS_IT_WAS}echo no such luck >&2; exit 1")
     ran = lab.cli("run", "--max", "1")
     assert "discard" in ran.stdout
     assert "the pre-commit hook refused it: no such luck" in ran.stdout
@@ -46,7 +52,7 @@ def test_a_hook_that_passes_sees_what_git_commit_would_show(lab: Lab, tmp_path: 
 
 
 def test_a_hook_that_changes_files(lab: Lab) -> None:
-    hook(lab, "echo 1 > value.txt")
+    hook(lab, f"{AS_IT_WAS}echo 1 > value.txt")
     lab.cli("run", "--max", "1")
     assert lab.statuses() == ["keep", "discard"]
     assert "changed value.txt" in lab.cli("show", "1").stdout
@@ -105,6 +111,7 @@ def test_a_tracked_hook_is_the_checkouts_own(make_lab: MakeLab) -> None:
     lab.commit("hooks in the tree")
     lab.git("config", "core.hooksPath", "tools")
     lab.cli("init", "t")
+    lab.cli("baseline")
     lab.write("tools/pre-commit", "#!/bin/sh\nexit 1\n")
     lab.write("value.txt", "90\n50\n")
     lab.cli("try", "-m", "by hand")
@@ -112,7 +119,7 @@ def test_a_tracked_hook_is_the_checkouts_own(make_lab: MakeLab) -> None:
 
 
 def test_a_hook_that_prints_nothing_and_refuses(lab: Lab) -> None:
-    hook(lab, "exit 3")
+    hook(lab, f"{AS_IT_WAS}exit 3")
     assert "the pre-commit hook refused it" in lab.cli("run", "--max", "1").stdout
     assert lab.statuses() == ["keep", "discard"]
 
@@ -136,3 +143,63 @@ def test_other_hooks_never_run(lab: Lab, tmp_path: Path) -> None:
     lab.cli("check")
     assert not seen.exists(), seen.read_text()
     assert lab.statuses() == ["keep", "keep", "keep", "discard"]
+
+
+# -- a hook that can't run in the worktree ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("exec lint-everything --staged", "lint-everything: not found"),
+        ("node_modules/.bin/lint-staged\necho husky - pre-commit failed >&2; exit 1",
+         "node_modules/.bin/lint-staged: not found"),
+        ("echo 1 > value.txt", "the pre-commit hook changed value.txt"),
+        ("exit 3", "exit code 3"),
+    ],
+)  # fmt: skip
+def test_it_is_tried_before_the_baseline(lab: Lab, body: str, words: str) -> None:
+    hook(lab, body)
+    (lab.root / "node_modules").mkdir()
+    (lab.root / ".git" / "info" / "exclude").write_text("node_modules\n")
+    for command in (["run", "--max", "1"], ["baseline"]):
+        stopped = lab.cli(*command, code=1).stderr
+        assert words in stopped and "every gain would be a discard" in stopped
+        assert (
+            'which has no node_modules: where it needs that, in [task] inputs = ["node_modules"]'
+            in stopped
+        )
+        assert "git config core.hooksPath /dev/null" in stopped and stopped.count("\n") == 1
+    assert not (lab.root / "results.tsv").exists() or lab.statuses() == []
+    lab.git("config", "core.hooksPath", "/dev/null")
+    lab.cli("run", "--max", "1")
+    assert lab.statuses() == ["keep", "keep"]
+
+
+def test_the_tip_is_shown_as_its_own_commit_would_have_been(lab: Lab, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    lab.git("branch", "-D", BRANCH)
+    lab.commit(code__py="y = 2\n")
+    lab.cli("init", "u")
+    hook(lab, f"git diff --cached --name-only > {seen}; git rev-parse HEAD >> {seen}")
+    lab.cli("baseline", "--tag", "u")
+    assert seen.read_text().splitlines() == ["code.py", lab.head("main~1")]
+
+
+def test_refusals_are_failures_with_their_reason(tmp_path: Path) -> None:
+    train = 'print("val_bpb: {}")\n'
+    answers = [whole(f"step {n}", train.format(1 - n / 10)) for n in range(1, 6)]
+    rest = "[budget]\nconsecutive_failures = 3\n"
+    night = made(tmp_path, train.format(1.0), "", scripted(tmp_path, answers), rest)
+    file = night.root / ".git" / "hooks" / "pre-commit"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("#!/bin/sh\ngrep -q 1.0 train.py && exit 0\necho my reason >&2; exit 1\n")
+    file.chmod(0o755)
+    stopped = night.cli("run", code=1)
+    assert night.statuses() == ["keep", "discard", "discard", "discard"]
+    assert [night.record(n)["failure"] for n in range(4)] == [None, "hook", "hook", "hook"]
+    rows = [line for line in stopped.stdout.splitlines() if " discard " in line]
+    assert len(rows) == 3 and all("refused it: my reason" in line[:80] for line in rows)
+    assert "3 failures in a row" in stopped.stderr
+    assert "3 x the pre-commit hook refused it: my reason" in stopped.stderr
+    assert json.loads(night.cli("report", "--json").stdout)["crashes"] == {}

@@ -69,6 +69,18 @@ def test_a_summary() -> None:
         ("val_bpb: .5", 0.5),
         ("val_bpb: 5E+0\t", 5.0),
         ("val_bpb: 1e-300", 1e-300),
+        ("val_bpb:0.9", 0.9),
+        ("val_bpb : 0.9", 0.9),
+        ("val_bpb = 0.9", 0.9),
+        ("val_bpb=0.9", 0.9),
+        ("\t val_bpb: 0.9", 0.9),
+        ("val_bpb: 93.25%", 93.25),
+        ("val_bpb: 93.25 % ", 93.25),
+        ("val_bpb: 0.5 (n=40)", 0.5),
+        ("val_bpb=50%(20 of 40)\t", 50.0),
+        ("\x1b[1mval_bpb: 0.9\x1b[0m", 0.9),
+        ("val_bpb: \x1b[32m0.9", 0.9),
+        ("\x1b]0;title\x07val_bpb: 0.9\x1b(B\x1b[m", 0.9),
     ],
 )
 def test_numbers(line: str, number: float) -> None:
@@ -76,7 +88,8 @@ def test_numbers(line: str, number: float) -> None:
 
 
 def test_other_text_around_it_does_not_matter() -> None:
-    noise = "step 1\rstep 2\rloss: nan\n val_bpb: 3\nmy val_bpb: 4\nval_bpb 5\nval_bpb_ema: 6\n"
+    noise = "step 1\rstep 2\rloss: nan\nmy val_bpb: 4\nval_bpb 5\nval_bpb_ema: 6\nval_bpb2: 7\n"
+    noise += "  val_bpb = evaluate(model)\nif val_bpb == 3:\nval_bpb == 3\n"
     assert value(noise + "val_bpb: 0.5\n" + noise) == 0.5
 
 
@@ -128,6 +141,37 @@ def test_a_pattern_of_the_users_own() -> None:
     assert crash("", config) == "no_summary"
 
 
+LOG = "loss: 3\nloss: 1\nnoise\nloss: nan\nloss: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "take", "direction", "found"),
+    [
+        (LOG, "last", "minimize", 2.0),
+        (LOG, "best", "minimize", 1.0),
+        (LOG, "best", "maximize", 3.0),
+        (LOG + "loss: inf\n", "last", "minimize", "nan"),
+        (LOG + "loss: soon\n", "last", "minimize", "no_summary"),
+        (LOG + "loss: soon\n", "best", "minimize", "no_summary"),
+        ("loss: soon\n" + LOG, "best", "maximize", "no_summary"),
+        ("loss: soon\n" + LOG, "last", "maximize", 2.0),
+        ("loss: nan\n", "best", "minimize", "nan"),
+        ("loss: nan\nloss: 4", "best", "minimize", 4.0),
+        ("", "last", "minimize", "no_summary"),
+        (LOG, "only", "minimize", "two_summaries"),
+    ],
+)
+def test_take(log: str, take: str, direction: str, found: float | str) -> None:
+    config = MetricConfig(name="loss", take=take, direction=direction)  # type: ignore[arg-type]
+    got = read(log, config)
+    assert (got.failure if isinstance(got, Crash) else got.value) == found
+
+
+def test_take_with_a_pattern() -> None:
+    config = MetricConfig(name="loss", pattern=r"loss (?P<value>\S+)", take="last")
+    assert value("step 1 loss 3\n\x1b[1mstep 2 loss\x1b[0m 2\n", config) == 2.0
+
+
 def test_a_group_that_takes_no_part() -> None:
     assert (
         crash("score", MetricConfig(name="s", pattern=r"score(=(?P<value>\d+))?")) == "no_summary"
@@ -149,11 +193,22 @@ def test_zero_and_below_are_values_of_other_metrics() -> None:
         ("", "no_summary"),
         ("val_bpb:", "no_summary"),
         ("val_bpb: ", "no_summary"),
-        ("val_bpb:0.9", "no_summary"),
-        ("val_bpb : 0.9", "no_summary"),
         ("VAL_BPB: 0.9", "no_summary"),
         ("val_bpb: 0.9 bits", "no_summary"),
         ("val_bpb: 0,9", "no_summary"),
+        ("val_bpb: 0.9 0.8", "no_summary"),
+        ("val_bpb: 0.9 val_bpb: 0.5", "no_summary"),
+        ("val_bpb: 0.9 (n=40", "no_summary"),
+        ("val_bpb: 0.9 (a) (b)", "no_summary"),
+        ("val_bpb: (0.9)", "no_summary"),
+        ("val_bpb: % 0.9", "no_summary"),
+        ("val_bpb: 0.9%%", "no_summary"),
+        ("val_bpb2: 0.5", "no_summary"),
+        ("val_bpb = ", "no_summary"),
+        ("val_bpb := 0.9", "no_summary"),
+        ("val_bpb = nan", "nan"),
+        ("val_bpb: nan (n=40)", "nan"),
+        ("val_bpb: 0.9\n  val_bpb = 0.9", "two_summaries"),
         ("val_bpb: 0_9", "no_summary"),
         ("val_bpb: 0x1p-1", "no_summary"),
         ("val_bpb: \u0661.5", "no_summary"),
@@ -170,8 +225,6 @@ def test_zero_and_below_are_values_of_other_metrics() -> None:
         ("val_bpb: 0.9\nval_bpb: 0.9", "two_summaries"),
         ("val_bpb: 0.9\nval_bpb: soon", "two_summaries"),
         ("val_bpb: 0.9\rval_bpb: 0.8", "two_summaries"),
-        ("\x1b[1mval_bpb: 0.9\x1b[0m", "no_summary"),
-        ("val_bpb: 0.9\x1b[0m", "no_summary"),
         ("val_bpb: 0.9\0", "no_summary"),
         ("val_bpb: 0.\r997900", "no_summary"),
     ],
@@ -282,7 +335,7 @@ def _returns(r: random.Random) -> bytes:
 
 
 def _ansi(r: random.Random) -> bytes:
-    escape = r.choice(["\x1b[32m", "\x1b[0m", "\x1b]0;t\x07", "\x1b[2K", "\x9b1m", "\x08"])
+    escape = r.choice(["\x9b1m", "\x08", "\x07", "\u202e"])  # no colours of a terminal's today
     number = _number(r)
     shapes = (
         f"{escape}val_bpb: {number}",
@@ -332,9 +385,9 @@ def _truncated(r: random.Random) -> bytes:
 def _more(r: random.Random) -> bytes:
     number = _number(r)
     shapes = (
-        f"val_bpb: {number} (ema)", f"val_bpb: {number}f", f"val_bpb: {number}%", f"val_bpb: ={number}",
-        f"val_bpb: '{number}'", f"val_bpb: [{number}]", f"val_bpb = {number}", f"val_bpb\t{number}",
-        f"val_bpb: tensor({number})", f"val_bpb: {number};", f" val_bpb: {number}", f"val_bpb:{number}",
+        f"val_bpb: {number} ema", f"val_bpb: {number}f", f"val_bpb: {number}%%", f"val_bpb: ={number}",
+        f"val_bpb: '{number}'", f"val_bpb: [{number}]", f"val_bpb == {number}", f"val_bpb\t{number}",
+        f"val_bpb: tensor({number})", f"val_bpb: {number};", f"a val_bpb: {number}", f"val_bpb:({number})",
         f"val_bpb: --{number}", f"val_bpb: {number}e", f"val_bpb: 0x{number}", "val_bpb: None",
         f'{{"val_bpb": {number}}}', f"Val_bpb: {number}", f"val_bpb：{number}", "val_bpb: True",
     )  # fmt: skip

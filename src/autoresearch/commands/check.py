@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from autoresearch.config import TaskConfig
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.records import Edit
 from autoresearch.rules.guard import Mutable, refusals
 from autoresearch.streams import say
 from autoresearch.workspace.checkout import Checkout
+from autoresearch.workspace.inputs import is_copied
 from autoresearch.workspace.repository import Repository
 
 
@@ -22,13 +24,19 @@ def check(rev: str) -> bool:
     if base is None:
         raise LabError(f"{rev}: there is no such commit; git log --oneline --all shows them")
     rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
-    edits = Checkout(lab.repo).edits(base, rules.names)
+    edits = edits_of(lab.repo, rules, base, task)
     reasons = refused(lab.repo, rules, base, edits)
     for reason in reasons:
         say(reason)
     if not reasons:
         say(f"ok: {len(edits)} changed, all mutable" if edits else "ok: nothing changed")
     return not reasons
+
+
+def edits_of(repo: Repository, rules: Mutable, base: str, task: TaskConfig) -> tuple[Edit, ...]:
+    """Returns what the checkout changes against a commit; inputs that are copied from it are no edits."""
+    tree, found = repo.tree(base), Checkout(repo).edits(base, rules.names)
+    return tuple(edit for edit in found if not is_copied(edit.path, task.inputs, tree, repo))
 
 
 def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import Lab
-from autoresearch.ledger import results
+from autoresearch.ledger import strangers
 from autoresearch.ledger.state import State
+from autoresearch.ledger.strangers import ResultsFile, Row
 from autoresearch.records import Direction, Evidence, Experiment
 from autoresearch.report import plot as plot_
 from autoresearch.report import summary as summary_
@@ -39,11 +42,13 @@ def report(
     """
     usd = seconds = None
     about: list[tuple[str, str]] = []
+    notices: list[str] = []
     direction: Direction = "maximize" if maximize else "minimize"
     if file is not None:
         if tag is not None:
             raise UsageError(f"--tag {tag} and --file {file}: one of the two, a run or a file")
-        metric, entries = _strangers(file)
+        found = _strangers(file)
+        metric, entries, notices = found.metric, _entries(found.rows), list(found.notices)
     else:
         if maximize:
             raise UsageError(
@@ -57,11 +62,18 @@ def report(
         usd, seconds = state.usd or None, state.seconds
         about = _about(state)
     summary = summary_.summarise(entries, metric, direction, usd, seconds)
+    if file is not None and summary.goes_backwards:
+        other = ("lower", "leave --maximize out") if maximize else ("higher", "--maximize")
+        notices.append(
+            f"{metric} {'falls' if maximize else 'rises'} from keep to keep: {other[0]} is better? {other[1]}"
+        )
     shown = summary_.filtered(entries, kept_only, top, grep, direction)
     if as_json:
-        told = {label.replace(" ", "_"): text for label, text in about}
+        told: dict[str, object] = {label.replace(" ", "_"): text for label, text in about}
+        told |= {"notices": notices} if file is not None else {}
         print(json.dumps({**table.as_json(summary, shown), **told}, indent=2))
     else:
+        about += [("" if count else "notices", text) for count, text in enumerate(notices)]
         table.render(summary, shown, Console(), metric, about)
     if plot is not None:
         plot_.progress(entries, metric, direction, plot)
@@ -87,25 +99,24 @@ def _levels(state: State) -> list[str]:
     return list(dict.fromkeys(e.sandbox for e in state.experiments))
 
 
-def _strangers(file: Path) -> tuple[str, list[Entry]]:
-    """Returns the metric's name and the rows of a file of which nothing but its columns is known."""
+def _strangers(file: Path) -> ResultsFile:
+    """Returns what a file, or standard input for `-`, says; of it nothing but its columns is known."""
     try:
-        text = file.read_text("utf-8", "replace")
+        if str(file) == "-":
+            return strangers.read(sys.stdin.buffer.read(), "standard input")
+        return strangers.read(file.read_bytes(), str(file))
     except OSError as fault:
         raise LabError(f"--file {file}: {fault.strerror}") from None
-    metric, rows = results.read(text, str(file))
-    return metric, [
+
+
+def _entries(rows: Iterable[Row]) -> list[Entry]:
+    return [
         Entry(
-            number,
-            row.commit,
-            row.value,
-            row.memory_gb,
-            row.status,
-            row.description,
-            is_baseline=row.status == "keep" and row.description.partition(":")[0] == "baseline",
+            number, row.commit, row.value, row.memory_gb, row.status, row.description,
+            is_baseline=row.is_baseline,
         )
         for number, row in enumerate(rows)
-    ]
+    ]  # fmt: skip
 
 
 def _entry(e: Experiment) -> Entry:

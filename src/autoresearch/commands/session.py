@@ -22,6 +22,7 @@ from autoresearch.runners.hygiene import harden
 from autoresearch.runners.local import LocalRunner
 from autoresearch.streams import say
 from autoresearch.text import one_line
+from autoresearch.workspace.lfs import missing_program
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
         sandbox = sandbox_of(run, environment)
         if notices:
             say(sandbox.self_test.line)
+        advice = missing_program(
+            lab.repo, lab.repo.tree(lab.repo.resolve(run.ref) or run.state.base)
+        )
+        if notices and advice is not None:
+            say(advice)
         if unwatched and sandbox.self_test.level <= 1:
             raise LabError(
                 f"sandbox {sandbox.text}: a model's code would run as you, with nobody watching. "

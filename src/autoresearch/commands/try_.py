@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from autoresearch.commands.check import refused
+from autoresearch.commands.check import edits_of, refused
 from autoresearch.commands.session import opened, typed
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
@@ -31,7 +31,7 @@ def try_(tag: str | None, message: str, rewind: bool, as_json: bool) -> None:
                 "the checkout has no commit yet; there is nothing that edits could be told from"
             )
         rules = ratchet.run.rules
-        edits = Checkout(repo).edits(head, rules.names)
+        edits = edits_of(repo, rules, head, session.config.task)
         if not edits:
             raise LabError(
                 "nothing to try: the working tree is as its HEAD; edit a mutable file first"

@@ -47,6 +47,7 @@ class MetricConfig(_Section):
     direction: Direction = "minimize"
     memory: str = "peak_vram_mb"
     pattern: str = ""
+    take: Literal["only", "last", "best"] = "only"
 
     @model_validator(mode="after")
     def _check(self) -> MetricConfig:
@@ -96,6 +97,8 @@ class TaskConfig(_Section):
             )
         if self.exam and self.metric.pattern:
             raise ValueError('exam: "bpb" reads no log; leave metric.pattern out')
+        if self.exam and self.metric.take != "only":
+            raise ValueError('exam: "bpb" reads no log; leave metric.take out')
         if self.evaluate:
             raise NotYetError("task.evaluate is not yet supported; leave it empty")
         return self

@@ -10,6 +10,7 @@ from autoresearch.config import Config
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import Lab, no_config
 from autoresearch.lab.new_lab import Say, ensure_identity
+from autoresearch.lab.worktree_check import check_worktree
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
 from autoresearch.ledger.state import FORMAT, State
@@ -57,6 +58,7 @@ def make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say: 
     tag = valid_tag(repo, tag)
     rules = Mutable.of(settings.task.mutable, settings.task.protected)
     _refuse_unknown_symbols(repo, rules, base)
+    check_worktree(repo, repo.tree(base), settings.task, rules, say)
     _refuse_edits(repo, rules)
     ensure_identity(repo, say)
     _refuse_taken(lab, tag)

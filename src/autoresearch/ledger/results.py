@@ -1,28 +1,14 @@
-"""results.tsv and musings.md as text, and a results file of anybody's read back. Pure.
+"""results.tsv and musings.md as text. Pure; a results file of anybody's is read in strangers.py.
 
-The sentinels live here alone: a crash is 0.000000 and 0.0 in the file, and None in memory.
+The sentinels live at the file's edge alone: a crash is 0.000000 and 0.0 in it, and None in memory.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from autoresearch.errors import UsageError
-from autoresearch.records import Experiment, Status
+from autoresearch.records import Experiment
 from autoresearch.text import one_line
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a results file."""
-
-    commit: str
-    value: float | None
-    memory_gb: float | None
-    status: Status
-    description: str
 
 
 def header(metric: str) -> str:
@@ -69,52 +55,3 @@ def idea(experiment: int, description: str, hypothesis: str) -> str:
 def lesson(text: str) -> str:
     """What the next answer said about an experiment."""
     return f"\nLearned: {one_line(text)}\n" if text else ""
-
-
-def read(text: str, where: str) -> tuple[str, list[Row]]:
-    """The metric's name and the rows of a results file; UsageError with file and line otherwise.
-
-    Rows with fewer or more columns than five, or with values that are no numbers, are errors: a
-    report that leaves out rows in silence would lie.
-    """
-    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
-    columns = lines[0].split("\t")
-    if columns[:1] + columns[2:] != header("").split() or not columns[1].strip():
-        raise UsageError(
-            f"{where}: line 1 is not the header of a results file: "
-            "commit, the metric's name, memory_gb, status, description, separated by tabs"
-        )
-    rows = []
-    for count, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        cells = line.split("\t", 4)
-        if len(cells) != 5:
-            raise UsageError(f"{where}: line {count} has {len(cells)} columns instead of 5")
-        status = cells[3].strip()
-        if status not in ("keep", "discard", "crash"):
-            raise UsageError(
-                f"{where}: line {count}: status {status!r} is not keep, discard or crash"
-            )
-        try:
-            value, memory = (float(_plain(cell)) for cell in cells[1:3])
-        except ValueError:
-            raise UsageError(f"{where}: line {count}: value or memory is not a number") from None
-        if not (math.isfinite(value) and math.isfinite(memory)):
-            raise UsageError(f"{where}: line {count}: value or memory is not a number")
-        crash = status == "crash"
-        rows.append(
-            Row(
-                cells[0].strip(),
-                None if crash else value,
-                None if crash else memory,
-                status,  # type: ignore[arg-type]
-                one_line(cells[4]),
-            )
-        )
-    return columns[1].strip(), rows
-
-
-def _plain(cell: str) -> str:
-    """Of what float() reads only what a program prints: no 1_0, no digits of other scripts."""
-    return cell if cell.isascii() and "_" not in cell else ""

@@ -18,7 +18,7 @@ import stat
 import time
 from pathlib import Path
 
-from autoresearch.workspace.inputs import clone
+from autoresearch.workspace.copying import clone
 from autoresearch.workspace.removal import open_up, remove
 
 _TICK_S = 2.0  # more than the clock of any file system takes for a tick

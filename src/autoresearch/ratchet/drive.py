@@ -19,6 +19,7 @@ from autoresearch.errors import (
 )
 from autoresearch.fit.estimates import observed
 from autoresearch.ledger.state import State
+from autoresearch.ratchet import hook
 from autoresearch.ratchet.faults import FAULTS
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
@@ -157,7 +158,8 @@ class Driver:
             else:
                 check()
                 experiment = self._trial(candidate)
-                failures = [*failures, experiment.reason] if experiment.status == "crash" else []
+                failed = experiment.status == "crash" or experiment.failure == "hook"
+                failures = [*failures, experiment.reason] if failed else []
             most = limits.budget.consecutive_failures
             if most and len(failures) >= most:
                 raise LabError(_failed(failures))
@@ -174,6 +176,7 @@ class Driver:
             run.recover(self.ratchet.runner)
         if incumbent is not None and not moved:
             return "the baseline is measured already"
+        hook.try_out(run, self.stopping)
         candidate = self.ratchet.baseline()
         run.emit(Event("baseline", candidate.description, candidate.number))
         self._trial(candidate)

@@ -9,6 +9,7 @@ from typing import Any
 from autoresearch.config import TaskConfig
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
+from autoresearch.ratchet.advice import baseline_advice
 from autoresearch.ratchet.trial import Ended
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, training_log
@@ -62,14 +63,11 @@ def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) 
     log = run.paths.experiment(candidate.number) / "trial.log"
     tail = metrics.tail(training_log.without(metrics.lines(log)), 10, 1000) if log.exists() else ""
     last = "".join(f": {line}" for line in tail.splitlines()[-1:])
+    advice = baseline_advice(run, candidate, crash, log, jailed) if log.exists() else None
+    said = f" {advice}." if advice else ""
     branch = f"autoresearch/{run.tag}"
-    reads = (
-        " In the sandbox a trial reads the system, its Python and runner.readable."
-        if jailed
-        else ""
-    )
     return LabError(
-        f"the baseline failed ({crash.failure}), {crash.reason}{last}.{reads} Mend the machine, or the "
+        f"the baseline failed ({crash.failure}), {crash.reason}{last}.{said} Mend the machine, or the "
         f"code (git checkout {branch}, edit, git commit), and call: autoresearch run. The log, of "
         f"which the end follows: {log}\n{tail}"
     )

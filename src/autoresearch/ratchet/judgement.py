@@ -71,7 +71,7 @@ def _kept_or_not(trials: Trials, candidate: Candidate, found: Metrics) -> Verdic
     if run.moved_by_hand():
         return Verdict("discard", f"{verdict.reason}, but the branch was moved by hand meanwhile")
     refusal = hook.refusal(run, trials.slot, candidate, trials.stopping)
-    return verdict if refusal is None else Verdict("discard", refusal)
+    return verdict if refusal is None else Verdict("discard", refusal, "hook")
 
 
 def _flag(run: Run, found: Metrics) -> str | None:

@@ -129,6 +129,8 @@ class Trials:
     ) -> TrialSpec:
         run, task, paths = self.run, self.run.config.task, self.slot.paths
         self._laid_out = self.slot.worktree.lay_out(candidate.commit, anew=bool(task.exam))
+        for text in self.slot.worktree.notices():
+            run.emit(Event("notice", text, candidate.number))
         remove(paths.running_log)
         self._scratch = make_scratch()
         self._compiled.lay_out(anew=role != "score")  # the two that verify must not tell each other

@@ -73,6 +73,16 @@ class Summary:
     steps: tuple[Step, ...]
 
     @property
+    def goes_backwards(self) -> bool:
+        """Whether the value gets worse from keep to keep more often than better: a wrong direction."""
+        gains = [
+            step.gain
+            for step in self.steps
+            if step.entry.status == "keep" and not step.entry.is_baseline and step.gain
+        ]
+        return sum(gain < 0 for gain in gains) > sum(gain > 0 for gain in gains)
+
+    @property
     def keep_rate(self) -> float | None:
         """The share of the experiments after the baseline that were kept."""
         return self.won / self.tried if self.tried else None

@@ -38,11 +38,13 @@ def render(
 
 def hanging(console: Console, head: str, text: str, style: str = "") -> None:
     """Prints a line whose text folds beside its head on a terminal; elsewhere lines are left whole."""
+    if not console.is_terminal:  # rich would take ten times as long, for the same line
+        console.file.write(f"{head}{text}".rstrip() + "\n")
+        return
     indent = cell_len(head)
     pieces = [Text(text)]
-    if console.is_terminal:
-        width = max(_NARROWEST, console.width - indent)
-        pieces = list(Text(text).wrap(console, width)) or pieces
+    width = max(_NARROWEST, console.width - indent)
+    pieces = list(Text(text).wrap(console, width)) or pieces
     for count, piece in enumerate(pieces):
         piece.rstrip()
         line = Text.assemble(head if count == 0 else " " * indent, piece, style=style)

@@ -1,8 +1,9 @@
 """The metrics in a trial's log, or the kind of crash that the trial was. Pure, but for reading the log.
 
-A log is read as lines, where a carriage return ends a line too (progress bars). The metric must
-stand on exactly one line of the documented shape, `val_bpb: 0.997900`, with an ASCII number that is
-finite; with a pattern of the user's own, exactly one line must match it.
+A log is read as lines, where a carriage return ends a line too (progress bars), and without colours.
+The metric must stand on exactly one line: its name, a `:` or `=`, an ASCII number that is finite, and
+nothing more than a % sign or a remark in parentheses (`val_bpb: 0.997900`, `pass_rate = 68.6% (n=40)`).
+With a pattern of the user's own exactly one line must match it; `take` chooses where there are several.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from autoresearch.config import MetricConfig
 from autoresearch.records import Crash, Metrics, Outcome
-from autoresearch.text import one_line, printable
+from autoresearch.text import one_line, printable, without_colours
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE | re.ASCII)
@@ -24,6 +25,10 @@ _OOM = re.compile(r"out of memory|OutOfMemoryError|MemoryError|Cannot allocate m
 _NAN_LOSS = re.compile(r"\bloss\b.{0,40}\b(?:nan|inf)\b", re.IGNORECASE)
 _SUMMARY = re.compile(r"([A-Za-z]\w{0,40}):[ \t]+(%s)[ \t]*" % _NUMBER.pattern, re.ASCII)  # noqa: UP031
 _SUMMARY_MAX = 64
+# A number with a % sign or a remark in parentheses after it.
+_SHAPE = re.compile(
+    rf"({_NUMBER.pattern}|(?i:{_NOT_FINITE.pattern}))[ \t]*(?:%[ \t]*)?(?:\([^()]*\))?"
+)
 _FINGERPRINT = re.compile(r"[ \t]+([0-9a-f]{16})[ \t]*", re.ASCII)
 _DEVICE = re.compile(r"[ \t]+(.*)")
 _DEVICE_MAX = 100
@@ -71,37 +76,77 @@ class ParsedLog:
 
 def read(log: Iterable[str], config: MetricConfig) -> ParsedLog:
     """Returns what a log's lines say."""
-    shape = re.compile(config.pattern, re.ASCII) if config.pattern else None
-    metric_key = f"{config.name}:"
-    memory_key = f"{config.memory}:" if config.memory else None
-    claims: list[str] = []
+    metric = _Claims(config)
+    memory_line = _line_of(config.memory) if config.memory else None
     memory: list[str] = []
     texts: dict[str, list[str]] = {"fingerprint": [], "device": []}
     summary: dict[str, float | None] = {}  # None: the key stood there more than once
-    for line in log:
-        if shape is None and ":" not in line:
-            continue
+    for raw in log:
+        if not config.pattern and ":" not in raw and "=" not in raw:
+            continue  # most lines of a long log
+        line = without_colours(raw)
         key, colon, rest = line.partition(":")
         if colon and key in texts:
             texts[key] = [*texts[key][:1], rest]
         elif (pair := _SUMMARY.fullmatch(line)) and (key in summary or len(summary) < _SUMMARY_MAX):
             summary[key] = None if key in summary else float(pair[2])
-        if shape is not None:
-            claims += [(m.group("value") or "").strip(" \t") for m in shape.finditer(line)]
-        elif line.startswith(metric_key):
-            claims.append(line[len(metric_key) :])
-        if memory_key is not None and line.startswith(memory_key):
-            memory.append(line[len(memory_key) :].strip(" \t"))
-        del claims[2:], memory[2:]  # a second one is enough to tell that it is not one
+        metric.hear(line)
+        if memory_line is not None and (found := memory_line.match(line)):
+            memory.append(line[found.end() :].strip(" \t"))
+            del memory[2:]  # a second one is enough to tell that it is not one
     known = {key: number for key, number in summary.items() if number is not None}
     device = _text(texts["device"], _DEVICE)
     return ParsedLog(
-        tuple(claims),
+        tuple(metric.claims),
         _memory(memory),
         {key: number for key, number in known.items() if math.isfinite(number)},
         _text(texts["fingerprint"], _FINGERPRINT),
         None if device is None else one_line(device, _DEVICE_MAX) or None,
     )
+
+
+def _line_of(name: str) -> re.Pattern[str]:
+    """Returns what a line with a name's number begins with.
+
+    After a = only what begins as a number does is one: logs have lines of source code too.
+    """
+    number = r"[ \t]*(?:[-+.]?[0-9]|[-+]?(?i:nan|inf))"
+    return re.compile(rf"[ \t]*{re.escape(name)}[ \t]*(?::|=(?={number}))", re.ASCII)
+
+
+class _Claims:
+    """The texts where the metric would stand: by `take` all (two at most), the last or the best."""
+
+    def __init__(self, config: MetricConfig) -> None:
+        self.claims: list[str] = []
+        self._config = config
+        self._pattern = re.compile(config.pattern, re.ASCII) if config.pattern else None
+        self._line = _line_of(config.name)
+
+    def hear(self, line: str) -> None:
+        """Takes up what a line says of the metric."""
+        if self._pattern is not None:
+            for match in self._pattern.finditer(line):
+                self._add((match.group("value") or "").strip(" \t"))
+        elif found := self._line.match(line):
+            self._add(line[found.end() :])
+
+    def _add(self, text: str) -> None:
+        take = self._config.take
+        if take == "only":
+            self.claims = [*self.claims[:1], text]
+        elif take == "last" or not self.claims or self._better(text, self.claims[0]):
+            self.claims = [text]
+
+    def _better(self, text: str, best: str) -> bool:
+        """Says whether a claim is better than the best one yet; one that is no number stays in sight."""
+        value, other = (_value((each,), self._config) for each in (text, best))
+        malformed = [isinstance(v, Crash) and v.failure != "nan" for v in (value, other)]
+        if any(malformed):
+            return malformed[0]
+        if isinstance(value, Crash) or isinstance(other, Crash):
+            return isinstance(other, Crash)
+        return value > other if self._config.direction == "maximize" else value < other
 
 
 def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
@@ -126,10 +171,9 @@ def _value(claims: tuple[str, ...], config: MetricConfig) -> float | Crash:
         return Crash("two_summaries", f"the log has more than one line with {config.name}")
     if not claims:
         return Crash("no_summary", f"the log has no line with {config.name}")
-    text = claims[0]
-    if not config.pattern and text[:1] not in (" ", "\t"):
-        return Crash("no_summary", f"the log's line with {config.name} is malformed")
-    text = text.strip(" \t")
+    text = claims[0].strip(" \t")
+    if not config.pattern and (shape := _SHAPE.fullmatch(text)):
+        text = shape[1]
     if _NOT_FINITE.fullmatch(text):
         return Crash("nan", f"{config.name} is {text}")
     if not _NUMBER.fullmatch(text):

@@ -7,8 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch.paths import write_durably
-from autoresearch.workspace.git import environment, git, text
+from autoresearch.workspace.git import GitError, environment, git, text
+from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import Worktree
+
+
+def hook_of(repo: Repository) -> Path | None:
+    """Returns the pre-commit hook that git would run; None where there is none, or it is switched off."""
+    try:
+        output = git(repo.root, "rev-parse", "--path-format=absolute", "--git-path",
+                     "hooks/pre-commit", hooks=True)  # fmt: skip
+    except GitError:  # core.hooksPath names something that is no folder, as /dev/null is none
+        return None
+    hook = Path(os.fsdecode(output.rstrip(b"\n")))
+    return hook if os.access(hook, os.X_OK) else None
 
 
 def hook_refusal(
@@ -24,10 +36,8 @@ def hook_refusal(
     what is kept. `run` runs a command in the worktree with an environment, and returns its failure.
     """
     repo = worktree.repo
-    output = git(repo.root, "rev-parse", "--path-format=absolute", "--git-path",
-                 "hooks/pre-commit", hooks=True)  # fmt: skip
-    hook = Path(os.fsdecode(output.rstrip(b"\n")))
-    if not os.access(hook, os.X_OK):
+    hook = hook_of(repo)
+    if hook is None:
         return None
     tree = worktree.lay_out(commit)
     write_durably(worktree.admin / "HEAD", f"{parent}\n".encode())

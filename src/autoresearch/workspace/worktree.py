@@ -43,7 +43,7 @@ class Worktree:
     fresh: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._copies = Inputs(self.repo.root, self.inputs)
+        self._copies = Inputs(self.repo, self.path, self.inputs)
         self._sizes: dict[str, int] = {}  # blob -> bytes, of those that were laid out
 
     # -- laying out -------------------------------------------------------------------------
@@ -64,7 +64,8 @@ class Worktree:
                 raise LabError(
                     f"caches: {name} holds files that git tracks; name a folder of its own"
                 )
-        have = self._sweep(tree)
+        self._copies.plan(tree)
+        have = self._sweep(tree) | self._copies.paths
         blobs = self.repo.blobs(
             blob for path, (mode, blob) in tree.items() if path not in have and mode != "160000"
         )
@@ -72,7 +73,7 @@ class Worktree:
             if path not in have:
                 self._write(path, mode, blobs.get(blob, b""))
                 self._sizes[blob] = len(blobs.get(blob, b""))
-        self._copies.lay_out(self.path, tree)
+        self._copies.lay_out(tree)
         for pattern in self.fresh:
             for file in list(self.path.glob(pattern)):
                 above = file.relative_to(self.path).parents
@@ -144,12 +145,14 @@ class Worktree:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
         have: set[str] = set()
         folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
-        kept = (*self.inputs, *self.caches)
+        kept = {*self._copies.paths, *self.caches}
         above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
         for entry, path in self._walk():
             folder = entry.is_dir(follow_symlinks=False)
             # A link could lead a later trial, or our own deletions, outside.
-            if (path in self.inputs and not entry.is_symlink()) or (path in self.caches and folder):
+            if (path in self._copies.paths and not entry.is_symlink()) or (
+                path in self.caches and folder
+            ):
                 if folder:
                     open_up(Path(entry.path))
                 continue
@@ -168,7 +171,7 @@ class Worktree:
 
     def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
         """Yields every entry below the worktree but .git, folders first; enters no inputs and no caches."""
-        kept = {*self.inputs, *self.caches}
+        kept = {*self._copies.paths, *self.caches}
         waiting = [("", self.path)]
         while waiting:
             prefix, folder = waiting.pop()
@@ -236,12 +239,12 @@ class Worktree:
             return ".git"
         if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
-        return self.altered(tree) or self._copies.changed(self.path)
+        return self.altered(tree) or self._copies.changed()
 
     def altered(self, tree: Tree) -> str | None:
         """Returns the first path that is not as a tree has it, None if all are."""
         for path, (mode, blob) in tree.items():
-            if not self._same(path, mode, blob):
+            if path not in self._copies.paths and not self._same(path, mode, blob):
                 return path
         return None
 
@@ -260,6 +263,11 @@ class Worktree:
         """Removes the worktree; `lay_out` makes it again."""
         remove(self.path)
 
+    def notices(self) -> list[str]:
+        """Returns what is to be said of the inputs since the last call."""
+        said, self._copies.notices = self._copies.notices, []
+        return said
+
     # -- what a program changed -------------------------------------------------------------
 
     def edits(self, commit: str, tree: Tree, wanted: Callable[[str], bool]) -> tuple[Edit, ...]:
@@ -271,7 +279,7 @@ class Worktree:
         self._attach(commit)
         found = []
         for path, (mode, blob) in tree.items():
-            if not self._same(path, mode, blob):
+            if path not in self._copies.paths and not self._same(path, mode, blob):
                 found.append(edit_of(self.path, path, wanted(path)))
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
         kept = (*self.inputs, *self.caches)

@@ -27,7 +27,9 @@ _STYLES = {"ok": "green", "degraded": "yellow", "missing": "red"}
 
 def checks(lab: Lab | None) -> list[Finding]:
     """Returns all that is worth knowing before a night, in the order in which a run needs it."""
-    found = [machine.python(), machine.git(), machine.platform()]
+    found = [machine.python(), machine.git()]
+    found += machine.git_lfs(lab.repo) if lab else []
+    found.append(machine.platform())
     config, about_lab = _lab(lab)
     found += about_lab
     task = config.task if config else TaskConfig(command=["python"], mutable=["train.py"])

@@ -21,6 +21,8 @@ from autoresearch.sandbox.selftest import choose, remedy
 from autoresearch.text import one_line
 from autoresearch.workspace.git import GitError
 from autoresearch.workspace.git import git as started
+from autoresearch.workspace.lfs import INSTALL_LFS, is_pointer, kept_by_lfs, uses_lfs
+from autoresearch.workspace.repository import Repository
 
 _GIT, _GIT_S = (2, 36), 10
 _DISK_GB, _RAM_GB = 2.0, 2.0
@@ -54,6 +56,24 @@ def git() -> Finding:
     if (int(number[1]), int(number[2])) < _GIT:
         return Finding("git", "missing", f"{number[0]} is too old (core.fsync, hook run)", mend)
     return Finding("git", "ok", number[0])
+
+
+def git_lfs(repo: Repository) -> list[Finding]:
+    """Returns whether git-lfs is here, where a repository's HEAD uses it."""
+    try:
+        head = repo.resolve("HEAD")
+        tree = repo.tree(head) if head else {}
+        if not uses_lfs(repo, tree):
+            return []
+        pointers = [path for path in kept_by_lfs(repo, tree) if is_pointer(repo.root / path)]
+    except AutoresearchError as fault:
+        return [Finding("git-lfs", "degraded", one_line(str(fault)))]
+    if shutil.which("git-lfs") is None:
+        return [Finding("git-lfs", "missing", "this repository keeps files with it", INSTALL_LFS)]
+    if pointers:
+        text = f"{len(pointers)} files are pointers in the checkout: {', '.join(pointers[:3])}"
+        return [Finding("git-lfs", "degraded", text, "git lfs pull")]
+    return [Finding("git-lfs", "ok", "this repository keeps files with it")]
 
 
 def platform() -> Finding:
