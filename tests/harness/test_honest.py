@@ -67,7 +67,7 @@ def verified(
     """(deviations, fault) of a trained model and two that load its weights, as before a keep."""
     score = examine("score", model, data, folder, ROWS)
     found = {"bpb": score["bpb"]}
-    for role, worker in zip(("true", "foreign"), workers, strict=True):
+    for role, worker in zip(("foreign", "true"), workers, strict=True):
         found |= examine(role, worker, data, folder, ROWS)
     calibration = dict.fromkeys(PROBES, 0.0) | {"gap": found["gap"], "bpb": score["bpb"]}
     return found, probes.failed_probe(found, score["bpb"], calibration)

@@ -7,8 +7,16 @@ import pytest
 from autoresearch.rules import probes
 from autoresearch.rules.probes import FACTOR, FLOOR_NATS, WORST_NATS
 
-BASELINE = {"bpb": 1.7, "replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03}
-HONEST = {"replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03}
+BASELINE = {
+    "bpb": 1.7,
+    "replay": 0.0,
+    "rows": 0.0,
+    "twin": 0.0,
+    "gap": 0.03,
+    "blind": 0.0,
+    "blind_error": 0.01,
+}
+HONEST = {"replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03, "blind": 0.0, "blind_error": 0.01}
 
 
 def test_an_honest_model_passes_and_a_baseline_too() -> None:

@@ -426,8 +426,15 @@ def test_the_filter_on_both_processors(
     assert ask(ioctl, 0, 0x5412) == ask(ioctl, 0, 0x541C) == EPERM
     assert ask(ioctl, 0, 0x5412 | 1 << 40) == EPERM  # the kernel looks at 32 bits
     assert ask(prlimit, 0) == ALLOW and ask(prlimit, 1234) == EPERM
-    for refused in (425, 428, 429, 438, 442):
+    for refused in (425, 428, 429, 438, 442, 451):
         assert ask(refused) == EPERM
+    numbers = confine.numbers(machine)
+    for name in ("preadv2", "pwritev2"):
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0) == ALLOW
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0x8) == EPERM
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0x19) == EPERM
+    for name in ("mincore", "io_setup", "userfaultfd", "perf_event_open", "process_vm_readv"):
+        assert ask(numbers[name]) == EPERM
 
 
 def test_where_there_is_a_gpu_a_trial_may_name_its_threads(
