@@ -381,6 +381,22 @@ def test_a_shell_script_runs(tmp_path: Path, guard: Path, kind: str) -> None:
     assert "err\n" in said and "of the lab" not in said
 
 
+def test_counters_of_the_whole_machine_are_closed(tmp_path: Path) -> None:
+    """One trial could move them, and the next one see that; what programs need of /proc is there."""
+    jail_of("bwrap")
+    found = Trial(tmp_path / "run", "bwrap").tries(
+        load="P('/proc/loadavg').read_text()",
+        locks="P('/proc/locks').read_text()",
+        disks="P('/proc/diskstats').read_text()",
+        pages="P('/proc/vmstat').read_text()",
+        memory="len(P('/proc/meminfo').read_text()) > 0",
+        own="len(P('/proc/self/stat').read_text()) > 0",
+        cores="os.cpu_count() > 0",
+    )
+    closed = {name for name, value in found.items() if str(value).endswith("Error")}
+    assert closed == {"load", "locks", "disks", "pages"}
+
+
 # -- the filter, instruction by instruction ------------------------------------------------------------
 
 

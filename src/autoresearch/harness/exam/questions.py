@@ -21,7 +21,7 @@ from .plan import ExamData
 
 # Of each kind at least so many rows, where there are as many: a look ahead at 1 % of the positions of
 # 512 rows shows with a chance of 0.994. The vault's are also those of the blind figure.
-VAL_ROWS, UNSEEN_TRAIN_ROWS, BLIND_ROWS = 512, 256, 1024
+VAL_ROWS, UNSEEN_TRAIN_ROWS, BLIND_ROWS = 512, 256, 2048
 FULL_ROWS = 4096  # where all rows are looked at: 0.5 GB of logits of 8192 tokens
 VAL, TRAIN, VAULT = 0, 1, 2  # kinds of rows
 
