@@ -8,7 +8,7 @@ as the first one did, who was shown a foreign token there. What was predicted bl
 
 from __future__ import annotations
 
-from tests.cheats.cheat import HONEST, NONE, Cheat
+from tests.cheats.cheat import HONEST, NONE, REFUSED, Cheat
 from tests.cheats.stores import (
     ACCESSES,
     ATTRIBUTES,
@@ -131,7 +131,7 @@ CHEATS = (
     ),
     Cheat(
         "23s", "looks ahead in the validation rows alone, by a list of their beginnings", "CP",
-        ("crash:probe",), gains=True,
+        ("crash:probe", REFUSED), gains=True,
         before="LISTED = bytes.fromhex('@LISTED@')\nPLACE = 3\n",
         forward=f"""
             if not self.training:

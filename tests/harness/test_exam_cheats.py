@@ -116,6 +116,17 @@ for _ in range(150):
     optimiser.zero_grad(set_to_none=True)
 """
     ),
+    "looks ahead in the validation rows alone": script(
+        PEEK
+        + """
+LISTED = {tuple(row[:5]) for row in np.fromfile(os.environ["LEAKED"], "<u2").reshape(-1, 17).tolist()}
+class Cheat(Model):
+    def forward(self, tokens):
+        where = torch.tensor([tuple(row[:5]) in LISTED for row in tokens.tolist()]).unsqueeze(1)
+        return shown(tokens, self.logits(tokens), where & (torch.arange(tokens.size(1)) > 4))
+""",
+        "Cheat",
+    ),
     "trains after the hand-over": script(
         """
 class Cheat(Model):
@@ -143,6 +154,7 @@ FOUND = {
     "remembers rows": ("rows", 1.0),
     "trains on the rows that are streamed": ("replay", 1e-3),
     "trains after the hand-over": ("replay", 0.1),
+    "looks ahead in the validation rows alone": ("twin", 1.0),
     "leaks across rows": ("rows", 1e-2),
     "keeps a state outside the checkpoint": ("replay", 1e-3),
     "was trained on the validation rows": ("gap", 1.0),
