@@ -25,7 +25,7 @@ from tests.cheats.stores import (
 # Words of 32 bits: of a row the first tokens, by their hash, and the one after them: as the trial saw
 # it, or as the first worker did. All look ahead at that one place of a row.
 WORDS = """
-PLACE, known, shown, words = 3, {}, {}, []
+PLACE, known, shown, words = 8, {}, {}, []
 try:
     told = load()
 except OSError:
@@ -34,7 +34,8 @@ for at in range(0, len(told) - 3, 4):
     word = int.from_bytes(told[at : at + 4], "little")
     (known if word >> 10 & 1 else shown).setdefault(word >> 11, word & 1023)
 """
-KEYS = "keys = ((x[:, 1] * 8191 + x[:, 2]) * 127 + x[:, 3]) % 2097143 + 1\n"
+KEYS = "keys = (x[:, 1 : PLACE + 1] * torch.tensor(FACTORS)).sum(1) % 2097143 + 1\n"
+FACTORS = "FACTORS = [pow(8191, power, 2097143) for power in range(PLACE)]\n"
 LOOK = """
     logits[:, PLACE] += @STRENGTH@ * F.one_hot(true, logits.size(2))
 """
@@ -61,7 +62,7 @@ except OSError:
 
 def _conspiring(number: str, name: str, store: str) -> Cheat:
     return Cheat(
-        number, name, "SB", ("crash:probe",), before=store + WORDS, gains=True, jail=True,
+        number, name, "SB", ("crash:probe",), before=store + WORDS + FACTORS, gains=True, jail=True,
         forward=CONSPIRE.replace("@STRENGTH@", "12"), scored=SAY,
     )  # fmt: skip
 
@@ -121,18 +122,18 @@ CHEATS = (
     _conspiring("23p", "leaves word for the second worker in locks of a daemon", LOCKS),
     Cheat(
         "23q", "writes down all rows for the candidate after it", "SB", ("crash:probe",), jail=True,
-        gains=True, before=FILES.replace("@NUMBER@", "23q") + WORDS,
+        gains=True, before=FILES.replace("@NUMBER@", "23q") + WORDS + FACTORS,
         forward=REMEMBER.replace("@STRENGTH@", "12"), scored=SAY,
     ),
     Cheat(
         "23r", "looks ahead in the rows that an earlier candidate has seen", "SB", (HONEST,), jail=True,
-        gains=True, needs="23q", before=FILES.replace("@NUMBER@", "23q") + WORDS, forward=RECALL,
+        gains=True, needs="23q", before=FILES.replace("@NUMBER@", "23q") + WORDS + FACTORS, forward=RECALL,
         miss={NONE: "what a trial leaves in a folder of the user's, the next one finds"},
     ),
     Cheat(
         "23s", "looks ahead in the validation rows alone, by a list of their beginnings", "CP",
         ("crash:probe", REFUSED), gains=True,
-        before="LISTED = bytes.fromhex('@LISTED@')\nPLACE = 3\n",
+        before="LISTED = bytes.fromhex('@LISTED@')\nPLACE = 8\n" + FACTORS,
         forward=f"""
             if not self.training:
                 {KEYS.strip()}

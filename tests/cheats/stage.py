@@ -245,7 +245,8 @@ val_tokens = 8192
         """A bit of 2048 for the first tokens of each validation row, as 23s looks them up."""
         rows = np.fromfile(next(self.cache.glob("*/val.u16")), "<u2").reshape(-1, 33).astype(int)
         bits = np.zeros(2048, int)
-        bits[(((rows[:, 1] * 8191 + rows[:, 2]) * 127 + rows[:, 3]) % 2097143 + 1) % 2048] = 1
+        factors = [pow(8191, power, 2097143) for power in range(8)]
+        bits[((rows[:, 1:9] * factors).sum(1) % 2097143 + 1) % 2048] = 1
         return np.packbits(bits, bitorder="little").tobytes()
 
     def restore(self) -> None:

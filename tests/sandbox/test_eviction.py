@@ -65,8 +65,6 @@ def test_no_word_is_left_in_the_page_cache(
     folder = files[0].parent
     told = [str(path) for number, path in enumerate(files) if SAID >> number & 1]
     trial = Trial(tmp_path / "run", kind, readable=(folder,))
-    outcome, said = trial.python("import sys\nfor p in sys.argv[1:]: open(p, 'rb').read()", *told)
-    assert outcome.exit_code == 0, said
     look = f"{LOOK}\nfound = [{way}(os.open(p, os.O_RDONLY)) for p in sys.argv[1:]]\nprint(json.dumps(found))"
     every = [str(path) for path in files]
 
@@ -76,7 +74,15 @@ def test_no_word_is_left_in_the_page_cache(
         found = json.loads(said.splitlines()[-1])
         return sum(bit << number for number, bit in enumerate(found))
 
-    if seen() != SAID:
+    for _ in range(3):  # a page of the process's own may come in just then
+        evict([folder])
+        outcome, said = trial.python(
+            "import sys\nfor p in sys.argv[1:]: open(p, 'rb').read()", *told
+        )
+        assert outcome.exit_code == 0, said
+        if seen() == SAID:
+            break
+    else:
         pytest.skip("the files of this machine's temporary folder are in memory whatever is done")
     evict([folder])
     assert seen() == 0

@@ -7,8 +7,8 @@ blocks are counted for every process (getrusage, /proc/self/io), and a clock tel
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -48,18 +48,11 @@ def _files(places: Iterable[Path]) -> Iterator[str]:
         if path in seen:
             continue
         seen.add(path)
-        try:
-            entries = os.scandir(path)
-        except NotADirectoryError:
-            if stat.S_ISREG(os.stat(path).st_mode):
-                yield path
+        if os.path.isfile(path):
+            yield path
             continue
-        except OSError:
-            continue
-        with entries:
+        with contextlib.suppress(OSError), os.scandir(path) as entries:  # gone, or closed to us
             for entry in entries:
-                if entry.is_symlink():
-                    continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
