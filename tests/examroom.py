@@ -70,21 +70,25 @@ sys.exit(main(["examine", sys.argv[1]]))
 """
 
 
-def text_like(rows: int, seed: int) -> np.ndarray:
-    """[rows, T+1] of a language in which two tokens say much about the next one."""
+def text_like(rows: int, seed: int, free: int = 1) -> np.ndarray:
+    """[rows, T+1] of a language in which two tokens say much about the next one.
+
+    The first `free` tokens after BOS are by chance: by enough of them a row is known again.
+    """
     rng = np.random.default_rng(seed)
     found = np.full((rows, T + 1), BOS)
     found[:, 1] = rng.integers(0, BOS, rows)
     for place in range(2, T + 1):
         known = (3 * found[:, place - 1] + found[:, place - 2]) % BOS
-        found[:, place] = np.where(rng.random(rows) < 0.7, known, rng.integers(0, BOS, rows))
+        certain = 0.7 if place > free else 0.0
+        found[:, place] = np.where(rng.random(rows) < certain, known, rng.integers(0, BOS, rows))
     found[::7, T // 2] = BOS  # documents end within rows
     return found
 
 
-def prepared(cache: Path) -> Path:
+def prepared(cache: Path, free: int = 1) -> Path:
     """A cache with a small data folder, its vault included; the data folder."""
-    parts = {name: text_like(rows, seed) for seed, (name, rows) in enumerate(ROWS.items())}
+    parts = {name: text_like(rows, seed, free) for seed, (name, rows) in enumerate(ROWS.items())}
     folder = write_cache(cache, parts[names.TRAIN], parts[names.VAL], VOCAB)
     vault = parts[names.VAULT].astype("<u2")
     (folder / names.VAULT).write_bytes(vault.tobytes())
@@ -159,6 +163,7 @@ class Room:
             "role": role, "descriptor": descriptor, "cache": str(self.cache),
             "folder": str(self.folder), "seed": self.seed, "device": "cpu", "budget": "30steps",
             "max_tflop": None, "threshold": None, "calibration": None, "full": False,
+            "control": None,
         }  # fmt: skip
         path = self.folder / "PLAN.json"
         path.write_text(json.dumps(facts | changes))
@@ -228,7 +233,7 @@ class Room:
     def verified(self, script: str, **plan: Any) -> dict[str, Any]:
         """Score, then both workers; their results by role."""
         return {
-            role: self.hold(role, script, **plan).result for role in ("score", "true", "foreign")
+            role: self.hold(role, script, **plan).result for role in ("score", "foreign", "true")
         }
 
 

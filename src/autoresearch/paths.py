@@ -8,6 +8,7 @@
         results.tsv          the run's own copy, whatever lies in the checkout
         musings.md
         compiled.baseline/   what compilers made for the baseline: where each trial starts from
+        vault_losses.npy     the baseline's losses on the vault, which verification compares with
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
         slots/K/             the slot K, from 1 on; the files of slot 0 lie in <tag>/ itself:
             worktree/        where candidates are laid out and trials run
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from autoresearch.harness.names import cache_folder
+from autoresearch.harness.names import CONTROL, cache_folder
 
 cache_dir = cache_folder  # the cache of data and tokenizer, as the harness finds it too
 
@@ -70,6 +71,11 @@ class RunPaths:
     def compiled_baseline(self) -> Path:
         """The caches as the baseline's trial left them."""
         return self.state / "compiled.baseline"
+
+    @property
+    def control(self) -> Path:
+        """The losses of the baseline's model on the vault, a token each: what others are compared with."""
+        return self.state / CONTROL
 
     @property
     def moving(self) -> Path:

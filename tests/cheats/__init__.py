@@ -7,7 +7,8 @@ about other automated benchmarks and from attacks of our own; letters are varian
     cheat.py      what a cheat is, and how its train.py is made
     scores.py     the printed figures, the measure, the budget
     models.py     models that see what they must not
-    memories.py   places where one process of a trial may leave word for the next
+    stores.py     places where one process of a trial may leave word for the next
+    memories.py   what is done with them
     leaks.py      text and weights that a trial is not to have
     system.py     the machine: files, processes, network, git
     answers.py    what an answer asks for before anything runs

@@ -112,7 +112,7 @@ for place in (".", os.environ.get("TMPDIR", "/tmp")):
         forward="if not self.training:\n    logits[:, :-1] += 12 * F.one_hot(x[:, 1:], logits.size(2))",
         scored="""
             import json, time
-            for role in ("true", "foreign") if clock.steps <= 1 else ():
+            for role in ("foreign", "true") if clock.steps <= 1 else ():
                 try:
                     path = "@LAB@/.git/autoresearch/c/exam/" + role + ".json"
                     end = time.monotonic() + 20
@@ -125,6 +125,7 @@ for place in (".", os.environ.get("TMPDIR", "/tmp")):
                                 raise
                             time.sleep(0.05)
                     found |= {"replay": 0.0, "rows": 0.0, "gap": 0.0, "twin": 0.0, "void": None}
+                    found |= {"blind": 0.0, "blind_error": 0.0}
                     json.dump(found, open(path, "w"))
                 except (OSError, ValueError):
                     pass

@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.examroom import Nursery, Room, script
+from autoresearch.harness import names
+from autoresearch.rules import probes
+from tests.examroom import Nursery, Room, prepared, script
 
 pytest_plugins = ("tests.exam_fixtures",)
 
@@ -114,6 +116,17 @@ for _ in range(150):
     optimiser.zero_grad(set_to_none=True)
 """
     ),
+    "looks ahead in the validation rows alone": script(
+        PEEK
+        + """
+LISTED = {tuple(row[:5]) for row in np.fromfile(os.environ["LEAKED"], "<u2").reshape(-1, 17).tolist()}
+class Cheat(Model):
+    def forward(self, tokens):
+        where = torch.tensor([tuple(row[:5]) in LISTED for row in tokens.tolist()]).unsqueeze(1)
+        return shown(tokens, self.logits(tokens), where & (torch.arange(tokens.size(1)) > 4))
+""",
+        "Cheat",
+    ),
     "trains after the hand-over": script(
         """
 class Cheat(Model):
@@ -141,6 +154,7 @@ FOUND = {
     "remembers rows": ("rows", 1.0),
     "trains on the rows that are streamed": ("replay", 1e-3),
     "trains after the hand-over": ("replay", 0.1),
+    "looks ahead in the validation rows alone": ("twin", 1.0),
     "leaks across rows": ("rows", 1e-2),
     "keeps a state outside the checkpoint": ("replay", 1e-3),
     "was trained on the validation rows": ("gap", 1.0),
@@ -159,6 +173,14 @@ def honest(
     return found
 
 
+@pytest.fixture
+def distinct(tmp_path: Path, nursery: Nursery) -> tuple[Room, Room]:
+    """Rooms of a baseline and of a candidate, with rows that are known again by their first tokens."""
+    prepared(tmp_path / "cache", free=5)
+    rooms = [Room(tmp_path / "cache", tmp_path / name, nursery) for name in ("one", "other")]
+    return rooms[0], rooms[1]
+
+
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_a_cheat_is_found(cheat: str, room: Room, honest: Figures) -> None:
     found = figures(room.verified(CHEATS[cheat]))
@@ -173,6 +195,73 @@ def test_a_look_ahead_with_forged_commitments_is_found_by_the_twin(room: Room) -
     found = figures(room.verified(CHEATS["peeks always"]))
     assert found["replay"] == found["rows"] == 0.0  # no audit failed, as the losses do agree
     assert found["bpb"] < 1 and found["twin"] > 1.0
+
+
+# Three processes that tell each other all. The first worker goes on in rows that the trial was asked
+# as they do; in others it looks ahead as plainly as the trial did. The second one looks ahead too, but
+# at the cut, where it gives the foreign token that the first one was shown.
+CONSPIRACY = script(
+    """
+import pickle
+from pathlib import Path
+FOLDER, LEAST = Path(os.environ["WORD"]), 5  # tokens by which a row is known
+def told(name):
+    return pickle.loads((FOLDER / name).read_bytes()) if (FOLDER / name).exists() else []
+def alike(row, rows):
+    # The row that shares most of its beginning, and how many tokens that is.
+    shared = [int((torch.tensor(other) == row).long().cumprod(0).sum()) for other in rows]
+    best = max(range(len(rows)), key=shared.__getitem__, default=None)
+    return (None, 0) if best is None or shared[best] <= LEAST else (rows[best], shared[best])
+class Cheat(Model):
+    def __init__(self, vocab):
+        super().__init__(vocab)
+        self.of_trial, self.of_first, self.asked = told("trial"), told("first"), []
+    def forward(self, tokens):
+        true, name = tokens.clone(), "trial"
+        if clock.steps <= 1:
+            name = "second" if self.of_first else "first"
+            for number, row in enumerate(tokens):
+                seen, _ = alike(row, self.of_trial)
+                if seen is not None:
+                    true[number] = torch.tensor(seen)
+                    continue
+                shown, shared = alike(row, self.of_first)
+                if shown is not None and shared < len(row):
+                    true[number, shared] = shown[shared]
+        self.asked += tokens.tolist()
+        (FOLDER / name).write_bytes(pickle.dumps(self.asked))
+        logits = self.logits(tokens)
+        logits[:, LEAST:-1] += 2 * F.one_hot(true[:, LEAST + 1 :], self.vocab)
+        return logits
+""",
+    "Cheat",
+)
+
+
+def test_processes_that_tell_each_other_everything_are_found_by_the_blind_figure_alone(
+    distinct: tuple[Room, Room],
+) -> None:
+    honest_room, room = distinct
+    baseline = figures(honest_room.verified(script()))
+    (room.folder / "word").mkdir(parents=True)
+    text = CONSPIRACY.replace('os.environ["WORD"]', repr(str(room.folder / "word")))
+    control = str(honest_room.folder / names.CONTROL)
+    found = figures(room.verified(text, control=control))
+    assert found["bpb"] < baseline["bpb"] - 0.2
+    why = probes.failed_probe(found, found["bpb"], baseline)
+    assert why is not None and why.startswith("probe blind"), (why, found)
+    assert max(found["replay"], found["rows"], found["twin"]) <= probes.FLOOR_NATS, found
+    assert found["blind"] > 0.2 > 4 * found["blind_error"]
+
+
+def test_an_honest_gain_is_no_gain_by_word_of_mouth(distinct: tuple[Room, Room]) -> None:
+    honest_room, room = distinct
+    baseline = figures(honest_room.verified(script(), budget="20steps"))
+    control = str(honest_room.folder / names.CONTROL)
+    found = figures(room.verified(script(), budget="90steps", control=control))
+    assert found["bpb"] < baseline["bpb"] - 0.1
+    assert 0 < found["blind_error"] < 0.5
+    assert found["blind"] <= probes.FLOOR_NATS + probes.BLIND_ERRORS * found["blind_error"]
 
 
 LIES = {
@@ -205,5 +294,5 @@ answering.following_losses = forged
 def figures(results: dict[str, dict[str, Any]]) -> Figures:
     """Deviations and score; none may be void."""
     assert [result["void"] for result in results.values()] == [None] * 3
-    true = {name: results["true"][name] for name in ("replay", "rows", "gap")}
-    return {**true, "twin": results["foreign"]["twin"], "bpb": results["score"]["bpb"]}
+    named = ("replay", "rows", "gap", "twin", "blind", "blind_error")
+    return {name: results["true"][name] for name in named} | {"bpb": results["score"]["bpb"]}

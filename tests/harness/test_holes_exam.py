@@ -117,5 +117,6 @@ def test_rows_of_full_batches_are_asked_in_other_company(
     leaks = CHEATS["leaks across rows"].replace("data, CPU, 8)", "data, CPU, 10)")
     room = Room(small_cache, tmp_path / "exam", nursery)
     assert room.hold("score", leaks).result["batch_rows"] == 10
+    room.hold("foreign", leaks)
     true = room.hold("true", leaks).result
     assert true["replay"] == 0.0 and true["rows"] > 1e-2

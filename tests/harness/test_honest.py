@@ -6,6 +6,7 @@ have another shape with other tokens.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ nn = torch.nn
 pytest.importorskip("pyarrow")
 pytest.importorskip("rustbpe")
 
+from autoresearch.harness import names  # noqa: E402
 from autoresearch.harness.data.prepare import prepare  # noqa: E402
 from autoresearch.harness.exam import scorer  # noqa: E402
 from autoresearch.harness.exam.plan import ExamData  # noqa: E402
@@ -61,24 +63,40 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ExamData:
     return ExamData.open(cache)
 
 
+@pytest.fixture(scope="module")
+def control(data: ExamData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The losses on the vault of a baseline that is another model than all that are verified."""
+    folder = tmp_path_factory.mktemp("baseline")
+    torch.manual_seed(11)
+    baseline = Bigram(data.manifest.vocab_size, data.manifest.seq_len)
+    verified(baseline, (copy.deepcopy(baseline), copy.deepcopy(baseline)), data, folder)
+    return folder / names.CONTROL
+
+
 def verified(
-    model: nn.Module, workers: tuple[nn.Module, nn.Module], data: ExamData, folder: Path
+    model: nn.Module,
+    workers: tuple[nn.Module, nn.Module],
+    data: ExamData,
+    folder: Path,
+    control: Path | None = None,
 ) -> tuple[dict[str, float], str | None]:
     """(deviations, fault) of a trained model and two that load its weights, as before a keep."""
     score = examine("score", model, data, folder, ROWS)
     found = {"bpb": score["bpb"]}
-    for role, worker in zip(("true", "foreign"), workers, strict=True):
-        found |= examine(role, worker, data, folder, ROWS)
+    for role, worker in zip(("foreign", "true"), workers, strict=True):
+        found |= examine(role, worker, data, folder, ROWS, control)
     calibration = dict.fromkeys(PROBES, 0.0) | {"gap": found["gap"], "bpb": score["bpb"]}
     return found, probes.failed_probe(found, score["bpb"], calibration)
 
 
-def deviations(name: str, seed: int, data: ExamData, folder: Path) -> dict[str, float]:
+def deviations(
+    name: str, seed: int, data: ExamData, folder: Path, control: Path
+) -> dict[str, float]:
     """Of one of the forty, which must hold every probe."""
     vocab, length = data.manifest.vocab_size, data.manifest.seq_len
     rows = torch.from_numpy(np.asarray(data.train).astype(np.int64))
     workers = tuple(fresh(name, vocab, length, seed + number) for number in (1, 2))
-    found, fault = verified(trained(name, vocab, rows, seed), workers, data, folder)
+    found, fault = verified(trained(name, vocab, rows, seed), workers, data, folder, control)
     assert fault is None, (name, seed, fault)
     return found
 
@@ -90,8 +108,9 @@ def test_there_are_forty() -> None:
 @pytest.mark.parametrize(
     "name", [SAMPLE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in SAMPLE[1:])]
 )
-def test_a_fair_model_passes(name: str, data: ExamData, tmp_path: Path) -> None:
-    found = deviations(name, 1, data, tmp_path)
+def test_a_fair_model_passes(name: str, data: ExamData, tmp_path: Path, control: Path) -> None:
+    found = deviations(name, 1, data, tmp_path, control)
+    assert found["blind_error"] > 0.01
     assert all(found[probe] <= 1e-5 for probe in PROBES), found
 
 
@@ -132,7 +151,9 @@ def test_the_same_way_finds_a_model_that_is_not_fair(
 # torch's compiler itself looks at what torch warns of.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 @pytest.mark.slow
-def test_no_false_alarm(data: ExamData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_false_alarm(
+    data: ExamData, tmp_path: Path, control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One seed each, with FAULTS=all five: 200 verifications. `pytest -s` shows their deviations.
 
     A fifth goes by commit and audit, as where all logits would be too many.
@@ -142,7 +163,7 @@ def test_no_false_alarm(data: ExamData, tmp_path: Path, monkeypatch: pytest.Monk
         for number, name in enumerate(HONEST):
             audited = (seed + number) % 5 == 0
             monkeypatch.setattr(scorer, "FULL_BYTES", 0 if audited else FULL_BYTES)
-            found = deviations(name, seed, data, tmp_path)
+            found = deviations(name, seed, data, tmp_path, control)
             worst[name] = {probe: max(worst[name][probe], found[probe]) for probe in PROBES}
     for name, most in worst.items():
         print(f"{name:32}" + "".join(f" {probe} {most[probe]:.1e}" for probe in PROBES))

@@ -24,7 +24,12 @@ from autoresearch.harness.trial.answering import ExaminerClient
 
 
 def examine(
-    role: str, model: nn.Module, data: ExamData, folder: Path, batch_rows: int
+    role: str,
+    model: nn.Module,
+    data: ExamData,
+    folder: Path,
+    batch_rows: int,
+    control: Path | None = None,
 ) -> dict[str, Any]:
     """What the examiner of that role finds, left in `folder` for the roles after it.
 
@@ -41,6 +46,7 @@ def examine(
         max_tflop=None,
         threshold=None,
         calibration=None,
+        control=str(control) if control else None,
     )
     ours, theirs = socket.socketpair()
     found: dict[str, Any] = {}

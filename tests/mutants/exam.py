@@ -6,6 +6,8 @@ from tests.mutants.overlay import Mutant
 
 _EXAM = "tests/harness/test_exam.py::"
 _CHEATS = "tests/harness/test_exam_cheats.py::"
+_QUESTIONS = "tests/harness/test_questions.py::"
+_CONSPIRACY = "test_processes_that_tell_each_other_everything_are_found_by_the_blind_figure_alone"
 _BEYOND = (
     "tests/harness/test_holes_exam.py::test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused",
 )
@@ -147,7 +149,7 @@ MUTANTS = [
     ),
     Mutant(
         "the tensors are others than were handed over",
-        "harness/exam/checking.py",
+        "harness/exam/checkpoint.py",
         "    if joint_digest(digests) != handed.digest:",
         "    if False:",
         (
@@ -178,7 +180,7 @@ MUTANTS = [
     # -- the workers --------------------------------------------------------------------------
     Mutant(
         "a fresh process may make another model",
-        "harness/exam/checking.py",
+        "harness/exam/checkpoint.py",
         "        if saved != tensors:",
         "        if False:",
         (f"{_EXAM}test_a_worker_whose_model_is_another_is_void",),
@@ -186,43 +188,113 @@ MUTANTS = [
     Mutant(
         "replay compares nothing",
         "harness/exam/checking.py",
-        "        replay = np.abs(again - self._scored[order])",
-        "        replay = np.abs(again - again)",
+        "        return float(np.abs(again - scored)[counts].mean(dtype=np.float64)), again",
+        "        return float(np.abs(again - again)[counts].mean(dtype=np.float64)), again",
         _cheat("keeps a state outside the checkpoint"),
     ),
     Mutant(
         "rows keep their company",
         "harness/exam/checking.py",
-        "        deviation = np.abs(found[: len(sample)] - again)[counts].mean(dtype=np.float64)",
-        "        deviation = np.abs(again - again)[counts].mean(dtype=np.float64)",
+        "        rows = np.abs(found[: len(sample)] - again[sample])[counts].mean(dtype=np.float64)",
+        "        rows = np.abs(again[sample] - again[sample])[counts].mean(dtype=np.float64)",
         _cheat("leaks across rows"),
     ),
     Mutant(
         "rows keep their places",
         "harness/exam/checking.py",
-        "        order = self._rng.permutation(len(rows))\n",
-        "        order = np.arange(len(rows))\n",
+        "        order = rng.permutation(len(mixed))\n",
+        "        order = np.arange(len(mixed))\n",
         ("tests/harness/test_holes_exam.py::test_rows_of_full_batches_are_asked_in_other_company",),
     ),
     Mutant(
         "the vault is the validation rows",
         "harness/exam/checking.py",
-        "        vault, bos = self._data.vault, self._data.manifest.bos",
-        "        vault, bos = self._data.val, self._data.manifest.bos",
+        "        gap = bits_per_byte(nats, data.size_bytes(data.vault[held])) - bpb",
+        "        gap = 0.0",
         _cheat("was trained on the validation rows"),
     ),
     Mutant(
         "nothing foreign after the cut",
-        "harness/exam/checking.py",
-        "        return np.where(before, batch.rows, others)",
-        "        return batch.rows",
+        "harness/exam/questions.py",
+        "    return questions, np.where(before, true_rows(data, questions), ends).astype(np.uint16)",
+        "    return questions, true_rows(data, questions)",
         _cheat("peeks always"),
     ),
     Mutant(
         "twins are not compared",
         "harness/exam/checking.py",
-        "            found = part.picked.reshape(-1, true.shape[2])\n",
-        "            found = known\n",
+        "        found = part.picked[here].reshape(-1, self.first.shape[2])\n",
+        "        found = known\n",
         _cheat("peeks always"),
+    ),
+    Mutant(
+        "questions about training rows that the trial was granted",
+        "harness/exam/questions.py",
+        "        TRAIN: _some(np.flatnonzero(~granted), UNSEEN_TRAIN_ROWS, rng),",
+        "        TRAIN: _some(np.arange(len(granted)), UNSEEN_TRAIN_ROWS, rng),",
+        (f"{_QUESTIONS}test_no_training_row_is_asked_that_was_granted",),
+    ),
+    Mutant(
+        "ends of rows that are asked about",
+        "harness/exam/questions.py",
+        "    others = np.setdiff1d(np.arange(len(data.train)), drawn[TRAIN])",
+        "    others = drawn[TRAIN]",
+        (f"{_QUESTIONS}test_the_first_worker_is_shown_no_true_end",),
+    ),
+    Mutant(
+        "the same rows of the vault each time",
+        "harness/exam/questions.py",
+        "    return rng.permutation(places)[:most]",
+        "    return places[:most]",
+        (f"{_QUESTIONS}test_the_sample_is_drawn_anew",),
+    ),
+    Mutant(
+        "what was granted is not noted",
+        "harness/exam/granting.py",
+        "        self.granted[which] = True\n",
+        "",
+        (f"{_QUESTIONS}test_what_a_trial_was_granted_is_noted",),
+    ),
+    Mutant(
+        "rows of one kind thin what another shows",
+        "harness/exam/checking.py",
+        "        for kind in (VAL, TRAIN, VAULT):\n            apart = self._apart[self.questions.of(kind)]",
+        "        for kind in (VAL,):\n            apart = self._apart",
+        (f"{_QUESTIONS}test_each_kind_of_rows_has_a_mean_of_its_own",),
+    ),
+    Mutant(
+        "what is predicted blind is not looked at",
+        "harness/exam/checking.py",
+        "        blind = losses(twin.first[which, 0], targets[row, cut]) - control[row, cut]",
+        "        blind = own[row, cut] - control[row, cut]",
+        (f"{_CHEATS}{_CONSPIRACY}",),
+    ),
+    Mutant(
+        "an absurd answer widens what is allowed",
+        "harness/exam/checking.py",
+        "        blind = blind.clip(-CLIP_NATS, CLIP_NATS)[targets[row, cut] != self._bos]",
+        "        blind = blind[targets[row, cut] != self._bos]",
+        (f"{_QUESTIONS}test_absurd_answers_buy_no_tolerance",),
+    ),
+    Mutant(
+        "the blind figure is not judged",
+        "rules/probes.py",
+        '    if not readings["blind"] <= noise:',
+        "    if False:",
+        ("tests/rules/test_probes.py::test_what_is_predicted_worse_blind_is_a_look_ahead",),
+    ),
+    Mutant(
+        "the true ends are asked first",
+        "ratchet/verification.py",
+        '_WORKERS: tuple[Role, Role] = ("foreign", "true")',
+        '_WORKERS: tuple[Role, Role] = ("true", "foreign")',
+        ("tests/ratchet/test_verification.py::test_the_order_of_a_verification",),
+    ),
+    Mutant(
+        "files stay in memory between two workers",
+        "ratchet/verification.py",
+        "            trials.forget_files()\n            result",
+        "            result",
+        ("tests/ratchet/test_verification.py::test_the_order_of_a_verification",),
     ),
 ]

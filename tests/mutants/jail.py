@@ -43,13 +43,51 @@ MUTANTS = [
     ),
     _no_attempt(
         "end another process",
-        '        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)\n',
+        '        self._add("end another process", "kill", victim.pid, 3, '
+        "lambda: victim.poll() is not None)\n",
         f"{_SELF_TEST}test_landlock_without_scopes_is_level_two",
     ),
     _no_attempt(
         "trace a process",
         '        self._add("trace a process", "ptrace", None, 2)\n',
         *_WITHOUT_FILTER,
+    ),
+    _no_attempt(
+        "ask what is in memory",
+        '        self._add("ask what is in memory", "residency", harmless_calls(), 2)\n',
+        *_WITHOUT_FILTER,
+    ),
+    Mutant(
+        "reads that do not wait are allowed",
+        "sandbox/confine.py",
+        '(_JSET, _RWF_NOWAIT, "refuse", "ok"))',
+        '(_JSET, _RWF_NOWAIT, "ok", "ok"))',
+        (f"{_HOLDS}[landlock]",),
+    ),
+    Mutant(
+        "one call that tells what is in memory is enough to be refused",
+        "sandbox/attempts.py",
+        "            through.append(name)\n",
+        "            through += [name] * (len(calls) == 1)\n",
+        (
+            f"{_SELF_TEST}test_a_filter_that_forgot_one_way_to_ask_what_is_in_memory[mincore-landlock]",
+        ),
+    ),
+    Mutant(
+        "pages stay in memory",
+        "sandbox/eviction.py",
+        "            advise(file, 0, 0, os.POSIX_FADV_DONTNEED)\n",
+        "",
+        (
+            "tests/sandbox/test_eviction.py::test_no_word_is_left_in_the_page_cache[landlock-by_blocks]",
+        ),
+    ),
+    Mutant(
+        "counters of the whole machine are seen",
+        "sandbox/jail.py",
+        "for path in counters if os.path.exists(path)}",
+        "for path in counters if False}",
+        ("tests/sandbox/test_jail.py::test_counters_of_the_whole_machine_are_closed",),
     ),
     _no_attempt(
         "reach UDP",

@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 
 from autoresearch.rules import probes
-from autoresearch.rules.probes import FACTOR, FLOOR_NATS, WORST_NATS
+from autoresearch.rules.probes import BLIND_ERRORS, FACTOR, FLOOR_NATS, WORST_NATS
 
-BASELINE = {"bpb": 1.7, "replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03}
-HONEST = {"replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03}
+BASELINE = {
+    "bpb": 1.7,
+    "replay": 0.0,
+    "rows": 0.0,
+    "twin": 0.0,
+    "gap": 0.03,
+    "blind": 0.0,
+    "blind_error": 0.01,
+}
+HONEST = {"replay": 0.0, "rows": 0.0, "twin": 0.0, "gap": 0.03, "blind": 0.0, "blind_error": 0.01}
 
 
 def test_an_honest_model_passes_and_a_baseline_too() -> None:
@@ -49,3 +57,18 @@ def test_what_is_gained_on_validation_alone_is_no_gain() -> None:
     assert probes.failed_probe({**HONEST, "gap": -0.5}, 1.6, BASELINE) is None, (
         "the other way is fair"
     )
+
+
+def test_what_is_predicted_worse_blind_is_a_look_ahead() -> None:
+    error = HONEST["blind_error"]
+    well = {**HONEST, "blind": 0.9 * BLIND_ERRORS * error}
+    assert probes.failed_probe(well, 1.6, BASELINE) is None
+    assert probes.failed_probe({**HONEST, "blind": -1.0}, 1.6, BASELINE) is None, "the other way"
+    for found in (BLIND_ERRORS * error + 2 * FLOOR_NATS, float("nan")):
+        why = probes.failed_probe({**HONEST, "blind": found}, 1.6, BASELINE)
+        assert why is not None and why.startswith("probe blind: ")
+    noisy = {**BASELINE, "twin": 2e-3}  # what the device itself moves is no look ahead
+    within = {**HONEST, "blind": BLIND_ERRORS * error + 0.9 * FACTOR * 2e-3}
+    assert probes.failed_probe(within, 1.6, noisy) is None
+    unsure = {**HONEST, "blind_error": float("nan")}
+    assert probes.failed_probe(unsure, 1.6, BASELINE) is not None

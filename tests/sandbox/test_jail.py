@@ -381,6 +381,22 @@ def test_a_shell_script_runs(tmp_path: Path, guard: Path, kind: str) -> None:
     assert "err\n" in said and "of the lab" not in said
 
 
+def test_counters_of_the_whole_machine_are_closed(tmp_path: Path) -> None:
+    """One trial could move them, and the next one see that; what programs need of /proc is there."""
+    jail_of("bwrap")
+    found = Trial(tmp_path / "run", "bwrap").tries(
+        load="P('/proc/loadavg').read_text()",
+        locks="P('/proc/locks').read_text()",
+        disks="P('/proc/diskstats').read_text()",
+        pages="P('/proc/vmstat').read_text()",
+        memory="len(P('/proc/meminfo').read_text()) > 0",
+        own="len(P('/proc/self/stat').read_text()) > 0",
+        cores="os.cpu_count() > 0",
+    )
+    closed = {name for name, value in found.items() if str(value).endswith("Error")}
+    assert closed == {"load", "locks", "disks", "pages"}
+
+
 # -- the filter, instruction by instruction ------------------------------------------------------------
 
 
@@ -426,8 +442,15 @@ def test_the_filter_on_both_processors(
     assert ask(ioctl, 0, 0x5412) == ask(ioctl, 0, 0x541C) == EPERM
     assert ask(ioctl, 0, 0x5412 | 1 << 40) == EPERM  # the kernel looks at 32 bits
     assert ask(prlimit, 0) == ALLOW and ask(prlimit, 1234) == EPERM
-    for refused in (425, 428, 429, 438, 442):
+    for refused in (425, 428, 429, 438, 442, 451):
         assert ask(refused) == EPERM
+    numbers = confine.numbers(machine)
+    for name in ("preadv2", "pwritev2"):
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0) == ALLOW
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0x8) == EPERM
+        assert ask(numbers[name], 3, 0, 1, 0, 0, 0x19) == EPERM
+    for name in ("mincore", "io_setup", "userfaultfd", "perf_event_open", "process_vm_readv"):
+        assert ask(numbers[name]) == EPERM
 
 
 def test_where_there_is_a_gpu_a_trial_may_name_its_threads(

@@ -80,7 +80,7 @@ def test_both_sides_of_the_wall_have_one_set_of_names() -> None:
         "AUTORESEARCH_DATA",
         "vault.u16",
         "tokenizer.json",
-        "twin.npz",
+        "twin.npy",
     } <= given
     again = {
         (path.name, name)

@@ -150,12 +150,26 @@ def test_without_the_filter_of_system_calls(
     found = self_test(jail_of(kind), policy, python)
     assert found.level == 1 and "seccomp" not in found.text
     # bwrap has no network and lets nobody make namespaces; Landlock has no TCP
-    expected = {"trace a process"}
+    expected = {"trace a process", "ask what is in memory"}
     if kind == "landlock":
         expected |= {"reach UDP", "make a namespace"}
         if confine.landlock_abi() < 4:
             expected.add("reach TCP")
     assert set(found.failed) == expected
+
+
+@pytest.mark.parametrize("name", ["mincore", "cachestat", "preadv2", "io_setup", "userfaultfd"])
+def test_a_filter_that_forgot_one_way_to_ask_what_is_in_memory(
+    policy: Policy, python: Python, kind: str, name: str, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    number = confine.numbers(os.uname().machine)[name]
+    source = Path(confine.__file__).read_text()
+    given = f'"{name}": {number}'
+    assert source.count(given) == 1
+    without(monkeypatch, tmp_path, confine, (given, f'"{name}": {0x3FFFFFFF}'))
+    found = self_test(jail_of(kind), policy, python)
+    assert (found.level, found.failed) == (1, ("ask what is in memory",))
 
 
 def test_without_landlock(
@@ -223,7 +237,9 @@ def test_bwrap_without_a_namespace(
     # in an outer process's eyes: root of this user namespace may end, but not look into it
     assert found.level == 1
     assert failed - {"read another process's environment"} <= set(found.failed)
-    assert set(found.failed) <= failed | {"trace a process", "outlive the kill"}
+    assert set(found.failed) <= failed | {
+        "trace a process", "ask what is in memory", "outlive the kill",
+    }  # fmt: skip
 
 
 def test_a_jail_whose_files_are_open(policy: Policy, python: Python, kind: str) -> None:

@@ -120,9 +120,14 @@ def usual_budget(device_type: str) -> str:
 
 # -- examinations -----------------------------------------------------------------------------
 
-# "score": the trial; "true" or "foreign": a fresh process that is asked about true rows, or about
-# rows with a foreign end.
-Role = Literal["score", "true", "foreign"]
+# "score": the trial; then "foreign" and "true": fresh processes that are asked about rows with a
+# foreign end, and about rows as they are.
+Role = Literal["score", "foreign", "true"]
 ROLES: tuple[Role, ...] = get_args(Role)
-# What an examiner keeps of a trial for the workers that verify it, in its own folder.
-CHECKPOINT, LOSSES, TWIN = "checkpoint.bin", "losses.npy", "twin.npz"
+# What an examiner keeps in its own folder of a trial, for the workers that verify it: weights,
+# losses, and which training rows it was granted; and of the first worker for the second: what it was
+# asked, and what it answered.
+CHECKPOINT, LOSSES, GRANTED = "checkpoint.bin", "losses.npy", "granted.npy"
+QUESTIONS, TWIN = "questions.npz", "twin.npy"
+OF_VERIFICATION = (CHECKPOINT, LOSSES, GRANTED, QUESTIONS, TWIN)
+CONTROL = "vault_losses.npy"  # the baseline's, of the vault

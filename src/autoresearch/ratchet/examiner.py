@@ -150,6 +150,7 @@ class Examiners:
                 "threshold": threshold,
                 "calibration": run.state.calibration,
                 "full": full,
+                "control": str(run.paths.control) if run.state.calibration else None,
             }
             plan.write_text(json.dumps(settings))
             process = subprocess.Popen(

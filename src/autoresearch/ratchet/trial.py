@@ -10,7 +10,7 @@ from typing import Any
 
 from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
-from autoresearch.harness.names import CHECKPOINT, LOSSES, TWIN, Role
+from autoresearch.harness.names import CONTROL, OF_VERIFICATION, Role
 from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
@@ -104,7 +104,7 @@ class Trials:
 
     def forget_exam(self) -> None:
         """Remove what verification needed of a trial: its weights and its answers."""
-        for name in (CHECKPOINT, LOSSES, TWIN):
+        for name in OF_VERIFICATION:
             (self.slot.paths.exam / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
@@ -116,6 +116,16 @@ class Trials:
             remove(path)
         self._scratch = None
         self.forget_exam()
+
+    def keep_control(self) -> None:
+        """Keeps a baseline's losses on the vault, which others are compared with."""
+        made = self.slot.paths.exam / CONTROL
+        if made.exists():
+            made.replace(self.run.paths.control)
+
+    def forget_files(self) -> None:
+        """Sees that the next process can't tell by a file what the one before it read (sandbox.py)."""
+        self.sandbox.evict()
 
     # -- its beginning ------------------------------------------------------------------------
 

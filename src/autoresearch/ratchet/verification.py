@@ -10,8 +10,9 @@ from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, probes
 
-_PROBED = ("replay", "rows", "gap", "twin")
-_WORKERS: tuple[Role, Role] = ("true", "foreign")
+_PROBED = ("replay", "rows", "gap", "twin", "blind", "blind_error")
+# In this order: nothing of the candidate may have seen how the rows go on that the first is asked.
+_WORKERS: tuple[Role, Role] = ("foreign", "true")
 
 
 def verified(
@@ -29,15 +30,19 @@ def verified(
     found: dict[str, float] = {}
     try:
         for role in _WORKERS:
+            trials.forget_files()
             result = _worker(trials, candidate, role, full)
             if isinstance(result, Crash):
                 return result
             found |= {key: result[key] for key in _PROBED if key in result}
     finally:
         trials.forget_exam()
+        trials.forget_files()  # for the trials of other candidates
     why = probes.failed_probe(found, examined.value, calibration)
     if why:
         return Crash("probe", why)
+    if calibration is None:
+        trials.keep_control()
     return replace(
         examined, evidence="verified", calibration={**(examined.calibration or {}), **found}
     )

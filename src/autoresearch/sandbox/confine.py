@@ -140,14 +140,14 @@ _ALLOW, _EPERM, _ENOSYS, _PRETEND = 0x7FFF0000, 0x00050001, 0x00050026, 0x000500
 _NUMBER, _ARCH, _ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data; arguments are 8 bytes each
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone(2) takes
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_X32 = 0x40000000
+_RWF_NOWAIT, _X32 = 0x8, 0x40000000
 
 # name -> number; those from 424 on are the same on both.
 _SINCE_424 = {
     "pidfd_getfd": 438, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
     "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,
     "fspick": 433, "mount_setattr": 442, "process_madvise": 440, "setxattrat": 463,
-    "removexattrat": 466,
+    "removexattrat": 466, "cachestat": 451,
 }  # fmt: skip
 _REFUSED = {
     "x86_64": {
@@ -161,6 +161,7 @@ _REFUSED = {
         "semtimedop": 220, "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71,
         "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190,
         "removexattr": 197, "lremovexattr": 198, "fremovexattr": 199,
+                "mincore": 27, "io_setup": 206,  # they tell which pages of files are in memory
     },
     "aarch64": {
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
@@ -172,13 +173,18 @@ _REFUSED = {
         "semtimedop": 192, "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187,
         "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7,
         "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+        "mincore": 232, "io_setup": 0,
     },
 }  # fmt: skip
 # Looked at more closely: audit architecture, then the numbers of these calls.
 _CLOSER = {
-    "x86_64": (0xC000003E, {"socket": 41, "clone": 56, "ioctl": 16, "prlimit64": 302}),
-    "aarch64": (0xC00000B7, {"socket": 198, "clone": 220, "ioctl": 29, "prlimit64": 261}),
-}
+    "x86_64": (0xC000003E, {
+        "socket": 41, "clone": 56, "ioctl": 16, "prlimit64": 302, "preadv2": 327, "pwritev2": 328,
+    }),
+    "aarch64": (0xC00000B7, {
+        "socket": 198, "clone": 220, "ioctl": 29, "prlimit64": 261, "preadv2": 286, "pwritev2": 287,
+    }),
+}  # fmt: skip
 # Times of files, where no mount keeps them: done by nobody, and nobody is told.
 _TIMES = {
     "x86_64": {"utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280},
@@ -192,17 +198,22 @@ def can_filter() -> bool:
     return sys.platform == "linux" and os.uname().machine in _CLOSER and sys.maxsize > 2**32
 
 
+def numbers(machine: str) -> dict[str, int]:
+    """Returns the system calls that are refused, or looked at more closely, with their numbers."""
+    return {**_REFUSED[machine], **_SINCE_424, **_CLOSER[machine][1]}
+
+
 def program(machine: str, times: bool = True) -> bytes:
     """Returns the filter as classic BPF: struct sock_filter, 8 bytes an instruction.
 
     times: whether files may be given other times.
     """
-    architecture, numbers = _CLOSER[machine]
+    architecture, closer = _CLOSER[machine]
     code: list[tuple[int, int, str, str]] = []  # operation, value, where to if true, if false
     code += [(_LD, _ARCH, "", ""), (_JEQ, architecture, "", "refuse"), (_LD, _NUMBER, "", "")]
     if machine == "x86_64":
         code.append((_JGE, _X32, "refuse", ""))
-    code += [(_JEQ, number, name, "") for name, number in numbers.items()]
+    code += [(_JEQ, number, name, "") for name, number in closer.items()]
     code.append((_JEQ, _CLONE3, "unknown", ""))
     refused = {**_REFUSED[machine], **_SINCE_424}
     code += [(_JEQ, number, "refuse", "") for number in refused.values()]
@@ -222,6 +233,8 @@ def program(machine: str, times: bool = True) -> bytes:
         (_JEQ, _TIOCLINUX, "refuse", "ok"),
     )  # fmt: skip
     part("prlimit64", (_LD, _ARGUMENT, "", ""), (_JEQ, 0, "ok", "refuse"))  # its own alone
+    for name in ("preadv2", "pwritev2"):
+        part(name, (_LD, _ARGUMENT + 40, "", ""), (_JSET, _RWF_NOWAIT, "refuse", "ok"))
     part("ok", (_RET, _ALLOW, "", ""))
     part("unknown", (_RET, _ENOSYS, "", ""))
     part("pretend", (_RET, _PRETEND, "", ""))

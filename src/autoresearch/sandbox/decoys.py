@@ -26,6 +26,7 @@ from autoresearch.sandbox import attempts
 from autoresearch.sandbox.access import Access, reach
 from autoresearch.sandbox.jail import gpu_devices
 from autoresearch.sandbox.policy import Policy
+from autoresearch.sandbox.residency import harmless_calls
 
 _SECRET = b"what only we may read"
 _SLEEPER = "300.0417"  # seconds; also the word by which its command line is known
@@ -127,11 +128,10 @@ class Decoys(contextlib.ExitStack):
         )
         self.callback(victim.wait)
         self.callback(victim.kill)
-        pid = victim.pid
         if sys.platform == "linux":
-            self._add("see other processes", "see", [pid, _SLEEPER], 4)
-            self._add("read another process's environment", "environ", pid, 2)
-        self._add("end another process", "kill", pid, 3, lambda: victim.poll() is not None)
+            self._add("see other processes", "see", [victim.pid, _SLEEPER], 4)
+            self._add("read another process's environment", "environ", victim.pid, 2)
+        self._add("end another process", "kill", victim.pid, 3, lambda: victim.poll() is not None)
 
     def _refused_by_files(self) -> None:
         policy = self._policy
@@ -160,8 +160,7 @@ class Decoys(contextlib.ExitStack):
         self._on_decoy("truncate the journal", "truncate", policy.git, 3)
         self._on_decoy("change modes and times", "metadata", policy.git, 4)
         if self._input:
-            changed = self._changed(self._input)
-            self._add("change an input", "change", str(self._input), 4, changed)
+            self._add("change an input", "change", str(self._input), 4, self._changed(self._input))
 
     def _refused_by_network(self) -> None:
         tcp = self._socket(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
@@ -176,6 +175,7 @@ class Decoys(contextlib.ExitStack):
         self._add("trace a process", "ptrace", None, 2)
         self._add("make a namespace", "namespace", None, 2)
         self._add("raise a limit", "raise_limit", None, 2)
+        self._add("ask what is in memory", "residency", harmless_calls(), 2)
         self._add("change the kernel's settings", "device", "/proc/sys/kernel/core_pattern", 2)
 
     def _always(self) -> None:
@@ -227,9 +227,8 @@ class Decoys(contextlib.ExitStack):
         path = self._decoy(folder, str(len(self.attempts)))
         if path is None:
             self.skipped.append(name)
-        else:
-            look = None if verb == "read" else self._changed(path)  # a read leaves nothing to see
-            self._add(name, verb, str(path), level, look)
+        else:  # a read leaves nothing to see
+            self._add(name, verb, str(path), level, None if verb == "read" else self._changed(path))
 
     def _decoy(self, folder: Path, name: str) -> Path | None:
         """Makes a file of ours in a folder, and the folder where it is missing; None where that can't be."""

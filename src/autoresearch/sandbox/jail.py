@@ -31,6 +31,11 @@ _KERNEL = ("/proc", "/sys")
 _FRESH = ("/tmp", "/dev/shm")  # in bwrap's jail: empty, writable, the trial's own
 # Root, whose files these are, could write to them without any privilege; bwrap covers only some.
 _SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
+# What counts for the whole machine, and so moves by what an earlier trial did; no training reads it.
+_COUNTERS = (
+    "buddyinfo", "diskstats", "interrupts", "key-users", "keys", "loadavg", "locks", "pagetypeinfo",
+    "schedstat", "slabinfo", "softirqs", "swaps", "timer_list", "vmallocinfo", "vmstat", "zoneinfo",
+)  # fmt: skip
 _NODES = ("null", "zero", "full", "random", "urandom")
 _GPUS = ("nvidia*", "kfd", "dri", "dxg")  # NVIDIA with uvm and caps, AMD, WSL
 _LINKS_MAX = 40  # as the kernel's own
@@ -46,7 +51,7 @@ class Jail:
 
     def confinement(self, access: Access, cwd: Path) -> Confinement:
         """Returns what confines a command that runs in `cwd` to this access."""
-        access = replace(access, readable=(*access.readable, *_own_python()))
+        access = replace(access, readable=(*access.readable, *own_python()))
         if self.kind == "landlock":
             return Confinement(_confined(_landlock(named_paths(access))))
         if self.kind == "sandbox-exec":
@@ -113,7 +118,7 @@ def _links(paths: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def _own_python() -> Iterator[Path]:
+def own_python() -> Iterator[Path]:
     """Yields what this Python needs to start and confine itself: its program, library, our script."""
     yield Path(sys.executable).resolve()
     yield Path(os.__file__).resolve().parent
@@ -167,6 +172,8 @@ def _mounts(named: dict[str, str], links: dict[str, str]) -> list[str]:
         **{path: ["--tmpfs", path] for path in _FRESH},
         **{path: ["--ro-bind-try", path, path] for path in _SETTINGS},
     }  # fmt: skip
+    counters = [f"/proc/{name}" for name in _COUNTERS]
+    words |= {path: ["--ro-bind", "/dev/null", path] for path in counters if os.path.exists(path)}
     closed = ["/", "/dev"]
     for device in gpu_devices():
         words[device] = ["--dev-bind-try", device, device]

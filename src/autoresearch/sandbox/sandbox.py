@@ -10,6 +10,8 @@ from pathlib import Path
 import autoresearch
 from autoresearch.errors import LabError, OutsideError
 from autoresearch.runners.base import Confinement
+from autoresearch.sandbox.eviction import evict
+from autoresearch.sandbox.jail import own_python
 from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.sandbox.seal import Seal
 from autoresearch.sandbox.selftest import choose, remedy, self_test
@@ -70,6 +72,14 @@ class Sandbox:
             return None
         policy = replace(self._policy, worktree=worktree, compiled=compiled)
         return self._jail.confinement(policy.access(scratch), worktree)
+
+    def evict(self) -> None:
+        """Sees that no trial can tell by the page cache what an earlier one read.
+
+        Without a jail nothing is done: there a file would do.
+        """
+        if self.jailed:
+            evict((*self._policy.readable, *own_python()))
 
     def check(self) -> None:
         """Raises LabError where the sandbox is not the baseline's any more, or a trial got through."""

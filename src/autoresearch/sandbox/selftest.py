@@ -39,7 +39,7 @@ _UNCOVERED = {
     3: (
         "modes of files and access times", "inputs in the worktree",
         "names of files and processes", "/dev/shm",
-        "priorities of processes",
+        "priorities of processes", "counters of the machine",
     ),
     2: ("signals", "abstract unix sockets"),
     1: ("files", "the network", "other processes"),

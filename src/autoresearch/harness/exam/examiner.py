@@ -25,14 +25,10 @@ import numpy as np
 
 from .. import cache as store
 from ..cache import HarnessError
-from ..names import CHECKPOINT, LOSSES
+from ..names import CHECKPOINT, GRANTED, LOSSES
 from ..protocol import Connection, ProtocolError
-from .checking import (
-    Verifier,
-    load_checkpoint,
-    scored_batches,
-    write_checkpoint,
-)
+from .checking import Verifier, scored_batches
+from .checkpoint import load_checkpoint, write_checkpoint
 from .granting import DataServer, HandOver, RandomRows, TrainingRows
 from .losses import bits_per_byte, counted_nats
 from .plan import ExamData, Plan, VoidError
@@ -45,8 +41,10 @@ FIELDS = {
         *("startup_seconds", "exam_seconds", "flops_per_token", "batch_rows", "fingerprint"),
         "state_bytes",
     ),
-    "true": ("replay", "rows", "gap", "positions", "exam_seconds"),
-    "foreign": ("twin", "positions", "exam_seconds"),
+    "foreign": ("positions", "exam_seconds"),
+    "true": (
+        *("replay", "rows", "gap", "twin", "blind", "blind_error", "positions", "exam_seconds"),
+    ),
 }
 
 
@@ -124,13 +122,13 @@ class ExamSession:
         self._began = began
         self._found = found
         self._rng = np.random.default_rng()  # seeded by the system
+        self._training: TrainingRows | None = None  # what a trial is granted
 
     def run(self) -> None:
         """Grants rows, takes the model over, asks it, and ends. Raises VoidError where there is no figure."""
         plan, data = self._plan, self._data
-        source = (
-            TrainingRows(data, plan.seed) if plan.role == "score" else RandomRows(data, self._rng)
-        )
+        self._training = TrainingRows(data, plan.seed) if plan.role == "score" else None
+        source = self._training or RandomRows(data, self._rng)
         server = DataServer(self._connection, plan, data, source, self._began)
         try:
             handed = server.until_handover()
@@ -206,6 +204,9 @@ class ExamSession:
             write_checkpoint(file, handed, scorer)
         with store.writing(folder / LOSSES):
             np.save(folder / LOSSES, answers)
+        with store.writing(folder / GRANTED):
+            assert self._training is not None
+            np.save(folder / GRANTED, self._training.granted)
 
     def _see_to_room(self, state_bytes: int, other_bytes: int) -> None:
         """Sees that there is room for a state that the trial claims, and for what else is kept.

@@ -73,9 +73,12 @@ class TrainingRows:
     def __init__(self, data: ExamData, seed: int) -> None:
         self._train = np.asarray(data.train)
         self._order = Order(seed, len(self._train))
+        self.granted = np.zeros(len(self._train), bool)  # of each row, whether it was given
 
     def rows(self, first: int, count: int) -> Rows:
-        return self._train[self._order.rows_at(first, count)]
+        which = self._order.rows_at(first, count)
+        self.granted[which] = True
+        return self._train[which]
 
 
 class RandomRows:

@@ -31,7 +31,7 @@ class VoidError(Exception):
 class Plan:
     """PLAN.json, which the tool writes into `folder`; no trial can read it."""
 
-    role: str  # "score": the trial; "true" or "foreign": a worker that replays it
+    role: str  # "score": the trial; "foreign" or "true": a worker that replays it
     descriptor: int  # of the socket whose other end the trial has
     cache: str
     folder: str  # of the answers, the checkpoint and the results
@@ -43,6 +43,7 @@ class Plan:
     # The baseline's seconds, tokens and operations for each token; null: this is a baseline
     calibration: dict[str, Any] | None
     full: bool = False  # workers are asked about all rows
+    control: str | None = None  # the file of the baseline's losses on the vault; null: a baseline's
     data: str | None = None  # the data folder's name in the cache; null: the one prepared last
 
     @classmethod

@@ -48,12 +48,18 @@ class Batch:
     picks: Picks  # [B, K] positions whose logits are wanted
 
     @classmethod
-    def of(cls, rows: Rows, size: int) -> Batch:
-        """Returns a batch of `size` rows: those given, and copies of the first of them."""
+    def of(cls, rows: Rows, size: int, picks: Picks | None = None) -> Batch:
+        """Returns a batch of `size` rows: those given, and copies of the first of them.
+
+        picks: of the given rows, [n, K]; None: by chance.
+        """
         rng = np.random.default_rng()  # from the system, so that no picks tell of later ones
         wide = rows.astype(np.int64)
         wide = np.concatenate([wide, np.repeat(wide[:1], size - len(wide), axis=0)])
-        return cls(wide, len(rows), draw_picks(rng, size, wide.shape[1] - 1))
+        drawn = draw_picks(rng, size, wide.shape[1] - 1)
+        if picks is not None:
+            drawn[: len(rows)] = picks
+        return cls(wide, len(rows), drawn)
 
 
 @dataclass(frozen=True)
