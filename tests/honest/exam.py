@@ -38,7 +38,6 @@ def examine(
         seed=42,
         device="cpu",
         budget="1steps",
-        max_tflop=None,
         threshold=None,
         calibration=None,
     )
