@@ -99,7 +99,7 @@ def examined(folder: Path, cache: Path) -> dict[str, float]:
     ours, theirs = pair()
     plan = {
         "role": "score", "descriptor": ours.fileno(), "cache": str(cache), "folder": str(folder),
-        "seed": 1, "device": "cpu", "budget": "1000000steps", "max_tflop": None, "threshold": 0.0,
+        "seed": 1, "device": "cpu", "budget": "1000000steps", "threshold": 0.0,
         "calibration": None,
     }  # fmt: skip
     (folder / "PLAN.json").write_text(json.dumps(plan))

@@ -242,11 +242,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the limits of the trial; at first 1000 steps and no cap."""
+    """Sets the budget of the trial; at first 1000 steps."""
 
-    def set_limits(budget: str = "", max_tflop: str = "") -> None:
+    def set_limits(budget: str = "") -> None:
         monkeypatch.setenv("AUTORESEARCH_BUDGET", budget)
-        monkeypatch.setenv("AUTORESEARCH_MAX_TFLOP", max_tflop)
 
     set_limits("1000steps")
     return set_limits

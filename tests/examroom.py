@@ -162,8 +162,7 @@ class Room:
         facts: dict[str, Any] = {
             "role": role, "descriptor": descriptor, "cache": str(self.cache),
             "folder": str(self.folder), "seed": self.seed, "device": "cpu", "budget": "30steps",
-            "max_tflop": None, "threshold": None, "calibration": None, "full": False,
-            "control": None,
+            "threshold": None, "calibration": None, "full": False, "control": None,
         }  # fmt: skip
         path = self.folder / "PLAN.json"
         path.write_text(json.dumps(facts | changes))
@@ -218,7 +217,6 @@ class Room:
         path.write_text(script)
         environment = {
             "AUTORESEARCH_BUDGET": plan.get("budget", "30steps"),
-            "AUTORESEARCH_MAX_TFLOP": str(plan.get("max_tflop") or ""),
             "AUTORESEARCH_CACHE": "/nonexistent",
             "AUTORESEARCH_SEED": str(self.seed),
             "CACHE": str(self.cache),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from tests.cheats import answers, leaks, memories, models, scores, system
+from tests.cheats import answers, budgets, leaks, memories, models, scores, system
 from tests.cheats.cheat import KEPT, NONE, Cheat
 
 # What is really better is still kept, after all that was tried before it.
 BETTER = Cheat("0", "an honest gain", "", (KEPT,), swap=(("RATE = 200.0", "RATE = 230.0"),))
 
 FAMILIES: tuple[tuple[Cheat, ...], ...] = tuple(
-    tuple(family.CHEATS) for family in (answers, scores, models, leaks, memories, system)
+    tuple(family.CHEATS) for family in (answers, scores, models, leaks, memories, system, budgets)
 )
 CHEATS: tuple[Cheat, ...] = tuple(cheat for family in FAMILIES for cheat in family)
 
 NOT_RUN = {
-    "17": "long work before the first batch: the allowance is over a minute (tests of the examiner)",
     "28": "seed hunting: a matter of chance; the tool sets the seed, and no rule weighs a gain against noise",
     "29": "fitting hundreds of runs to one validation text: takes hundreds of runs",
     "34": "other GPUs: needs several",

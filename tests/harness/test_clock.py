@@ -1,4 +1,4 @@
-"""The budget and its two limits, and what the clock counts."""
+"""The budget, the time that an examiner leaves, and what the clock counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from autoresearch.harness.cache import HarnessError  # noqa: E402
-from autoresearch.harness.clock import CPU_TFLOP, Budget, Clock, limits_of_trial  # noqa: E402
+from autoresearch.harness.clock import Budget, Clock, budget_of_trial  # noqa: E402
 from autoresearch.harness.loader import Batches  # noqa: E402
 from tests.handmade import small_data  # noqa: E402
 
@@ -33,17 +33,50 @@ def test_budgets_are_seconds_steps_or_tokens(limits: Callable[..., None]) -> Non
         with pytest.raises(HarnessError, match=r"AUTORESEARCH_BUDGET is .* such as 300s"):
             Budget.parse(wrong)
     limits()
-    assert limits_of_trial("cpu") == (Budget(600, "steps"), CPU_TFLOP)
-    assert limits_of_trial("cuda") == limits_of_trial("mps") == (Budget(300, "s"), None)
-    limits(max_tflop="2.5")
-    assert limits_of_trial("cpu") == (Budget(600, "steps"), 2.5)
-    assert limits_of_trial("cuda") == (Budget(300, "s"), 2.5)
+    assert budget_of_trial("cpu") == Budget(614_400, "tokens")
+    assert budget_of_trial("cuda") == budget_of_trial("mps") == Budget(300, "s")
     limits("20steps")
-    assert limits_of_trial("cpu") == (Budget(20, "steps"), None)
-    for wrong in ("0", "-1", "much", "nan", "inf"):
-        limits(max_tflop=wrong)
-        with pytest.raises(HarnessError, match=r"AUTORESEARCH_MAX_TFLOP is .* without a cap"):
-            limits_of_trial("cpu")
+    assert budget_of_trial("cpu") == Budget(20, "steps")
+    assert str(budget_of_trial("cpu")) == "20steps"
+
+
+def told(clock: Clock, left_s: float, whole_s: float = 10.0) -> None:
+    clock.limit(Budget(64 * B * T, "tokens"), "processor")
+    clock.allow(left_s, whole_s, clock.reading_s())
+
+
+def test_the_time_that_an_examiner_leaves_ends_training(limits: Callable[..., None]) -> None:
+    clock = Clock(CPU)
+    assert clock.seconds_left is None and clock.tokens_left is None
+    batches = Batches(DATA, B, CPU, 1, clock)
+    batches.next()
+    told(clock, 9.6)  # less than a twentieth of it is used: a slow first step moves no schedule
+    clock.step()
+    assert clock.progress() == 1 / 64 and clock.tokens_left == 63 * B * T
+    told(clock, 4.0)
+    assert 0.6 <= clock.progress() < 0.7
+    assert clock.seconds_left is not None and 3.0 < clock.seconds_left <= 4.0
+    told(clock, -0.1)
+    assert clock.progress() == 1.0 and clock.done()
+    with pytest.raises(HarnessError, match="the training budget is used up"):
+        batches.next()
+
+
+def test_no_step_begins_that_would_end_too_late(limits: Callable[..., None]) -> None:
+    clock = Clock(CPU)
+    batches = Batches(DATA, B, CPU, 1, clock)
+    for left_s, done in ((9.9, False), (0.3, True)):  # each step takes half a second
+        batches.next()
+        told(clock, 9.9)
+        clock.step()
+        busy = time.process_time() + 0.5
+        while time.process_time() < busy:
+            pass
+        told(clock, left_s)
+        clock.step()
+        assert clock.done() is done
+        if done:
+            break
 
 
 def test_the_first_batch_starts_the_clock_and_the_last_step_stops_it(

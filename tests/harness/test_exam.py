@@ -21,10 +21,11 @@ torch = pytest.importorskip("torch")
 import autoresearch  # noqa: E402
 from autoresearch.harness import cache as store  # noqa: E402
 from autoresearch.harness import names  # noqa: E402
+from autoresearch.harness.budget import Budget, TimeLimit  # noqa: E402
 from autoresearch.harness.cache import HarnessError  # noqa: E402
 from autoresearch.harness.clock import Clock  # noqa: E402
 from autoresearch.harness.exam.losses import AnswerError, divergences, draw_picks, losses  # noqa: E402
-from autoresearch.harness.exam.plan import Plan  # noqa: E402
+from autoresearch.harness.exam.plan import STARTUP, Plan  # noqa: E402
 from autoresearch.harness.loader import Batches, open_data  # noqa: E402
 from autoresearch.harness.names import EXAMINER_VARIABLE  # noqa: E402
 from autoresearch.harness.protocol import Connection, LateError, ProtocolError  # noqa: E402
@@ -125,13 +126,22 @@ for _ in range(4):
     assert ended.result["tokens"] <= 16 * 8 * T + 4 * T
 
 
-def test_a_budget_of_tokens_and_a_cap_are_used_up_and_not_passed(room: Room) -> None:
+def test_a_budget_of_tokens_is_used_up_and_not_passed(room: Room) -> None:
     result = room.hold("score", script(), budget=f"{10 * 8 * T}tokens").result
     assert (result["void"], result["tokens"], result["steps"]) == (None, 10 * 8 * T, 10)
-    capped = room.hold("score", script(), budget="1000steps", max_tflop=1e-4).result
-    assert capped["void"] is None and capped["flops_per_token"] > 6 * 64 * 64
-    spent = capped["tokens"] * capped["flops_per_token"]
-    assert 1e8 - 8 * T * capped["flops_per_token"] < spent <= 1e8
+
+
+def test_a_budget_of_steps_is_one_of_tokens_once_a_baseline_tells_how_many(room: Room) -> None:
+    seen = {"steps": 30, "tokens": 30 * 8 * T}
+    result = room.hold("score", script(), calibration=seen).result
+    assert (result["void"], result["tokens"], result["steps"]) == (None, 30 * 8 * T, 30)
+    larger = script().replace("batches = Batches(data, 8,", "batches = Batches(data, 16,")
+    result = room.hold("score", larger, calibration=seen).result
+    assert (result["void"], result["tokens"], result["steps"]) == (None, 30 * 8 * T, 15)
+    uncounted = script().replace("    clock.step()\n", "    clock.tokens % 2 or clock.step()\n")
+    uncounted = uncounted.replace("    step()\n    clock", "    step(), step()\n    clock")
+    result = room.hold("score", uncounted, calibration=seen).result
+    assert (result["void"], result["tokens"], result["steps"]) == (None, 30 * 8 * T, 15)
 
 
 def test_a_score_that_is_not_below_the_threshold_leaves_no_checkpoint(room: Room) -> None:
@@ -184,7 +194,8 @@ LOOP = "while not clock.done():\n    step()\n    clock.step()\n"
 VOIDS = {
     "a clock that stands still": (
         script(last="").replace(
-            "while not clock.done():", "time.perf_counter = lambda: 0.0\nwhile not clock.done():"
+            "while not clock.done():",
+            "time.perf_counter, clock.allow = lambda: 0.0, lambda *_: None\nwhile not clock.done():",
         ),
         {"budget": "1s", "calibration": {"training_seconds": 1.0}},
         ("budget", "training was not over after 2.0 s"),
@@ -194,10 +205,10 @@ VOIDS = {
         {"budget": f"{10 * 8 * T}tokens"},
         ("budget", f"more than {10 * 8 * T} training tokens were asked for"),
     ),
-    "a cap that is ignored": (
+    "steps that are many for a baseline's tokens": (
         script().replace(LOOP, "while True:\n    step()\n"),
-        {"budget": "100000steps", "max_tflop": 1e-4},
-        ("budget", "training tokens were asked for"),
+        {"calibration": {"steps": 10, "tokens": 10 * 8 * T}},
+        ("budget", f"more than {30 * 8 * T} training tokens were asked for"),
     ),
     "steps that are not counted away": (
         script(last="clock.steps = 31"),
@@ -300,7 +311,7 @@ def hello(connection: Connection) -> None:
 
 def granted(connection: Connection, **changes: Any) -> None:
     hello(connection)
-    connection.send("rows", **({"first": 0, "count": 8, "flops_per_token": None} | changes))
+    connection.send("rows", **({"first": 0, "count": 8} | changes))
     assert connection.receive(1 << 20).kind in ("batch", "refused")
 
 
@@ -338,10 +349,6 @@ FRAMES: dict[str, tuple[Callable[[Connection], None], str]] = {
     "rows below none": (lambda connection: granted(connection, first=-1), BROKE),
     "a million rows": (lambda connection: granted(connection, count=10**6), BROKE),
     "a true of rows": (lambda connection: granted(connection, count=True), BROKE),
-    "operations that are no number": (
-        lambda connection: granted(connection, flops_per_token=float("nan")),
-        BROKE,
-    ),
     "batches without rows": (lambda connection: handed(connection, rows=0), BROKE),
     "a tensor of objects": (
         lambda connection: handed(connection, tensors=[["w", "object", [1]]]),
@@ -503,18 +510,37 @@ def test_every_position_but_the_last_may_be_picked() -> None:
 
 
 def test_what_is_forgiven_follows_from_the_baseline() -> None:
-    known = {"training_seconds": 310.0, "startup_seconds": 20.0, "tokens": 1e6}
-    plan = Plan("score", 3, "", "", 1, "cuda", "300s", None, None, known)
-    assert plan.training_s() == pytest.approx(303 + 1 + 20)
+    known = {"training_seconds": 310.0, "startup_seconds": 20.0, "tokens": 1000, "steps": 10}
+    plan = Plan("score", 3, "", "", 1, "cuda", "300s", None, known)
+    assert plan.training() == TimeLimit(300, pytest.approx(303 + 1 + 20), "wall")
+    assert plan.startup() == TimeLimit(70, 70, "wall")
     assert plan.allowance_s("startup_seconds") == 140 and plan.allowance_s("exam_seconds") is None
-    assert replace(plan, budget="9steps").training_s() == 4 * 310
-    capped = replace(plan, budget="9steps", max_tflop=3.0)
-    assert capped.training_s() == 4 * 310  # how much room it leaves is not known
-    flops = replace(capped, calibration=known | {"flops_per_token": 1e6})
-    assert flops.training_s() == pytest.approx(3 * 4 * 310)
-    assert replace(plan, calibration=None).training_s() is None
-    few = replace(plan, budget="9steps", calibration={"training_seconds": 2.0})
-    assert few.training_s() == 60
+    tokens = replace(plan, budget="9steps")
+    assert tokens.trial_budget == Budget(900, "tokens")
+    limit = tokens.training()
+    assert limit is not None and limit.of == "wall" and limit.told_s == 2.3 * 310 + 0.5
+    assert tokens.training_wall_s() == limit.most_s == pytest.approx(1.1 * limit.told_s + 0.5)
+    first = replace(plan, budget="9steps", calibration=None)
+    assert first.trial_budget == Budget(9, "steps")
+    assert (first.startup(), first.training(), first.training_wall_s()) == (None, None, None)
+
+
+def test_on_a_cpu_time_is_the_processors() -> None:
+    known = {"training_seconds": 10.0, "startup_seconds": 20.0}
+    counted = {"training_processor_s": 20.0, "startup_processor_s": 4.0}
+    plan = Plan("score", 3, "", "", 1, "cpu", "100tokens", None, known | counted)
+    assert plan.startup() == TimeLimit(
+        *[STARTUP["processor"][0] * 4 + STARTUP["processor"][1]] * 2, "processor"
+    )
+    limit = plan.training()
+    assert limit == TimeLimit(46.5, pytest.approx(51.65), "processor")
+    assert plan.training_wall_s() == 4 * 2.3 * 10  # a busy machine may take its time
+    old = replace(plan, calibration=known)  # a run whose baseline's was not counted
+    assert (old.startup(), old.training()) == (None, None)
+    assert old.training_wall_s() == 4 * 2.3 * 10
+    assert replace(old, calibration={"training_seconds": 2.0}).training_wall_s() == 60
+    seconds = replace(plan, budget="9s").training()
+    assert seconds is not None and seconds.of == "wall"
 
 
 def test_a_variable_that_names_no_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,6 @@ def examine(
         seed=42,
         device="cpu",
         budget="1steps",
-        max_tflop=None,
         threshold=None,
         calibration=None,
         control=str(control) if control else None,

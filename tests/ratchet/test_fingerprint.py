@@ -276,24 +276,18 @@ SHOWS = """\
 import os
 LR = 0.5
 print(f"val_bpb: {1 + LR:.6f}")
-for name in ("AUTORESEARCH_BUDGET", "AUTORESEARCH_MAX_TFLOP"):
-    print(name, os.environ.get(name, "unset"))
+print("AUTORESEARCH_BUDGET", os.environ.get("AUTORESEARCH_BUDGET", "unset"))
 """
 
 
 @pytest.mark.parametrize(
-    ("table", "budget", "cap"),
-    [
-        ("", "60s", "unset"),
-        ('[harness]\nbudget = "600steps"\nmax_tflop = 1.3', "600steps", "1.3"),
-        ("[harness]\nmax_tflop = 1e22", "60s", "10000000000000000000000"),
-    ],
+    ("table", "budget"),
+    [("", "60s"), ('[harness]\nbudget = "600steps"\nmax_tflop = 1.3', "600steps")],
 )
-def test_a_trials_budget(tmp_path: Path, table: str, budget: str, cap: str) -> None:
+def test_a_trials_budget(tmp_path: Path, table: str, budget: str) -> None:
     lab = make_lab(tmp_path, SHOWS, 'env_pass = ["AUTORESEARCH_BUDGET"]', rest=table)
     lab.cli("baseline", AUTORESEARCH_BUDGET="60s")
-    log = lab.file(0, "trial.log")
-    assert f"AUTORESEARCH_BUDGET {budget}\n" in log and f"AUTORESEARCH_MAX_TFLOP {cap}\n" in log
+    assert f"AUTORESEARCH_BUDGET {budget}\n" in lab.file(0, "trial.log")
 
 
 def test_a_budget_that_changes_since_the_baseline_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoresearch.config import TaskConfig
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
+from autoresearch.ratchet.candidate import overweight
 from autoresearch.records import Edit
 from autoresearch.rules.guard import Mutable, refusals
 from autoresearch.streams import say
@@ -42,9 +43,12 @@ def edits_of(repo: Repository, rules: Mutable, base: str, task: TaskConfig) -> t
 def refused(repo: Repository, rules: Mutable, base: str, edits: tuple[Edit, ...]) -> list[str]:
     """Returns why edits against a commit may not be made, a line each; none where they may."""
     tree = repo.tree(base)
-    return refusals(
+    reasons = refusals(
         edits,
         rules,
         {path: mode for path, (mode, _) in tree.items()},
         lambda path: repo.blobs([tree[path][1]])[tree[path][1]],
     )
+    if not reasons and rules.code_only:
+        reasons = overweight(repo, rules, base, tree, edits)
+    return reasons

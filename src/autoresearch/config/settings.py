@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,7 +23,7 @@ from autoresearch.config.types import (
     variable,
 )
 from autoresearch.errors import NotYetError, UsageError
-from autoresearch.harness.names import BUDGET_VARIABLE, MAX_TFLOP_VARIABLE
+from autoresearch.harness.names import BUDGET_VARIABLE
 from autoresearch.records import Direction
 
 if sys.version_info >= (3, 11):
@@ -174,8 +173,9 @@ class RunnerConfig(_Section):
 class HarnessConfig(_Section):
     """[harness]: what `prepare` makes for the template, and how long a trial trains.
 
-    An empty budget is the device's own: 300s on a GPU, 600steps on a CPU. max_tflop caps the operations
-    of one trial's training, in 10^12, and 0 is no cap. With 0 shards the source's default is fetched.
+    An empty budget is the device's own: 300s on a GPU, 614400tokens on a CPU. max_tflop was a cap on the
+    operations that a trial counted; it is accepted, and limits nothing. With 0 shards the source's
+    default is fetched.
     """
 
     budget: Budget = ""
@@ -197,12 +197,7 @@ class HarnessConfig(_Section):
 
     def environment(self) -> dict[str, str]:
         """Returns the variables that a trial's clock reads; what is not set is left out."""
-        env = {}
-        if self.budget:
-            env[BUDGET_VARIABLE] = self.budget
-        if self.max_tflop:  # in full: no exponent
-            env[MAX_TFLOP_VARIABLE] = f"{Decimal(repr(self.max_tflop)):f}"
-        return env
+        return {BUDGET_VARIABLE: self.budget} if self.budget else {}
 
 
 class Config(_Section):

@@ -201,8 +201,6 @@ def computed(
         training_s = amount * work / rate
     else:
         training_s = float(amount)
-    if settings.max_tflop:
-        training_s = min(training_s, settings.max_tflop * 1e12 / rate)
     exam_s = settings.val_tokens * work / 3 / rate  # forward alone
     return Estimate(_STARTUP_S[device.kind], training_s, exam_s, basis)
 

@@ -77,7 +77,7 @@ def _data(
     vocab_size: int, seq_len: int, val_tokens: int, shards: int, source: str = "climbmix"
 ) -> dict[str, Value]:
     return {
-        "budget": "300s", "max_tflop": 0, "source": source, "shards": shards,
+        "budget": "300s", "source": source, "shards": shards,
         "vocab_size": vocab_size, "seq_len": seq_len, "val_tokens": val_tokens,
     }  # fmt: skip
 
@@ -132,7 +132,7 @@ PROFILES = {
         Profile(
             "cpu", "cpu", 0, 0,
             _shape(2, 64, 32, "SL", 2, 16, 1024) | _SHORT,
-            _data(1024, 64, 131_072, 0, "stdlib") | {"budget": "600steps", "max_tflop": 1.7},
+            _data(1024, 64, 131_072, 0, "stdlib") | {"budget": "614400tokens"},
         ),
     )
 }  # fmt: skip
@@ -167,7 +167,7 @@ def changed(profile: Profile, sets: Iterable[str]) -> Profile:
         elif name in harness:
             if name == "source":
                 harness["shards"] = 0  # those were of the other source
-            harness[name] = _read(name, text, 1.5 if name == "max_tflop" else harness[name])
+            harness[name] = _read(name, text, harness[name])
         elif name == "timeout_s":
             timeout_s = int(_read(name, text, timeout_s))
         else:

@@ -1,10 +1,10 @@
 """The training budget, which belongs to the harness and not to the script that it bounds.
 
-On a GPU the budget is training time. On a CPU it is a number of steps and a cap on floating-point
-operations: wall clock varies several fold on a shared machine, while so many steps with the same
-seed give the same score to the last bit, and the cap bounds what a larger model or batch may cost.
-Whichever limit is reached first ends training. Under an examiner this clock is for the script's own
-use: the examiner has one of its own, and counts the tokens that it grants.
+On a GPU the budget is training time. On a CPU it is a number of tokens: wall clock varies several
+fold on a shared machine, while so many tokens with the same seed give the same score to the last
+bit. Under an examiner this clock is for the script's own use. The examiner grants the tokens and
+reads the time, on a CPU that of the processor, and tells with each batch how much is left: what a
+larger model may cost is bounded by it. Whichever limit is reached first ends training.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .budget import CPU_TFLOP, Budget, limits_of_trial, token_limit
+from .budget import Budget, Time, budget_of_trial
 from .cache import HarnessError
 from .trial.accelerator import synchronise
-from .trial.warmup import OperationCount, Snapshot
+from .trial.warmup import Snapshot
 
-__all__ = ["CPU_TFLOP", "Budget", "Clock", "limits_of_trial"]
+__all__ = ["Budget", "Clock", "budget_of_trial"]
+
+# Of two shares of the budget the larger one counts, but not that of time before it is a twentieth:
+# first steps are slow, and a schedule that followed their time would not be the same each time.
+LEAST_TIME_SHARE = 0.05
 
 
 def process_started() -> float:
@@ -46,19 +50,22 @@ STARTED = process_started()
 class Clock:
     """Starts with the first batch that is granted, is told of every finished step, and says when done.
 
-    `budget` and `max_tflop` (None: no cap) are the trial's limits, `steps` and `tokens` what was
-    spent of them. It is `Batches` that asks for grants, so no training token goes uncounted.
+    `budget` is the trial's limit, `steps` and `tokens` what was spent of it. It is `Batches` that asks
+    for grants, so no training token goes uncounted.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.budget, self.max_tflop = limits_of_trial(device.type)
+        self.budget = budget_of_trial(device.type)
         self.steps = 0
         self.tokens = 0
         self.warming_up = False
         self.replaying = False  # the model is not to be trained: one step, then done
-        self.flops_per_token: float | None = None  # None where there is no cap
-        self._operations = OperationCount()
+        self._time: Time = "wall"  # what the examiner's seconds are of
+        self._left_s: float | None = None  # at the reading below; None: no limit was told
+        self._whole_s = 0.0
+        self._left_at = 0.0
+        self._step_at: float | None = None  # the reading at the end of the last step
         self._first_grant: float | None = None
         self._last_step: float | None = None
         self._tokens_before = 0  # the step that is under way
@@ -70,8 +77,7 @@ class Clock:
         """Lets the script compile and settle on dummy batches; nothing counts and nothing stays.
 
         Weights, buffers, optimiser state and random states are as before afterwards, gradients are
-        None. May be repeated until the first batch is granted. With a cap on operations the first
-        step is counted, and runs uncompiled: take at least two.
+        None. May be repeated until the first batch is granted.
         """
         if self._first_grant is not None:
             raise HarnessError(
@@ -88,23 +94,15 @@ class Clock:
         saved = Snapshot(model, optimisers, self.device)
         self.warming_up = True
         try:
-            if self.max_tflop is None:
-                yield
-            else:
-                self._operations = OperationCount()
-                with self._operations.watch(optimisers):
-                    yield
+            yield
         finally:
             saved.restore()
             synchronise(self.device)
-            if self.device.type == "cuda":  # under a cap the first step ran uncompiled
-                torch.cuda.reset_peak_memory_stats(self.device)
             self.warming_up = False
 
     def grant(self, tokens: int) -> None:
         """Counts a batch of so many tokens that is handed out; the first one starts the clock."""
         if self.warming_up:
-            self._operations.grant(tokens)
             return
         if self._stopped:
             raise HarnessError(
@@ -112,8 +110,6 @@ class Clock:
                 "with `while not clock.done():`"
             )
         if self._first_grant is None:
-            if self.max_tflop is not None:
-                self.flops_per_token = self._operations.per_token()
             self._first_grant = time.perf_counter()
         self.tokens += tokens
 
@@ -131,14 +127,48 @@ class Clock:
             self._step_end.record(torch.cuda.current_stream(self.device))
         self._last_step = time.perf_counter()
         step_tokens, self._tokens_before = self.tokens - self._tokens_before, self.tokens
-        if not self.has_room(step_tokens):
+        if not (self.has_room(step_tokens) and self._has_time()):
             self._stop()  # for one more like this one
         self.done()
 
     def has_room(self, tokens: int) -> bool:
-        """Whether so many tokens more stay within the cap and a budget of tokens."""
-        limit = token_limit(self.budget, self.max_tflop, self.flops_per_token)
-        return self.tokens + tokens <= limit
+        """Whether so many tokens more stay within a budget of tokens."""
+        return self.budget.unit != "tokens" or self.tokens + tokens <= self.budget.amount
+
+    # -- what an examiner tells ---------------------------------------------------------------
+
+    def limit(self, budget: Budget, of: Time | None) -> None:
+        """Takes the budget from the examiner, and what its seconds are of (None: there is no limit)."""
+        self.budget, self._time = budget, of or "wall"
+
+    def reading_s(self) -> float:
+        """Returns seconds of this process, or on the wall, as the examiner counts them."""
+        return time.process_time() if self._time == "processor" else time.perf_counter()
+
+    def allow(self, left_s: float, whole_s: float, at: float) -> None:
+        """Takes how many seconds were left, of how many in all, when the clock read `at`."""
+        self._left_s, self._whole_s, self._left_at = left_s, whole_s, at
+
+    @property
+    def tokens_left(self) -> int | None:
+        """How many tokens the budget leaves; None where it is none of tokens."""
+        return self.budget.amount - self.tokens if self.budget.unit == "tokens" else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds of training that the examiner leaves; None where it told no limit."""
+        if self._left_s is None:
+            return None
+        return self._left_s - (self.reading_s() - self._left_at)
+
+    def _has_time(self) -> bool:
+        """Whether one more step like the last one ends in time; a budget of seconds may be passed by one."""
+        now, before = self.reading_s(), self._step_at
+        self._step_at = now
+        left_s = self.seconds_left
+        if left_s is None or before is None or self.budget.unit == "s":
+            return True
+        return now - before <= left_s
 
     def progress(self) -> float:
         """Returns the share of the budget that is used, 0 to 1; of two limits the larger."""
@@ -148,8 +178,10 @@ class Clock:
             return 1.0 if self.steps else 0.0
         spent = {"s": self.training_seconds, "steps": self.steps, "tokens": self.tokens}
         share = spent[self.budget.unit] / self.budget.amount
-        if self.max_tflop is not None and self.flops_per_token is not None:
-            share = max(share, self.flops_per_token * self.tokens / (self.max_tflop * 1e12))
+        left_s = self.seconds_left
+        if left_s is not None:
+            by_time = 1.0 - left_s / self._whole_s
+            share = max(share, by_time) if by_time > LEAST_TIME_SHARE else share
         return min(1.0, share)
 
     def done(self) -> bool:

@@ -158,7 +158,7 @@ class Batches:
     def _stage(self) -> Sending | Arriving:
         """Gathers the next batch and sends it on its way, or asks the examiner for it."""
         if self.data.exam is not None:
-            asked = self.data.exam.ask_rows(self.position, self.rows, self._clock.flops_per_token)
+            asked = self.data.exam.ask_rows(self.position, self.rows)
             return Arriving(self._ring, asked)
         self._read_ahead()
         picks = self.rows_of(self._granted)

@@ -18,7 +18,6 @@ CACHE_VARIABLE = "AUTORESEARCH_CACHE"
 DATA_VARIABLE = "AUTORESEARCH_DATA"  # the data folder's name in the cache; without it, `current`
 SEED_VARIABLE = "AUTORESEARCH_SEED"
 BUDGET_VARIABLE = "AUTORESEARCH_BUDGET"
-MAX_TFLOP_VARIABLE = "AUTORESEARCH_MAX_TFLOP"
 EXAMINER_VARIABLE = "AUTORESEARCH_EXAMINER"  # the number of the socket's descriptor
 
 # The same seed for the first trial of every experiment, so that comparisons are paired.
@@ -101,9 +100,9 @@ def _settings_in(folder: Path) -> object:
 
 # -- budgets ----------------------------------------------------------------------------------
 
-# What a device has where nothing is set: seconds on a GPU, steps and a cap on a CPU.
+# What a device has where nothing is set: seconds on a GPU, tokens on a CPU, whose seconds vary.
 GPU_BUDGET = "300s"
-CPU_BUDGET = "600steps"
+CPU_BUDGET = "614400tokens"
 _BUDGET = re.compile(r"([1-9]\d{0,14})(s|steps|tokens)", re.ASCII)
 
 

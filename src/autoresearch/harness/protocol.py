@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import select
 import socket
 import struct
 import time
@@ -57,15 +59,6 @@ class Frame:
             raise ProtocolError(f"{self.kind}: {name} is no whole number from {least} to {most}")
         return value
 
-    def positive(self, name: str) -> float | None:
-        """Returns a finite number above 0, or None for null. Raises ProtocolError where it is neither."""
-        value = self.fields.get(name)
-        if value is None:
-            return None
-        if type(value) not in (int, float) or not 0 < value < 1e300:
-            raise ProtocolError(f"{self.kind}: {name} is no number above 0")
-        return float(value)
-
 
 class Connection:
     """One end of the socket. A deadline is a time of `time.monotonic`; None waits for ever."""
@@ -85,6 +78,13 @@ class Connection:
         self.begin(kind, size, deadline, **fields)
         if size:
             self.more(payload, deadline)
+
+    def wait(self, until: float | None) -> bool:
+        """Whether something can be received, or the other side is gone; waits until then at most."""
+        readable = select.poll()
+        readable.register(self._end, select.POLLIN)
+        left_s = None if until is None else max(0.0, until - time.monotonic())
+        return bool(readable.poll(None if left_s is None else math.ceil(1000 * left_s)))
 
     def begin(self, kind: str, size: int, deadline: float | None = None, **fields: Any) -> None:
         """Sends a frame's header alone, for a payload of `size` bytes that follows in pieces."""

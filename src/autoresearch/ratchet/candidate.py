@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from autoresearch.errors import BadAnswer
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import candidate_fields
@@ -9,9 +11,11 @@ from autoresearch.ledger.state import Pending
 from autoresearch.paths import candidate_ref
 from autoresearch.records import Candidate, Edit, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
-from autoresearch.rules.guard import changes_code, refusals
+from autoresearch.rules.guard import Mutable, changes_code, refusals
+from autoresearch.rules.volume import outgrown
 from autoresearch.text import one_line
 from autoresearch.workspace.objects import Tree
+from autoresearch.workspace.repository import Repository
 
 
 def commit(run: Run, pending: Pending, proposal: Proposal, description: str = "") -> Candidate:
@@ -65,6 +69,9 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
         if any(e.path == name or e.path.startswith(f"{name}/") for name in kept):
             raise BadAnswer(f"the guard refused the change: {e.path}: in a cache or an input")
     reasons = refusals(edits, run.rules, modes, lambda path: content(path) or b"")
+    if not reasons and run.rules.code_only:
+        baseline = next(e.commit for e in reversed(run.state.experiments) if e.is_baseline)
+        reasons = overweight(run.repo, run.rules, baseline, tree, edits)
     if reasons:
         raise BadAnswer("the guard refused the change: " + "; ".join(reasons))
     changed = [e for e in edits if e.content != content(e.path)]
@@ -73,6 +80,25 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
     if not any(changes_code(e.path, content(e.path), e.content) for e in changed):
         raise BadAnswer("the change touches comments and layout alone; there is nothing to measure")
     return changed
+
+
+def overweight(
+    repo: Repository, rules: Mutable, baseline: str, tree: Tree, edits: Iterable[Edit]
+) -> list[str]:
+    """Returns why edits of a tree would carry too much more than a baseline's commit; [] where not."""
+    before, new = repo.tree(baseline), {edit.path: edit.content for edit in edits}
+    paths = [
+        path
+        for path in {*before, *tree, *new}
+        if rules.names(path) and (path in new or tree.get(path) != before.get(path))
+    ]
+    ids = {each[path][1] for each in (before, tree) for path in paths if path in each}
+    blobs = repo.blobs(ids)
+    then = {path: blobs[before[path][1]] for path in paths if path in before}
+    now = {path: blobs[tree[path][1]] for path in paths if path in tree and path not in new}
+    now |= {path: content for path, content in new.items() if path in paths and content is not None}
+    reason = outgrown(now, then)
+    return [] if reason is None else [reason]
 
 
 def accept(run: Run, candidate: Candidate, by: str) -> Candidate:

@@ -18,6 +18,7 @@ from autoresearch.errors import (
     NothingToPropose,
 )
 from autoresearch.fit.estimates import observed
+from autoresearch.harness.names import read_budget
 from autoresearch.ledger.state import State
 from autoresearch.ratchet import hook
 from autoresearch.ratchet.faults import FAULTS
@@ -125,7 +126,9 @@ class Driver:
         run, state = self.ratchet.run, self.ratchet.run.state
         if state.incumbent is None:
             researcher.warm_up()  # the baseline's trial leaves it time
+        self._say_no_cap()
         self._baseline()
+        self._say_tokens()
         self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
 
@@ -181,6 +184,29 @@ class Driver:
         run.emit(Event("baseline", candidate.description, candidate.number))
         self._trial(candidate)
         return "the baseline is measured"
+
+    def _say_no_cap(self) -> None:
+        """Says that a cap on operations, which an older lab may have, limits nothing."""
+        harness = self.ratchet.run.config.harness
+        if harness.max_tflop:
+            text = (
+                f"harness.max_tflop = {harness.max_tflop:g} is no limit any more, since operations were what "
+                "a trial said of itself: tokens and time limit it; take the line out before the next run"
+            )
+            self.ratchet.run.emit(Event("notice", text))
+
+    def _say_tokens(self) -> None:
+        """Says as how many tokens a budget of steps is read, under an exam."""
+        run = self.ratchet.run
+        written, known = run.config.harness.budget, run.state.calibration or {}
+        amount, unit = read_budget(written) or (0, "")
+        steps, tokens = known.get("steps"), known.get("tokens")
+        if run.config.task.exam and unit == "steps" and steps and tokens:
+            text = (
+                f'harness.budget = "{written}" is read as {max(1, round(amount * tokens / steps))} tokens: '
+                f"{amount} x the baseline's {tokens / steps:g} tokens a step, in however many steps"
+            )
+            run.emit(Event("notice", text))
 
     def _estimate(self) -> None:
         """What a trial will take, by the baseline; nothing where its summary does not say."""

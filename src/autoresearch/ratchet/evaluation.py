@@ -15,7 +15,10 @@ from autoresearch.records import Candidate, Crash, Metrics
 from autoresearch.rules import metrics, training_log
 
 _ENDED = re.compile("the trial ended ")
-_OWN_FIGURES = ("training_seconds", "startup_seconds", "exam_seconds")
+_OWN_FIGURES = (
+    *("training_seconds", "startup_seconds", "exam_seconds"),
+    *("training_processor_s", "startup_processor_s"),
+)
 
 
 def evaluation(ended: Ended, task: TaskConfig) -> Metrics | Crash:
@@ -39,7 +42,7 @@ def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics 
     if crash is not None:
         return crash
     told = metrics.read(metrics.lines(ended.log), task.metric)
-    own = {key: score[key] for key in _OWN_FIGURES}
+    own = {key: score[key] for key in _OWN_FIGURES if score[key] is not None}
     own |= {"val_bpb": score["bpb"], "total_tokens_M": score["tokens"] / 1e6}
     return Metrics(
         value=score["bpb"],

@@ -8,6 +8,7 @@ run in it. It and the trial share a socket pair and nothing else.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -24,6 +25,8 @@ from autoresearch.lab.data import data_name
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir, make_folder
+from autoresearch.runners import control_group
+from autoresearch.runners.control_group import ControlGroup
 from autoresearch.runners.environment import python_of
 from autoresearch.runners.log import last_line
 from autoresearch.workspace.removal import remove
@@ -41,10 +44,25 @@ class Examiner:
     trials_end: socket.socket
     folder: Path
     device: str
+    group: ControlGroup | None = None  # its trial's, by which processor time is counted
 
     @property
     def descriptor(self) -> int:
         return self.trials_end.fileno()
+
+    def count(self, launcher: int) -> None:
+        """Puts the process that a trial is started by into its group, and tells the examiner both."""
+        usage = None
+        if self.group is not None:
+            with contextlib.suppress(OSError):  # then it is counted by looking at its processes
+                self.group.add(launcher)
+                usage = str(self.group.usage)
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # it may have ended; then `finish` tells why
+            self.process.stdin.write(
+                json.dumps({"below": launcher, "group": usage}).encode() + b"\n"
+            )
+            self.process.stdin.flush()
 
     def finish(self) -> dict[str, Any]:
         """Waits for what it found, and returns it, once the trial is gone.
@@ -93,12 +111,15 @@ class Examiner:
         """Ends it, whatever it is at; it also ends by itself when we die."""
         self._hang_up()
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         try:
             self.process.wait(1.0)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.group is not None:
+            self.group.remove()
 
 
 class Examiners:
@@ -119,12 +140,17 @@ class Examiners:
         return self._device
 
     def start(
-        self, role: Role, threshold: float | None = None, repeat: int = 0, full: bool = False
+        self,
+        role: Role,
+        threshold: float | None = None,
+        repeat: int = 0,
+        full: bool = False,
+        baseline: bool = False,
     ) -> Examiner:
         """Starts an examiner that waits for its trial, and returns it.
 
         threshold: of a score, below which the model is handed over too; None: always. full:
-        verification looks at every row.
+        verification looks at every row. baseline: what an earlier one took is no limit.
         """
         run, folder = self._run, self._slot.paths.exam
         if not self._begun:  # bytecode of an earlier session's, perhaps somebody else's by now
@@ -134,6 +160,7 @@ class Examiners:
         make_folder(folder)
         result, log, plan = folder / f"{role}.json", folder / "examiner.log", folder / "plan.json"
         result.unlink(missing_ok=True)
+        group = control_group.make(f"autoresearch-{_digest(self._slot.paths.exam)}")
         ours, theirs = socket.socketpair()
         with ours, log.open("wb") as out:
             harness = run.config.harness
@@ -146,11 +173,11 @@ class Examiners:
                 "seed": SEED + repeat,
                 "device": self.device,
                 "budget": harness.budget,
-                "max_tflop": harness.max_tflop or None,
                 "threshold": threshold,
-                "calibration": run.state.calibration,
+                "calibration": None if baseline else run.state.calibration,
                 "full": full,
                 "control": str(run.paths.control) if run.state.calibration else None,
+                "counted": True,
             }
             plan.write_text(json.dumps(settings))
             process = subprocess.Popen(
@@ -167,4 +194,9 @@ class Examiners:
                 start_new_session=True,
             )
         os.set_inheritable(theirs.fileno(), True)
-        return Examiner(role, process, theirs, folder, self.device)
+        return Examiner(role, process, theirs, folder, self.device, group)
+
+
+def _digest(folder: Path) -> str:
+    """Returns a short name for a slot, the same at each start."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]

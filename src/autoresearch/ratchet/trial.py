@@ -132,7 +132,10 @@ class Trials:
     def _start(
         self, candidate: Candidate, role: Role, threshold: float | None, full: bool
     ) -> Trial:
-        return self.runner.start(self._prepare(candidate, role, threshold, full))
+        trial = self.runner.start(self._prepare(candidate, role, threshold, full))
+        if self._examiner is not None:
+            self._examiner.count(int(trial.identity["pid"] or 0))
+        return trial
 
     def _prepare(
         self, candidate: Candidate, role: Role, threshold: float | None, full: bool
@@ -145,14 +148,21 @@ class Trials:
         self._scratch = make_scratch()
         self._compiled.lay_out(anew=role != "score")  # the two that verify must not tell each other
         if task.exam:
-            self._examiner = self._examiners.start(role, threshold, full=full)
+            pending = run.state.open.get(candidate.number)
+            baseline = pending is not None and pending.is_baseline
+            self._examiner = self._examiners.start(role, threshold, full=full, baseline=baseline)
         if self._examiners.device == "cuda":
             self._gpus = device.load()
         descriptor = self._examiner.descriptor if self._examiner else None
+        examined_on_cpu = descriptor is not None and self._examiners.device == "cpu"
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
             trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
         )  # fmt: skip
+        if examined_on_cpu:
+            # Threads that wait for each other take turns, and spin only where a script says so: spun
+            # away, a step's processor time is eight times as much on a machine with other work.
+            env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")
         return TrialSpec(

@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,16 @@ from .checkpoint import load_checkpoint, write_checkpoint
 from .granting import DataServer, HandOver, RandomRows, TrainingRows
 from .losses import bits_per_byte, counted_nats
 from .plan import ExamData, Plan, VoidError
+from .processor import GroupTime, ProcessorTime, TreeTime, WallTime, can_look
 from .scorer import Scorer, deadline_after, rows_at_once
+from .timekeeper import Timekeeper
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 FIELDS = {
     "score": (
         *("bpb", "nats", "bytes", "rows", "tokens", "steps", "training_seconds"),
-        *("startup_seconds", "exam_seconds", "flops_per_token", "batch_rows", "fingerprint"),
-        "state_bytes",
+        *("startup_seconds", "exam_seconds", "startup_processor_s", "training_processor_s"),
+        *("batch_rows", "fingerprint", "state_bytes"),
     ),
     "foreign": ("positions", "exam_seconds"),
     "true": (
@@ -51,7 +54,7 @@ FIELDS = {
 def examine(path: Path) -> None:
     """Carries out a plan and writes its result. Raises HarnessError where that cannot be done."""
     began = time.monotonic()
-    _shut_off()
+    heard = _shut_off()
     plan = Plan.read(path)
     try:
         end = socket.socket(fileno=plan.descriptor)
@@ -65,7 +68,8 @@ def examine(path: Path) -> None:
         found["checkpoint"] = False
     found["void"] = None
     try:
-        ExamSession(plan, data, connection, began, found).run()
+        processor = _processor_time(plan, heard)
+        ExamSession(plan, data, connection, began, found, processor).run()
         data.check_untouched()
     except MemoryError:
         _refuse(connection, found, "exam", "there is no memory for what the trial asks for at once")
@@ -82,10 +86,11 @@ def _refuse(connection: Connection, found: dict[str, Any], failure: str, reason:
         connection.send("refused", b"", time.monotonic() + 1, reason=reason)
 
 
-def _shut_off() -> None:
+def _shut_off() -> Future[bytes]:
     """Keeps this process from being traced or read, and ends it with the tool.
 
-    The tool's end of our standard input closes when the tool ends.
+    The tool's end of our standard input closes when the tool ends. What is returned will be the line
+    that the tool writes there.
     """
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -93,16 +98,37 @@ def _shut_off() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         with contextlib.suppress(OSError):  # if memory runs out: after the trial, before the tool
             Path("/proc/self/oom_score_adj").write_text("250")
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    line: Future[bytes] = Future()
+    threading.Thread(target=_end_with_stdin, args=(line,), daemon=True).start()
+    return line
 
 
-def _end_with_stdin() -> None:
+def _end_with_stdin(line: Future[bytes]) -> None:
+    heard = b""
     try:
-        while os.read(0, 4096):
-            pass
+        while piece := os.read(0, 4096):
+            heard += piece
+            if b"\n" in heard and not line.done():
+                line.set_result(heard.partition(b"\n")[0])
     except OSError:
         pass
     os._exit(3)
+
+
+def _processor_time(plan: Plan, line: Future[bytes]) -> ProcessorTime | None:
+    """Returns what counts the trial's processor time; None on a GPU, where time is on the wall.
+
+    The trial is held until the tool has said where, so nothing of it goes uncounted.
+    """
+    if not plan.counted or plan.device != "cpu" or plan.role != "score":
+        return None
+    told = json.loads(line.result())
+    if told["group"] is not None:
+        with contextlib.suppress(OSError, ValueError):
+            counted = GroupTime(Path(told["group"]))
+            counted.seconds()
+            return counted
+    return TreeTime(told["below"]) if can_look() else WallTime()
 
 
 class ExamSession:
@@ -115,11 +141,13 @@ class ExamSession:
         connection: Connection,
         began: float,
         found: dict[str, Any],
+        processor: ProcessorTime | None = None,
     ) -> None:
         self._plan = plan
         self._data = data
         self._connection = connection
         self._began = began
+        self._processor = processor
         self._found = found
         self._rng = np.random.default_rng()  # seeded by the system
         self._training: TrainingRows | None = None  # what a trial is granted
@@ -129,29 +157,31 @@ class ExamSession:
         plan, data = self._plan, self._data
         self._training = TrainingRows(data, plan.seed) if plan.role == "score" else None
         source = self._training or RandomRows(data, self._rng)
-        server = DataServer(self._connection, plan, data, source, self._began)
+        timekeeper = Timekeeper(plan, self._began, self._processor)
+        server = DataServer(self._connection, plan, data, source, timekeeper)
         try:
             handed = server.until_handover()
         finally:
-            self._note(server)
+            self._note(server, timekeeper)
         if plan.role == "score":
-            assert server.first_grant is not None
+            assert timekeeper.first_grant is not None
             self._found["steps"] = handed.steps
             self._found["tokens"] = server.served
             self._found["state_bytes"] = handed.state_bytes
-            self._found["training_seconds"] = handed.at - server.first_grant
+            self._found["training_seconds"] = handed.at - timekeeper.first_grant
         try:
             self._ask(handed, deadline_after(handed.at, plan.allowance_s("exam_seconds")))
         finally:
             self._found["exam_seconds"] = time.monotonic() - handed.at
 
-    def _note(self, server: DataServer) -> None:
+    def _note(self, server: DataServer, timekeeper: Timekeeper) -> None:
         if self._plan.role == "score":
             self._found["fingerprint"] = self._data.fingerprint
             self._found["tokens"] = server.served
-            self._found["flops_per_token"] = server.flops_per_token
-            if server.first_grant is not None:
-                self._found["startup_seconds"] = server.first_grant - self._began
+            self._found["startup_processor_s"] = timekeeper.startup_processor_s
+            self._found["training_processor_s"] = timekeeper.training_processor_s
+            if timekeeper.first_grant is not None:
+                self._found["startup_seconds"] = timekeeper.first_grant - self._began
 
     def _ask(self, handed: HandOver, deadline: float | None) -> None:
         folder = Path(self._plan.folder)

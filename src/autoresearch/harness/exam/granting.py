@@ -1,8 +1,9 @@
 """The examiner's side of a trial's start-up and training: rows are granted, counted and timed.
 
 The trial is taken for hostile. Rows come in the examiner's order whatever seed the trial has, none
-before its clock starts, none after the hand-over, none beyond the limits. How many steps were taken
-of them is the trial's word.
+before its clock starts, none after the hand-over, none beyond the limits. Tokens are those that were
+granted, each time anew where one row is granted twice, and time is what the timekeeper reads. What
+is done with them, and in how many steps, is the trial's affair.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from ..budget import token_limit
 from ..protocol import ClosedError, Connection, Frame, LateError, ProtocolError
 from ..rows import Order, Rows
 from .plan import ExamData, Plan, VoidError
+from .timekeeper import Timekeeper
 
 MOST_ROWS = 1 << 16  # of a batch
 BATCH_BYTES = 1 << 30
@@ -96,29 +97,32 @@ class DataServer:
     """Serves training rows to one trial, from its hello to the hand-over of its model."""
 
     def __init__(
-        self, connection: Connection, plan: Plan, data: ExamData, source: RowSource, began: float
+        self,
+        connection: Connection,
+        plan: Plan,
+        data: ExamData,
+        source: RowSource,
+        timekeeper: Timekeeper,
     ) -> None:
         self._connection = connection
         self._plan = plan
         self._data = data
         self._source = source
-        self._began = began
-        startup_s = plan.allowance_s("startup_seconds")
-        self._deadline = None if startup_s is None else began + startup_s
+        self._time = timekeeper
+        self._budget = plan.trial_budget
         self._most_rows = min(MOST_ROWS, BATCH_BYTES // (2 * data.manifest.seq_len + 2))
-        self._limit = math.inf  # of tokens
+        limited = plan.role == "score" and self._budget.unit == "tokens"
+        self._limit: int | None = self._budget.amount if limited else None  # of tokens
         self._last = 0  # tokens of a batch
         self._beyond = False  # whether a batch was asked for that the limit has no room for
         self.served = 0  # tokens
-        self.first_grant: float | None = None
-        self.flops_per_token: float | None = None
 
     def until_handover(self) -> HandOver:
         """Serves the trial until it hands its model over. Raises VoidError where it does not."""
         try:
             self._welcome()
             while True:
-                frame = self._connection.receive(0, self._deadline)
+                frame = self._receive()
                 if frame.kind == "rows":
                     self._grant(frame)
                 elif frame.kind == "handover":
@@ -128,21 +132,31 @@ class DataServer:
                 else:
                     raise ProtocolError(f"a frame {frame.kind!r} where none is due")
         except LateError:
-            self._late()
+            self._time.late()
         except ClosedError as error:
             raise VoidError("exam", "the trial ended before it handed over a model") from error
         except ProtocolError as error:
             raise VoidError("exam", f"the trial broke the rules of the exam: {error}") from error
 
+    def _receive(self) -> Frame:
+        """Returns the trial's next frame; while it says nothing its time is looked at."""
+        while not self._connection.wait(self._time.wake_at()):
+            self._time.check()
+            if self._time.deadline is not None and time.monotonic() >= self._time.deadline:
+                raise LateError("it sends nothing")
+        return self._connection.receive(0, self._time.deadline)
+
     def _welcome(self) -> None:
-        frame = self._connection.receive(0, self._deadline)
+        frame = self._receive()
         if frame.kind != "hello":
             raise ProtocolError(f"{frame.kind!r} before hello")
-        manifest = self._data.manifest
+        manifest, time_limit = self._data.manifest, self._time.told()
         self._connection.send(
             "welcome",
             self._data.token_bytes,
-            self._deadline,
+            self._time.deadline,
+            budget=str(self._budget),
+            time=None if time_limit is None else time_limit.of,
             mode="trial" if self._plan.role == "score" else "replay",
             vocab_size=manifest.vocab_size,
             seq_len=manifest.seq_len,
@@ -158,41 +172,42 @@ class DataServer:
         length = self._data.manifest.seq_len
         count = frame.whole("count", 1, self._most_rows)
         first = frame.whole("first", 0, PLACES)
-        if self.first_grant is None:
-            self._start(frame)
+        if self._time.first_grant is None:
+            self._time.start_training()
+        self._time.check()
         tokens = count * length
-        if self._plan.role == "score" and self.served + tokens > self._limit:
+        if self._limit is not None and self.served + tokens > self._limit:
             # A batch is asked for while the model works on the one before it, so one may be under
             # way that is never used: it holds nothing.
             if self._beyond:
-                limit = f"{self._limit:.0f} training tokens"
+                limit = f"{self._limit} training tokens"
                 raise VoidError("budget", f"more than {limit} were asked for")
             self._beyond = True
             nothing = np.full((count, length + 1), self._data.manifest.bos, np.uint16)
-            self._connection.send("batch", nothing, self._deadline)
+            self._send(nothing)
             return
-        self._connection.send("batch", self._source.rows(first, count), self._deadline)
         self.served += tokens
         self._last = tokens
+        self._send(self._source.rows(first, count))
 
-    def _start(self, frame: Frame) -> None:
-        """Starts the clock, with the first request."""
-        budget, max_tflop = self._plan.limits()
-        self.flops_per_token = frame.positive("flops_per_token")
-        if max_tflop is not None and self.flops_per_token is None:
-            raise ProtocolError("a cap on operations, and none were counted")
-        self._limit = token_limit(budget, max_tflop, self.flops_per_token)
-        self.first_grant = time.monotonic()
-        if self._plan.role == "score":
-            training_s = self._plan.training_s()
-            self._deadline = None if training_s is None else self.first_grant + training_s
+    def _send(self, rows: Rows) -> None:
+        """Sends a batch, with what is left after it of tokens and, in seconds, of time (null: no limit)."""
+        left_s, whole_s = self._time.left() or (None, None)
+        tokens_left = None if self._limit is None else max(0, self._limit - self.served)
+        self._connection.send(
+            *("batch", rows, self._time.deadline),
+            tokens_left=tokens_left,
+            seconds_left=left_s,
+            seconds=whole_s,
+        )
 
     def _handed_over(self, frame: Frame) -> HandOver:
         at = time.monotonic()
-        if self.first_grant is None:
+        if self._time.first_grant is None:
             raise VoidError("exam", "a model was handed over before any training batch was granted")
         steps = frame.whole("steps", 0, PLACES)
-        budget, _ = self._plan.limits()
+        self._time.end_training()
+        budget = self._budget  # of steps in a baseline alone, which is the user's own
         if self._plan.role == "score" and budget.unit == "steps" and steps > budget.amount:
             raise VoidError("budget", f"{steps} steps were taken, not {budget.amount}")
         # The last batch counts unless the trial says that it was left unused.
@@ -204,13 +219,6 @@ class DataServer:
             raise ProtocolError("a hand-over without a digest")
         rows = frame.whole("rows", 1, self._most_rows)
         return HandOver(at, steps, rows, _tensors(frame), digest)
-
-    def _late(self) -> NoReturn:
-        if self.first_grant is None:
-            seconds = time.monotonic() - self._began
-            raise VoidError("budget", f"no training batch was asked for in {seconds:.0f} s")
-        seconds = time.monotonic() - self.first_grant
-        raise VoidError("budget", f"training was not over after {seconds:.1f} s")
 
 
 def said(frame: Frame) -> str:

@@ -12,10 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import names
-from ..budget import Budget, limits
+from ..budget import Budget, Time, TimeLimit, budget_in
 from ..cache import HarnessError, Manifest
 from ..fingerprint import fingerprint
 from ..rows import TRIAL_FILES, Rows, checked_folder, mapped, token_lengths
+
+# What a phase may take, as a multiple of the baseline's seconds and so many more. Measured by
+# benchmarks/budget.py: of honest trials under load the dearest start-up took 1.2 of the baseline's
+# processor time. Training has the room that the cap of 1.7e12 operations left above train.py's 0.74.
+STARTUP = {"processor": (2.0, 1.0), "wall": (2.0, 30.0)}
+TRAINING_TIMES, TRAINING_S = 2.3, 0.5
+BEYOND_TIMES, BEYOND_S = 1.1, 0.5  # for the step under way and the hand-over, of who ends in time
+# Where processor time counts, a machine may be so busy that a trial waits for four times as long.
+BUSY_TIMES, BUSY_S = 4.0, 60.0
 
 
 class VoidError(Exception):
@@ -38,13 +47,13 @@ class Plan:
     seed: int
     device: str
     budget: str
-    max_tflop: float | None
     threshold: float | None  # a score below it is kept for workers; null: any
-    # The baseline's seconds, tokens and operations for each token; null: this is a baseline
+    # The baseline's seconds, steps and tokens; null: this is a baseline
     calibration: dict[str, Any] | None
     full: bool = False  # workers are asked about all rows
     control: str | None = None  # the file of the baseline's losses on the vault; null: a baseline's
     data: str | None = None  # the data folder's name in the cache; null: the one prepared last
+    counted: bool = False  # the tool says on standard input where processor time is counted
 
     @classmethod
     def read(cls, path: Path) -> Plan:
@@ -57,10 +66,17 @@ class Plan:
             raise HarnessError(f"{path}: role {plan.role!r} is none of {', '.join(names.ROLES)}")
         return plan
 
-    def limits(self) -> tuple[Budget, float | None]:
-        """Returns the trial's budget, and its cap in 10^12 operations."""
-        cap = "" if self.max_tflop is None else str(self.max_tflop)
-        return limits(self.budget, cap, self.device)
+    @property
+    def trial_budget(self) -> Budget:
+        """The trial's budget; one of steps is one of tokens, as many as those of the baseline's had.
+
+        In the baseline itself, whose tokens a step nobody knows yet, steps are what its script says.
+        """
+        budget = budget_in(self.budget, self.device)
+        steps, tokens = self.baseline("steps"), self.baseline("tokens")
+        if budget.unit == "steps" and steps and tokens:
+            return Budget(max(1, round(budget.amount * tokens / steps)), "tokens")
+        return budget
 
     def baseline(self, name: str) -> float | None:
         """Returns a figure of the baseline's examination; None in a baseline, or where it has none."""
@@ -68,33 +84,60 @@ class Plan:
         return None if value is None else float(value)
 
     def allowance_s(self, name: str) -> float | None:
-        """Returns the seconds for a start-up or an examination; None where only a timeout bounds it.
+        """Returns the most seconds on the wall of a start-up or an examination; None: no limit.
 
-        Four times what the baseline took, since a larger model compiles and runs for longer, and
-        machines are shared; and a minute, since the first start of a night reads cold files.
+        Four times what the baseline took, since machines are shared; and a minute, since the first
+        start of a night reads cold files.
         """
         seconds = self.baseline(name)
-        return None if seconds is None else 4 * seconds + 60
+        return None if seconds is None else BUSY_TIMES * seconds + BUSY_S
 
-    def training_s(self) -> float | None:
-        """Returns the most seconds from the first grant to the hand-over; None where no baseline tells.
+    def startup(self) -> TimeLimit | None:
+        """Returns what the start-up may take; None where no baseline tells.
 
-        Of a budget in seconds: 1 % and a second for the step that was under way, and twice what
-        the baseline went over it. Of others four times the baseline's seconds, times the headroom
-        that the cap leaves above the baseline, whose operations the trial may use up: they bound
-        what a token may cost where nothing else does.
+        On a CPU that is processor time, which other work on the machine hardly moves.
         """
-        budget, max_tflop = self.limits()
-        seconds = self.baseline("training_seconds")
-        if seconds is None:
+        of = self._time("startup_processor_s")
+        seconds = self.baseline("startup_processor_s" if of == "processor" else "startup_seconds")
+        if seconds is None or (self.device == "cpu" and of == "wall"):
             return None
+        times, more_s = STARTUP[of]
+        most_s = times * seconds + more_s
+        return TimeLimit(most_s, most_s, of)
+
+    def training(self) -> TimeLimit | None:
+        """Returns what the training may take, from the first grant to the hand-over.
+
+        Of a budget in seconds these are on the wall: 1 % and a second more for the step that was
+        under way, and twice what the baseline went over it. Of others a multiple of the baseline's
+        seconds, which bound what a token may cost. None where no baseline tells.
+        """
+        budget, wall_s = self.trial_budget, self.baseline("training_seconds")
         if budget.unit == "s":
-            return 1.01 * budget.amount + 1 + 2 * max(0.0, seconds - budget.amount)
-        tokens, flops = self.baseline("tokens"), self.baseline("flops_per_token")
-        headroom = 1.0
-        if max_tflop is not None and tokens and flops:
-            headroom = max(1.0, max_tflop * 1e12 / (tokens * flops))
-        return max(60.0, 4 * seconds * headroom)
+            if wall_s is None:
+                return None
+            over_s = 2 * max(0.0, wall_s - budget.amount)
+            return TimeLimit(budget.amount, 1.01 * budget.amount + 1 + over_s, "wall")
+        of = self._time("training_processor_s")
+        seconds = self.baseline("training_processor_s") if of == "processor" else wall_s
+        if seconds is None or (self.device == "cpu" and of == "wall"):
+            return None
+        told_s = TRAINING_TIMES * seconds + TRAINING_S
+        return TimeLimit(told_s, BEYOND_TIMES * told_s + BEYOND_S, of)
+
+    def training_wall_s(self) -> float | None:
+        """Returns the most seconds on the wall from the first grant to the hand-over.
+
+        Where the processor's time counts they bound a trial that waits, or hides its time.
+        """
+        limit, seconds = self.training(), self.baseline("training_seconds")
+        if limit is not None and limit.of == "wall":
+            return limit.most_s
+        return None if seconds is None else max(BUSY_S, BUSY_TIMES * TRAINING_TIMES * seconds)
+
+    def _time(self, figure: str) -> Time:
+        """Returns what a limit is of: the processor on a CPU, where the baseline's was counted."""
+        return "processor" if self.device == "cpu" and self.baseline(figure) else "wall"
 
 
 @dataclass

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ..budget import Budget, Time
 from ..cache import HarnessError
 from ..names import EXAMINER_VARIABLE
 from ..protocol import Connection, Frame, ProtocolError, joint_digest, raw_digest
@@ -86,6 +87,7 @@ class ExaminerClient:
         self._connection = connection
         self._under_way: GrantedRows | None = None
         self._handed_over = False
+        self._asked_s = 0.0  # the clock's reading when rows were asked for
         self._clock: Clock | None = None
         self._say("hello")
         told = self._hear("welcome")
@@ -97,28 +99,34 @@ class ExaminerClient:
         self.train_rows: int = facts["train_rows"]
         self.val_rows: int = facts["val_rows"]
         self.seed: int = facts["seed"]
+        self.budget: str = facts["budget"]
+        self.time: Time | None = facts["time"]
         self.fingerprint: str = facts["fingerprint"]
         self.folder = Path(facts["folder"])  # of the tokenizer
         self.token_bytes: npt.NDArray[np.int64] = np.frombuffer(bytes(told.payload), np.int64)
 
     def attend(self, clock: Clock) -> None:
-        """Takes this clock's steps as the trial's, and tells it whether there is training to do."""
+        """Takes this clock's steps as the trial's, and tells it the limits, and whether to train at all."""
         self._clock = clock
         clock.replaying = self.replaying
+        clock.limit(Budget.parse(self.budget), self.time)
 
-    def ask_rows(self, first: int, count: int, flops_per_token: float | None) -> GrantedRows:
+    def ask_rows(self, first: int, count: int) -> GrantedRows:
         """Asks for the training rows at places `first` to `first + count - 1` of the examiner's order."""
         if self._handed_over:
             raise HarnessError("the model was handed over: no training batch is granted after that")
         self._settle()
-        self._say("rows", first=first, count=count, flops_per_token=flops_per_token)
+        self._asked_s = self._clock.reading_s() if self._clock else 0.0
+        self._say("rows", first=first, count=count)
         self._under_way = GrantedRows(self, (count, self.seq_len + 1))
         return self._under_way
 
     def receive_rows(self, out: Rows) -> None:
         """Receives the rows that are under way, into a buffer [B, T+1]."""
         self._under_way = None
-        self._hear("batch", out.data.cast("B"))
+        told = self._hear("batch", out.data.cast("B")).fields
+        if self._clock is not None and told["seconds_left"] is not None:
+            self._clock.allow(told["seconds_left"], told["seconds"], self._asked_s)
 
     def _settle(self) -> None:
         if self._under_way is not None:

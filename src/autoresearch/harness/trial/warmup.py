@@ -1,21 +1,16 @@
-"""A warm-up that leaves no trace: what it may change is put back, and its operations are counted."""
+"""A warm-up that leaves no trace: what it may change is put back."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import random
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
-
-from ..cache import HarnessError
 
 
 class Snapshot:
@@ -98,79 +93,3 @@ def _device_random(device: torch.device) -> Tensor:
     if device.type == "cuda":
         return torch.cuda.get_rng_state(device)
     return torch.mps.get_rng_state() if device.type == "mps" else torch.empty(0)
-
-
-class OperationCount:
-    """Counts floating-point operations of a warm-up's first step: until every optimiser has stepped once.
-
-    As torch counts them: matrix products, convolutions and attention, two for each multiply-add,
-    attention as the whole T x T even where it is causal. Not counted are element-wise work and
-    kernels that torch does not know.
-
-    Compiled functions run uncompiled meanwhile, since no operation shows inside them; without
-    that stance the compiler would give up on each function that it first met under the counter,
-    for good. So compilation takes place in the second step.
-    """
-
-    def __init__(self) -> None:
-        self.flops = 0
-        self.tokens = 0
-        self._waiting: set[int] = set()  # optimisers that have not stepped yet, by identity
-        self._counted = contextlib.ExitStack()
-
-    @contextlib.contextmanager
-    def watch(self, optimisers: list[Optimizer]) -> Iterator[None]:
-        """Counts the first step taken in here, or all there is where optimisers do not step."""
-        self._waiting = {id(optimiser) for optimiser in optimisers} or {0}  # 0 never steps
-        counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
-        with contextlib.ExitStack() as hooks, self._counted as counted:
-            for optimiser in optimisers:
-                hooks.callback(optimiser.register_step_post_hook(self._stepped).remove)
-            # The counter follows modules by hooks, of which torch warns compiled modules.
-            counted.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", message="Using `torch.compile")
-            counted.enter_context(torch.compiler.set_stance("force_eager"))
-            counted.callback(self._read, counter)
-            counted.enter_context(counter)
-            yield
-
-    def grant(self, tokens: int) -> None:
-        """Takes note of dummy tokens that are handed out, for the first step or for a later one.
-
-        Counting ends here and not in the optimiser's hook, which may run within something compiled.
-        """
-        if self._waiting:
-            self.tokens += tokens
-        else:
-            self._counted.close()
-
-    def _stepped(self, optimiser: Optimizer, *_: object) -> None:
-        self._waiting.discard(id(optimiser))
-
-    def _read(self, counter: FlopCounterMode) -> None:
-        self.flops = counter.get_total_flops()
-
-    def per_token(self) -> float:
-        """Returns operations per dummy token. Raises HarnessError where there was none."""
-        if not self.tokens or not self.flops:
-            raise HarnessError(
-                "this trial has a cap on floating-point operations, and none were counted: take two "
-                "training steps inside `with clock.warm_up(model, optimisers):`, with batches from "
-                "`batches.next()`, before the first batch of the training"
-            )
-        return self.flops / self.tokens
-
-
-def _cpu_attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
-
-
-def _cpu_attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_backward_flop_count(grad, query, key, value))  # type: ignore[no-untyped-call]
-
-
-# torch 2.13 counts the attention kernels of CUDA and not that of the CPU.
-CPU_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_attention_backward,
-}
