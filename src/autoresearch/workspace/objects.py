@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,3 +73,9 @@ class Recent(Generic[Key, Value]):
         self._weighs += self._weight(value)
         while self._weighs > self._room:
             self._weighs -= self._weight(self._held.pop(next(iter(self._held))))
+
+
+def blob_id(content: bytes, like: str) -> str:
+    """Returns git's id of bytes, by the hash that the other id was made with."""
+    digest = hashlib.sha1 if len(like) == 40 else hashlib.sha256
+    return digest(b"blob %d\0" % len(content) + content).hexdigest()

@@ -6,7 +6,6 @@ conversion and no hook runs, and what a trial or a program left behind is gone b
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import stat
@@ -20,7 +19,7 @@ from autoresearch.records import Edit
 from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs
-from autoresearch.workspace.objects import Tree
+from autoresearch.workspace.objects import Tree, blob_id
 from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
 
@@ -198,7 +197,7 @@ class Worktree:
             if mode == "120000":
                 return (
                     stat.S_ISLNK(info.st_mode)
-                    and _blob_id(os.fsencode(file.readlink()), blob) == blob
+                    and blob_id(os.fsencode(file.readlink()), blob) == blob
                 )
             if mode == "160000":
                 return stat.S_ISDIR(info.st_mode)
@@ -210,7 +209,7 @@ class Worktree:
             size = self._sizes.get(blob)
             if info.st_size > _READ_MAX if size is None else info.st_size != size:
                 return False  # nothing of terabytes is read
-            same = _blob_id(file.read_bytes(), blob) == blob
+            same = blob_id(file.read_bytes(), blob) == blob
             if same:
                 self._sizes[blob] = info.st_size
             return same
@@ -296,9 +295,3 @@ def _plain_bytes(file: Path) -> bytes | None:
         return None
     with opened:
         return opened.read(65_536)
-
-
-def _blob_id(content: bytes, like: str) -> str:
-    """Returns git's id of bytes, by the hash that the other id was made with."""
-    digest = hashlib.sha1 if len(like) == 40 else hashlib.sha256
-    return digest(b"blob %d\0" % len(content) + content).hexdigest()
