@@ -31,7 +31,7 @@ class Copying:
 
     root: Path
     worktree: Path
-    paths: tuple[str, ...]
+    paths: frozenset[str]
 
     @cached_property
     def real_root(self) -> str:

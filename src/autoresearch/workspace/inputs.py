@@ -119,7 +119,7 @@ class Inputs:
     def lay_out(self, tree: Tree) -> None:
         """Sees that everything planned has its copy, made again if the input or the copy has changed."""
         self._copied = {path: both for path, both in self._copied.items() if path in self._sources}
-        laid_out = Copying(self.repo.root, self.worktree, (*tree, *self._sources))
+        laid_out = Copying(self.repo.root, self.worktree, frozenset((*tree, *self._sources)))
         for path, source in self._sources.items():
             target = self.worktree / path
             both = (_signature(source, follow=True), _signature(target)) if source else None
