@@ -462,10 +462,11 @@ def test_a_changed_input_is_copied_again(tmp_path: Path) -> None:
 def test_setup_comes_before_the_trial_and_under_the_same_deadline(tmp_path: Path) -> None:
     slow = "import time\ntime.sleep(1.4)\n"
     train, build = 'print("val_bpb:", open("built").read())\n', "echo building; echo 2.0 > built\n"
+    slower = whole("", "sleep 1.2\n", "build.sh", build)
     answers = [
         whole("a failing build", "echo no compiler; exit 4\n", "build.sh", build),
         whole("a slow build", "sleep 60\n", "build.sh", build),
-        whole("both slow", slow + BETTER, old=train) + whole("", "sleep 1.2\n", "build.sh", build).partition("\n")[2],
+        whole("both slow", slow + BETTER, old=train) + slower.partition("\n")[2],
         whole("a build that tampers", "echo x >> program.md\n", "build.sh", build),
         whole("a daemon of the build", "(sleep 4711 &) ; echo 1.5 > built\n", "build.sh", build),
     ]  # fmt: skip
