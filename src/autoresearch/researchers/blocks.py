@@ -49,8 +49,9 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
     read = Reader(without_thought(plain), Paths(files, existing), lines)
     changed: dict[str, bytes] = {}
     notes: list[str] = []
+    seen: dict[tuple[str, ...], int] = {}
     for n, block in enumerate(read.blocks):
-        _check_repeated(block, read.blocks[:n])
+        _check_repeated(block, seen)
         if not block.sure:
             _check_only_there(block, files | changed)
         current = changed.get(block.path, files.get(block.path))
@@ -92,19 +93,15 @@ def _text(data: bytes) -> list[str]:
     return [line.strip() for line in _lines(data) or () if line.strip()]
 
 
-def _check_repeated(block: Block, before: list[Block]) -> None:
+def _check_repeated(block: Block, seen: dict[tuple[str, ...], int]) -> None:
     """Raises BadAnswer where an earlier block searched the same lines: a revision, or a copy."""
-    for other in before:
-        if block.path != other.path or _stripped_lines(block) != _stripped_lines(other):
-            continue
-        what = "the same SEARCH as" if block.search is not None else "the same file as"
+    lines = ("",) if block.search is None else tuple(line.strip() for line in block.search)
+    other = seen.setdefault((block.path, str(block.search is None), *lines), block.number)
+    if other != block.number:
+        what = "the same file as" if block.search is None else "the same SEARCH as"
         raise BadAnswer(
-            f"{block.name}: it has {what} block {other.number}. Give each change once, the final one."
+            f"{block.name}: it has {what} block {other}. Give each change once, the final one."
         )
-
-
-def _stripped_lines(block: Block) -> list[str] | None:
-    return None if block.search is None else [line.strip() for line in block.search]
 
 
 def _check_only_there(block: Block, files: dict[str, bytes]) -> None:
