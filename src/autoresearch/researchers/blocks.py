@@ -65,7 +65,7 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
     edits = tuple(Edit(p, data) for p, data in changed.items() if files.get(p) != data)
     texts = [*files.values(), *changed.values()] if read.shown else []
     for code in read.shown:
-        if why := _dropped(code, texts, (files | changed).values()):
+        if why := _dropped(code, texts, (files | changed).values(), existing):
             raise BadAnswer(_not_read(code, why, bool(read.blocks)))
     if not read.blocks:
         raise BadAnswer(f"{_NO_BLOCK}\n{FORM}")
@@ -115,7 +115,9 @@ def _check_only_there(block: Block, files: dict[str, bytes]) -> None:
             )
 
 
-def _dropped(code: Shown, texts: Iterable[bytes], after: Iterable[bytes]) -> str | None:
+def _dropped(
+    code: Shown, texts: Iterable[bytes], after: Iterable[bytes], existing: frozenset[str]
+) -> str | None:
     """Returns why code that is only shown may be a change; None where it is talk.
 
     Code that stands in a file as it was, or as it becomes, says nothing new.
@@ -133,9 +135,8 @@ def _dropped(code: Shown, texts: Iterable[bytes], after: Iterable[bytes]) -> str
         return "has the text of a file, changed, and no path before it"
     if any(map(edits_by_shell, lines)):
         return "holds commands that edit files"
-    if shell and not code.lead.strip().endswith("`:"):
-        return None
-    if code.files:
+    named = code.files - existing if shell else code.files
+    if named or any(path.endswith(".sh") for path in code.files):
         return "belongs to " + ", ".join(sorted(code.files)[:5]) + " and is no block"
     if code.info.lower() in ("diff", "patch", "tool_code", "tool_call"):
         return "is a patch or a tool call"
