@@ -82,6 +82,7 @@ class _Said:
             kind = marker(line)
             if kind in ("open", "close"):
                 self.in_block = kind == "open"
+                self.described = True  # an answer may do without its header
             elif fence(line):
                 self.in_fence = not self.in_fence
             elif (named := header(line)) and named[0] == "description":
