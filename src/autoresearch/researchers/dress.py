@@ -191,7 +191,7 @@ class Paths:
             return word
         single = not any(c.isspace() for c in word)
         named = ticked or word in _PLAIN_NAMES or (single and _PATHLIKE.match(word))
-        if not re.search(r"\w", word) or remarked or "`" in word or not named:
+        if not re.search(r"[\w.]", word) or remarked or "`" in word or not named:
             return None
         return word
 
