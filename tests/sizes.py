@@ -18,8 +18,9 @@ SPARSER = 1 if ALL else int(_FAULTS)  # the step over the points of a sweep's sp
 SEVERAL_FAULTS = 500 if ALL else 50  # runs with two to seven faults each
 NIGHTS, STEPS = (500, 40) if ALL else (30, 20)  # of a careless person on a failing machine
 SEEDS = 5 if ALL else 1  # trainings of each honest model
+SPOILT_ANSWERS = 100_000 if ALL else 10_000  # good answers of a model, spoilt at random
 EVERY_MUTANT = 10  # of `make ci`; `python -m tests.mutants` tries all
 
 SMOKE_SPARSER = 25
 SMOKE_NIGHTS = 4
-SPOILT_ANSWERS = 10_000
+SMOKE_SPOILT_ANSWERS = 500

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.researchers.body import returns
 from tests.cheats.cheat import BASE, BWRAP, HONEST, KEPT, LANDLOCK, NONE, OTHER, REFUSED, Cheat
 from tests.cheats.harms import HARMS, Found
 from tests.cheats.stage import Stage, environment
@@ -66,12 +67,21 @@ def _result(stage: Stage, cheat: Cheat, level: int, found: Found) -> Result:
     return Result(cheat, level, found.ended, gain, harm(stage, cheat, found), *words)
 
 
+def _answer(name: str, text: str, incumbent: str) -> str:
+    """An answer with the cheat's train.py: whole where enough of the incumbent's lines return."""
+    if returns(incumbent.splitlines(), text.splitlines()):
+        return f"description: {name}\n\ntrain.py\n````\n{text}````\n"
+    return whole(name, text, old=incumbent)
+
+
 def play(stage: Stage, cheats: tuple[Cheat, ...]) -> dict[str, Found]:
     """One run of the tool with the cheats as its next proposals; what each came to, by its number."""
+    incumbent = stage.lab.git("show", f"autoresearch/{stage.lab.tag}:train.py")
     answers = ["nothing"] * len(stage.lab.records("answer"))
     for cheat in cheats:
         text = stage.script(cheat)
-        answers.append(text if cheat.answer else whole(f"cheat {cheat.number}: {cheat.name}", text))
+        name = f"cheat {cheat.number}: {cheat.name}"
+        answers.append(text if cheat.answer else _answer(name, text, incumbent))
     scripted(stage.folder, answers)
     with stage.lab.printed.open("a") as out:
         done = subprocess.run(

@@ -145,7 +145,10 @@ def test_a_persons_new_baseline_is_no_keep_and_no_gain() -> None:
 def test_a_new_baseline_counts_for_nothing_of_a_run(tmp_path: Path) -> None:
     """Neither for the keep rate nor for budget.experiments nor for what is too good to be true."""
     train = 'print("val_bpb: {}")\n'
-    answers = [whole("a step", train.format(0.98)), whole("a leap", train.format(0.5))]
+    answers = [
+        whole("a step", train.format(0.98), old=train.format(1.0)),
+        whole("a leap", train.format(0.5), old=train.format(0.98)),
+    ]
     lab = made(
         tmp_path, train.format(2.0), "", scripted(tmp_path, answers), "[budget]\nexperiments = 2\n"
     )

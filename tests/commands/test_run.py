@@ -56,7 +56,7 @@ def test_a_signal_in_a_trial_ends_it_and_the_same_candidate_comes_again(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     once = f'import os\nif not os.path.exists("{tmp_path}/go"):\n    import time\n    time.sleep(600)\n'
-    steps = [Text(whole("slow at first", once + train(1.5)))]
+    steps = [Text(whole("slow at first", once + train(1.5), old=PLAIN))]
     lab = make_lab(tmp_path, PLAIN, researcher='kind = "anthropic"', timeout_s=600)
     with Loopback(steps) as server:
         process = lab.spawn("run", "--max", "1", **claude(server))
@@ -82,7 +82,7 @@ def test_a_signal_in_a_call_to_a_model_leaves_at_once(
     tmp_path: Path, number: signal.Signals, when: str
 ) -> None:
     lab = make_lab(tmp_path, PLAIN, researcher='kind = "anthropic"')
-    with Loopback([Stall(600, when), Text(whole("better", train(1.5)))]) as server:
+    with Loopback([Stall(600, when), Text(whole("better", train(1.5), old=PLAIN))]) as server:
         process = lab.spawn("run", "--max", "1", **claude(server))
         eventually(lambda: server.requests)
         time.sleep(0.2)
@@ -173,8 +173,11 @@ def test_a_second_supervisor_is_refused_and_status_answers(tmp_path: Path) -> No
 # -- limits -----------------------------------------------------------------------------------
 
 
-def falling(count: int) -> Iterator[str]:
-    return (whole(f"e{n}", train(2 - n / 100)) for n in range(1, count + 1))
+def falling(count: int, old: dict[int, str] | None = None) -> Iterator[str]:
+    """Answers that are kept one after the other; old is what another hand left before one of them."""
+    for n in range(1, count + 1):
+        before = PLAIN if n == 1 else train(2 - (n - 1) / 100)
+        yield whole(f"e{n}", train(2 - n / 100), old=(old or {}).get(n, before))
 
 
 @pytest.mark.slow
@@ -192,8 +195,9 @@ def test_max_counts_this_call_and_the_budget_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_hours_stop_a_call_and_the_budget_a_run(tmp_path: Path) -> None:
-    slow = ("import time\ntime.sleep(0.3)\n" + answer for answer in map(train, (1.9, 1.8, 1.7)))
-    answers = [whole(f"e{n}", content) for n, content in enumerate(slow)]
+    slow = ["import time\ntime.sleep(0.3)\n" + answer for answer in map(train, (1.9, 1.8, 1.7))]
+    before = [PLAIN, *slow]
+    answers = [whole(f"e{n}", slow[n], old=before[n]) for n in range(3)]
     budget = "[budget]\nhours = 0.0002"  # 0.72 s
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, answers), budget)
     lab.cli("run", "--hours", "0.00001")
@@ -210,16 +214,17 @@ def test_hours_are_looked_at_while_an_outage_is_sat_out(tmp_path: Path) -> None:
     assert lab.stopped() == "reached --hours 0.0003"
 
 
-def priced(value: float, usd: float) -> Text:
+def priced(value: float, usd: float, old: str = PLAIN) -> Text:
     """An answer of claude-haiku-4-5, at a dollar per million tokens read."""
-    return Text(whole(f"at {value}", train(value)), usage=(int(usd * 1e6), 0))
+    return Text(whole(f"at {value}", train(value), old=old), usage=(int(usd * 1e6), 0))
 
 
 @pytest.mark.slow
 def test_dollars_are_looked_at_before_each_call_that_costs(tmp_path: Path) -> None:
     researcher = 'kind = "anthropic"\nmodel = "claude-haiku-4-5"'
     lab = make_lab(tmp_path, PLAIN, "", researcher, "[budget]\nusd = 3.5")
-    steps = [priced(2 - n / 10, 1.0) for n in range(1, 9)]
+    before = [PLAIN, *(train(2 - n / 10) for n in range(1, 8))]
+    steps = [priced(2 - n / 10, 1.0, old) for n, old in enumerate(before, 1)]
     with Loopback(steps) as server:
         lab.cli("run", "--max-usd", "1.5", **claude(server))
         assert len(server.requests) == 2 and lab.stopped() == "reached --max-usd 1.5"
@@ -258,9 +263,17 @@ def test_a_limit_in_dollars_needs_a_price(tmp_path: Path) -> None:
 
 
 def test_failures_in_a_row_stop_the_run_and_are_named(tmp_path: Path) -> None:
-    crash, ok = whole("crash", "raise SystemExit(7)\n"), whole("worse", train(3))
+    crash = whole("crash", "raise SystemExit(7)\n", old=PLAIN)
+    ok = whole("worse", train(3), old=PLAIN)
     frozen = whole("frozen", "be kind\n", "program.md")
-    answers = [crash, ok, *[frozen] * 3, whole("x", "1 / 0\n"), *["nothing"] * 3, ok + "# other"]
+    answers = [
+        crash,
+        ok,
+        *[frozen] * 3,
+        whole("x", "1 / 0\n", old=PLAIN),
+        *["nothing"] * 3,
+        ok + "# other",
+    ]
     lab = make_lab(
         tmp_path, PLAIN, "", scripted(tmp_path, answers), "[budget]\nconsecutive_failures = 3"
     )
@@ -298,7 +311,8 @@ def test_a_failing_baseline_stops_the_run_and_a_mended_commit_goes_on(tmp_path: 
 
 @pytest.mark.slow
 def test_the_baseline_alone_and_again_after_a_commit_of_a_persons(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(2)))
+    answers = falling(2, {2: train(1.2)})
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, answers))
     done = lab.cli("baseline")
     assert "baseline: val_bpb 2.0 at " in done.stdout and len(lab.rows()) == 1
     assert len(lab.records("trial")) == 1
@@ -344,13 +358,16 @@ def test_three_kills_in_the_baseline_make_no_row(tmp_path: Path) -> None:
 
 
 def test_what_failed_as_a_baseline_may_be_proposed_later(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [whole("e1", train(1.9)), "", "", ""]))
+    lab = make_lab(
+        tmp_path, PLAIN, "", scripted(tmp_path, [whole("e1", train(1.9), old=PLAIN), "", "", ""])
+    )
     lab.cli("run", "--max", "1")
     lab.git("checkout", "-q", "autoresearch/t")
     lab.commit(train__py="1 / 0\n")
     lab.cli("baseline", code=1)
     lab.git("reset", "-q", "--hard", "HEAD~")
-    scripted(tmp_path, [whole("e1", train(1.9)), whole("the same", "1 / 0\n")])
+    same = whole("the same", "1 / 0\n", old=train(1.9))
+    scripted(tmp_path, [whole("e1", train(1.9), old=PLAIN), same])
     lab.cli("run", "--max", "1")
     assert lab.statuses() == ["keep", "keep", "crash"]
 
@@ -360,7 +377,9 @@ def test_what_failed_as_a_baseline_may_be_proposed_later(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
-    answers = scripted(tmp_path, [whole("sleeps", SLEEPS), whole("better", train(1.5))])
+    answers = scripted(
+        tmp_path, [whole("sleeps", SLEEPS, old=PLAIN), whole("better", train(1.5), old=PLAIN)]
+    )
     lab = make_lab(tmp_path, PLAIN, "", answers, timeout_s=600)
     for n in range(3):
         process = lab.spawn("run")
@@ -374,9 +393,8 @@ def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None:
-    lab = make_lab(
-        tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", gate(tmp_path / "go") + train(1.5))])
-    )
+    slow = whole("slow", gate(tmp_path / "go") + train(1.5), old=PLAIN)
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [slow]))
     process = lab.spawn("run")
     eventually(lambda: len(lab.records("trial")) == 2 and running(mark(lab)))
     kill(process)
@@ -395,9 +413,8 @@ def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_interrupts_on_purpose_are_not_held_against_a_candidate(tmp_path: Path) -> None:
-    lab = make_lab(
-        tmp_path, PLAIN, "", scripted(tmp_path, [whole("slow", gate(tmp_path / "go") + train(1.5))])
-    )
+    slow = whole("slow", gate(tmp_path / "go") + train(1.5), old=PLAIN)
+    lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [slow]))
     for n in range(3):
         process = lab.spawn("run")
         eventually(lambda n=n: len(lab.records("trial")) == n + 2 and running(mark(lab)))
@@ -449,7 +466,7 @@ from pathlib import Path
 from tests.labs import make_lab, scripted, whole
 folder = Path({str(small)!r}) / "x"
 fill = 'open("fill", "wb").write(bytes(64_000_000))\\n'
-answers = [whole("fills the disk", fill + 'print("val_bpb: 1.0")\\n')] * 2
+answers = [whole("fills the disk", fill + 'print("val_bpb: 1.0")\\n', old={PLAIN!r})] * 2
 lab = make_lab(folder, {PLAIN!r}, "", scripted(folder.parent, answers))
 done = lab.cli("run", code=1)
 print(done.stderr)

@@ -176,7 +176,7 @@ MODULE = 'import os, stat\nimport model\nprint("val_bpb:", model.VALUE)\n'
 
 def test_bytecode_is_made_once_and_not_for_what_a_candidate_may_change(tmp_path: Path) -> None:
     """A module that changes within a second, and not in size, runs as it is."""
-    answers = [whole(f"{n}", f"VALUE = {n}\n", "model.py") for n in (8, 7, 6)]
+    answers = [whole(f"{n}", f"VALUE = {n}\n", "model.py", f"VALUE = {n + 1}\n") for n in (8, 7, 6)]
     task = 'mutable = ["train.py", "model.py"]'
     lab = make_lab(
         tmp_path, MODULE, "", scripted(tmp_path, answers), files={"model.py": "VALUE = 9\n"}

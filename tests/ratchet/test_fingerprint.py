@@ -131,7 +131,7 @@ def test_data_that_changes_in_mid_run_is_not_held_against_the_candidate(
 ) -> None:
     cache, switch = data
     was = switch("one")
-    waits = whole("waits", WAIT.format(tmp_path) + TRAIN.replace("0.5", "0.25"))
+    waits = whole("waits", WAIT.format(tmp_path) + TRAIN.replace("0.5", "0.25"), old=TRAIN)
     lab = lab_of(tmp_path, cache, waits)
     lab.cli("baseline")
     process = lab.spawn("run", "--max", "1")
@@ -152,7 +152,7 @@ def test_data_that_is_gone_in_mid_run(tmp_path: Path, data: Data) -> None:
     cache, switch = data
     was = switch("one")
     gone = f'import os; os.remove("{cache}/current")\n'
-    lab = lab_of(tmp_path, cache, whole("takes it away", gone + TRAIN))
+    lab = lab_of(tmp_path, cache, whole("takes it away", gone + TRAIN, old=TRAIN))
     error = lab.cli("run", "--max", "1", code=1).stderr
     assert was in error and "no prepared data" in error and "autoresearch prepare" in error
     assert lab.statuses() == ["keep"], "a trial that finds no data is no crash of the candidate's"
@@ -169,10 +169,10 @@ def test_a_candidate_that_prints_another_one(tmp_path: Path, data: Data) -> None
     lab = lab_of(
         tmp_path,
         cache,
-        whole("another", other),
-        whole("none", better.replace("fingerprint:", "# ")),
-        whole("two", better + 'print("fingerprint:", told)\n'),
-        shadow + "\ntrain.py\n```\n" + other + "```\n",
+        whole("another", other, old=TRAIN),
+        whole("none", better.replace("fingerprint:", "# "), old=TRAIN),
+        whole("two", better + 'print("fingerprint:", told)\n', old=TRAIN),
+        shadow + whole("", other, old=TRAIN).partition("\n")[2],
     )
     text = (lab.root / "autoresearch.toml").read_text()
     lab.commit(autoresearch__toml=text.replace('["train.py"]', '["train.py", "autoresearch/**"]'))

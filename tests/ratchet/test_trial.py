@@ -217,10 +217,10 @@ def tree_of(lab: Lab, folder: str) -> dict[str, tuple[bytes, int]]:
 
 @pytest.mark.slow
 def test_every_kind_of_crash_is_told_apart_and_the_run_goes_on(tmp_path: Path) -> None:
-    answers = [whole(name, script) for name, script in EVIL.items()]
+    answers = [whole(name, script, old=PLAIN) for name, script in EVIL.items()]
     for name, script in TAMPERED.items():
-        answers.append(whole(f"tampered {name}", SUMMARY + "import os\n" + script))
-    answers.append(whole("a good one", BETTER))
+        answers.append(whole(f"tampered {name}", SUMMARY + "import os\n" + script, old=PLAIN))
+    answers.append(whole("a good one", BETTER, old=PLAIN))
     lab = make_lab(
         tmp_path, PLAIN, 'inputs = ["data"]', scripted(tmp_path, answers),
         "[budget]\nconsecutive_failures = 0", {".gitignore": "data/\n"}, timeout_s=2,
@@ -289,7 +289,7 @@ def everywhere(lab: Lab) -> bytes:
 def test_what_a_trial_sees(tmp_path: Path) -> None:
     task = 'env_pass = ["MINE", "ABSENT"]'
     lab = make_lab(tmp_path, LOOKS, task, 'kind = "anthropic"')
-    with Loopback([Text(whole("look again", LOOKS + "x = 1\n"))]) as server:
+    with Loopback([Text(whole("look again", LOOKS + "x = 1\n", old=LOOKS))]) as server:
         done = lab.cli(
             "run", "--max", "1", cold=True,  # what /proc shows of the tool's environment is its own
             ANTHROPIC_API_KEY=CANARY, ANTHROPIC_BASE_URL=server.url, OPENAI_API_KEY=CANARY + "o",
@@ -351,7 +351,7 @@ print("val_bpb: 1.000000")
 
 def test_what_a_trial_leaves_is_gone_before_the_next(tmp_path: Path) -> None:
     task = 'caches = ["warm"]\nfresh = ["warm/*.ckpt"]'
-    answers = scripted(tmp_path, [whole("again", LEAVES + "x = 1\n")])
+    answers = scripted(tmp_path, [whole("again", LEAVES + "x = 1\n", old=LEAVES)])
     lab = make_lab(tmp_path, LEAVES, task, answers, files={".gitignore": "warm/\n*.pyc\n"})
     lab.cli("run")
     tracked = ["./.git", "./.gitignore", "./autoresearch.toml", "./program.md", "./train.py"]
@@ -376,7 +376,7 @@ def test_a_cache_that_became_a_link_leads_nowhere(tmp_path: Path) -> None:
     (outside / "mine.ckpt").write_text("mine")
     task = 'caches = ["warm/", "./cold"]\nfresh = ["warm/*.ckpt", "cold/link/*.ckpt"]'
     code = LINKS.replace("OUTSIDE", str(outside))
-    answers = scripted(tmp_path, [whole("again", code + "x = 1\n")])
+    answers = scripted(tmp_path, [whole("again", code + "x = 1\n", old=code)])
     lab = make_lab(tmp_path, code, task, answers, files={".gitignore": "warm\ncold\n"})
     lab.cli("run")
     assert lab.statuses() == ["keep", "discard"]
@@ -399,7 +399,7 @@ print("val_bpb: 1.900000")
 
 @pytest.mark.slow
 def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> None:
-    answers = scripted(tmp_path, [whole("deep", DEEP), whole("next", BETTER)])
+    answers = scripted(tmp_path, [whole("deep", DEEP, old=PLAIN), whole("next", BETTER, old=DEEP)])
     lab = make_lab(tmp_path, PLAIN, "", answers)
     try:
         lab.cli("run")
@@ -413,7 +413,10 @@ def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> No
 def test_a_log_without_end_is_a_crash_of_its_own_and_is_not_read(tmp_path: Path) -> None:
     """The file is sparse: its length alone is beyond the limit, by far."""
     grow = "import os, time\nos.ftruncate(1, 1 << 35)\n"
-    answers = [whole("grows", grow + "time.sleep(60)\n"), whole("grows and ends", grow + BETTER)]
+    answers = [
+        whole("grows", grow + "time.sleep(60)\n", old=PLAIN),
+        whole("grows and ends", grow + BETTER, old=PLAIN),
+    ]
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, answers))
     lab.cli("run", timeout_s=30)
     assert [lab.record(n)["failure"] for n in (1, 2)] == ["log", "log"]
@@ -429,7 +432,7 @@ print("val_bpb: 1.000000")
 
 
 def test_inputs_are_read_only_copies(tmp_path: Path) -> None:
-    answers = scripted(tmp_path, [whole("again", READS + "x = 1\n")])
+    answers = scripted(tmp_path, [whole("again", READS + "x = 1\n", old=READS)])
     files = {".gitignore": "data/\nsingle\n"}
     lab = make_lab(tmp_path, READS, 'inputs = ["data", "single"]', answers, files=files)
     missing = lab.cli("run", code=1)
@@ -445,7 +448,7 @@ def test_inputs_are_read_only_copies(tmp_path: Path) -> None:
 
 
 def test_a_changed_input_is_copied_again(tmp_path: Path) -> None:
-    answers = scripted(tmp_path, [whole("again", READS + "x = 1\n")])
+    answers = scripted(tmp_path, [whole("again", READS + "x = 1\n", old=READS)])
     files = {".gitignore": "data/\nsingle\n"}
     lab = make_lab(tmp_path, READS, 'inputs = ["data", "single"]', answers, files=files)
     (lab.root / "data").mkdir()
@@ -459,18 +462,18 @@ def test_a_changed_input_is_copied_again(tmp_path: Path) -> None:
 
 def test_setup_comes_before_the_trial_and_under_the_same_deadline(tmp_path: Path) -> None:
     slow = "import time\ntime.sleep(1.4)\n"
+    train, build = 'print("val_bpb:", open("built").read())\n', "echo building; echo 2.0 > built\n"
+    slower = whole("", "sleep 1.2\n", "build.sh", build)
     answers = [
-        whole("a failing build", "echo no compiler; exit 4\n", "build.sh"),
-        whole("a slow build", "sleep 60\n", "build.sh"),
-        "description: both slow\n\ntrain.py\n```\n" + slow + BETTER
-        + "```\n\nbuild.sh\n```\nsleep 1.2\n```\n",
-        whole("a build that tampers", "echo x >> program.md\n", "build.sh"),
-        whole("a daemon of the build", "(sleep 4711 &) ; echo 1.5 > built\n", "build.sh"),
+        whole("a failing build", "echo no compiler; exit 4\n", "build.sh", build),
+        whole("a slow build", "sleep 60\n", "build.sh", build),
+        whole("both slow", slow + BETTER, old=train) + slower.partition("\n")[2],
+        whole("a build that tampers", "echo x >> program.md\n", "build.sh", build),
+        whole("a daemon of the build", "(sleep 4711 &) ; echo 1.5 > built\n", "build.sh", build),
     ]  # fmt: skip
-    train = 'print("val_bpb:", open("built").read())\n'
     lab = make_lab(
         tmp_path, train, 'setup = ["sh", "build.sh"]', scripted(tmp_path, answers),
-        files={"build.sh": "echo building; echo 2.0 > built\n"}, timeout_s=2,
+        files={"build.sh": build}, timeout_s=2,
     )  # fmt: skip
     toml = (lab.root / "autoresearch.toml").read_text()
     lab.git("branch", "-D", "autoresearch/t")
@@ -502,7 +505,11 @@ FLOODS = {
 @pytest.mark.slow
 def test_floods_are_capped_folded_and_still_measured(tmp_path: Path) -> None:
     head, end = 'print("the head", flush=True)\n', 'print("the end")\nprint("val_bpb: 1.5")\n'
-    answers = [whole(name, head + flood + end) for name, flood in FLOODS.items()]
+    texts = {name: head + flood + end for name, flood in FLOODS.items()}
+    first = next(iter(texts.values()))  # which is kept, and the others are equal
+    answers = [
+        whole(n, text, old=first if k else PLAIN) for k, (n, text) in enumerate(texts.items())
+    ]
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, answers))
     lab.cli("run", timeout_s=120)
     assert [lab.record(n)["value"] for n in range(1, 5)] == [1.5] * 4
@@ -519,7 +526,9 @@ def test_floods_are_capped_folded_and_still_measured(tmp_path: Path) -> None:
 def test_a_killed_supervisor_takes_the_trial_along_and_the_next_run_goes_on(tmp_path: Path) -> None:
     mark = f"AUTORESEARCH_SCRATCH={tmp_path}"
     stays = NASTY.replace("sys.argv[1]", "0.001").replace("sys.argv[2]", '"stay"')
-    answers = scripted(tmp_path, [whole("stays", stays), whole("next", BETTER)])
+    answers = scripted(
+        tmp_path, [whole("stays", stays, old=PLAIN), whole("next", BETTER, old=PLAIN)]
+    )
     lab = make_lab(tmp_path, PLAIN, "", answers, timeout_s=600)
     supervisor = lab.spawn("run")
     eventually(lambda: len(lab.records("trial")) == 2 and running(mark))
@@ -547,7 +556,9 @@ os.kill(supervisor, signal.SIGKILL)
 time.sleep(4242)
 """
     mark = f"AUTORESEARCH_SCRATCH={tmp_path}"
-    answers = scripted(tmp_path, [whole("murder", murder), whole("next", BETTER)])
+    answers = scripted(
+        tmp_path, [whole("murder", murder, old=PLAIN), whole("next", BETTER, old=PLAIN)]
+    )
     lab = make_lab(tmp_path, PLAIN, "", answers, timeout_s=600)
     for _ in range(3):
         assert lab.spawn("run").wait(30) == -9

@@ -550,6 +550,14 @@ def talk() -> Iterator[Case]:
         ("a frozen file named", f"`prepare.py` stays as it is.\n\n{GOOD}", "apply"),
         ("a path behind it", f"{GOOD}\ntrain.py\n", "apply"),
         ("thanks", f"Sure! Here is the change.\n\n{GOOD}\nLet me know how it goes!\n", "apply"),
+        ("a command with the file's name", f"{GOOD}\nThen run `train.py`:\n```bash\nuv run train.py\n```\n", "apply"),
+        ("a script to be made", f"{GOOD}\nCreate `run.sh`:\n```bash\npython train.py\n```\n", "refuse"),
+        ("a text to be made", f"{GOOD}\nSave as new.txt:\n```text\nhello\n```\n", "refuse"),
+        ("the file as it becomes", f"{GOOD}\n`train.py` now has:\n```python\nDEPTH = 6\nNOTE = \"a < b && c\"\n```\n", "apply"),
+        ("a deletion in words", f"{GOOD}\nDelete `src/net/model.py`.\n", "refuse"),
+        ("a renaming in words", f"{GOOD}\n- Rename src/net/model.py to src/net/net.py\n", "refuse"),
+        ("a removal from a file", f"Remove the old depth from train.py:\n\n{GOOD}", "apply"),
+        ("let me reduce", f"Let me reduce it.\n\n{GOOD}\nLet me reduce the rest too, the final change:\n\ntrain.py\n{lines('DEPTH = 6', 'DEPTH = 6  # deep')}", "either"),
         ("a retraction", f"{GOOD}\nWait, that is too deep. Final answer:\n\ntrain.py\n{lines('RATE = 0.1   # learning rate', 'RATE = 0.2')}", "refuse"),
         ("another option", f"{GOOD}\nAlternatively:\n\n{OTHER}", "refuse"),
         ("options", f"Option A:\n\n{GOOD}\nOption B:\n\n{OTHER}", "refuse"),
@@ -558,7 +566,10 @@ def talk() -> Iterator[Case]:
         ("two proposals", f"{GOOD}\ndescription: more heads\n\n{OTHER}", "refuse"),
     ]  # fmt: skip
     for name, text, policy in forms:
-        yield case("talk", name, policy, HEAD + text)
+        want = (
+            {"train.py": DEEPER.replace("= 6", "= 6  # deep")} if name == "let me reduce" else None
+        )
+        yield case("talk", name, policy, HEAD + text, want)
     yield case("header", "behind the block", "apply", GOOD + "\n" + HEAD)
     yield case(
         "header",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -388,3 +390,71 @@ def test_any_lines_can_be_replaced_by_any_others(
         assert "changes nothing" in refused(text, {"train.py": file(rows)})
     else:
         assert one(text, {"train.py": file(rows)}) == wanted
+
+
+def test_near_is_what_a_person_would_call_near() -> None:
+    rows = [f"line_{n} = {n}" for n in range(40)]
+    rows[7] = (
+        "LR = 0.04   # learning rate of the matrices, as in the paper, and a long remark behind it"
+    )
+    rows[20] = "        self.scale = nn.Parameter(torch.ones(dim))"
+    rows[30] = "WARMUP_STEPS = 200"
+    files = {"train.py": "\n".join([*rows, ""]).encode()}
+    for search, number in (
+        ("LR = 0.04", 8),
+        ("LR = 0.05", 8),
+        ("LR=0.04", 8),
+        ("self.scale = nn.Parameter(torch.zeros(dim))", 21),
+        ("WARMUP_STEPS = 100", 31),
+        ("warmup 200", 31),
+        ("x\nWARMUP_STEPS = 100", 30),
+    ):
+        said = refused(block(f"{search}\n", "x\n"), files)
+        assert f"\n{number:5d}  {rows[number - 1][:80]}" in said, search
+    assert "    1  line_0 = 0" in refused(block("§§§\n", "x\n"), files), "one line at least"
+    assert "is empty" in refused(block("a\n", "x\n"), {"train.py": b""})
+
+
+def test_what_changes_nothing_beside_a_change_is_passed_over_aloud() -> None:
+    both = block("WIDTH = 64\n", "WIDTH = 64\n") + block("x = 1\n", "x = 2\n", "lib/model.py")
+    assert read(both).notes == ("block 1 (train.py) changes nothing and was passed over",)
+    assert read(CONTRACT).notes == ()
+
+
+def steps(text: str, files: dict[str, bytes]) -> int:
+    """How many lines of Python the reading of an answer runs through."""
+    count = 0
+
+    def trace(*_: object) -> object:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        with contextlib.suppress(BadAnswer):
+            parse(text, files, frozenset(files))
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a line of prose\n",
+        "train.py\n",
+        "Look:\n```\nstep 1\n```\n",
+        "train.py\n<<<<<<< SEARCH\nline {}\n=======\nLINE {}\n>>>>>>> REPLACE\n",
+        "description: x\n",
+        "<think>\nhm\n</think>\n",
+    ],
+)
+def test_twice_the_answer_takes_twice_the_steps(piece: str) -> None:
+    """benchmarks/answers.py measures the time that the patterns take."""
+    files = {"train.py": b"".join(b"line %d\n" % n for n in range(90)), "b.py": b"b\n"}
+    once, twice = (
+        steps("".join(piece.format(k, k) for k in range(n)) + CONTRACT, files) for n in (40, 80)
+    )
+    assert twice < 2.6 * once + 2000

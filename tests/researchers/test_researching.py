@@ -303,7 +303,7 @@ def test_what_a_model_is_told(tmp_path: Path) -> None:
     lab, server, _ = one(
         tmp_path,
         Text(swap("wider", "WIDTH = 64", "WIDTH = 100")),
-        Text("lesson: wider helped\n" + whole("crash", "1 / 0\n")),
+        Text("lesson: wider helped\n" + whole("crash", "1 / 0\n", old=noisy.replace("64", "100"))),
         Text(swap("again", "LR = 0.5", "LR = 0.4")),
         most=3, train=noisy, files={"prepare.py": prepare},
     )  # fmt: skip
@@ -338,7 +338,7 @@ def test_an_answer_is_journaled_before_it_is_read(tmp_path: Path) -> None:
 def test_musings_hold_the_idea_before_its_trial(tmp_path: Path) -> None:
     peek = 'import os\nprint(open("{}").read())\nprint("val_bpb: 1.000000")\n'
     path = tmp_path / "lab" / "musings.md"
-    lab, _, _ = one(tmp_path, Text(whole("look", peek.format(path))), train=PLAIN)
+    lab, _, _ = one(tmp_path, Text(whole("look", peek.format(path), old=PLAIN)), train=PLAIN)
     assert "## 1: look\n" in lab.file(1, "trial.log")
     assert "Outcome: keep" not in lab.file(1, "trial.log").split("## 1")[1]
     assert "Outcome: keep" in path.read_text().split("## 1")[1]

@@ -49,8 +49,9 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
     read = Reader(without_thought(plain), Paths(files, existing), lines)
     changed: dict[str, bytes] = {}
     notes: list[str] = []
+    seen: dict[tuple[str, ...], int] = {}
     for n, block in enumerate(read.blocks):
-        _check_repeated(block, read.blocks[:n])
+        _check_repeated(block, seen)
         if not block.sure:
             _check_only_there(block, files | changed)
         current = changed.get(block.path, files.get(block.path))
@@ -64,7 +65,7 @@ def parse(text: str, files: dict[str, bytes], existing: frozenset[str]) -> Propo
     edits = tuple(Edit(p, data) for p, data in changed.items() if files.get(p) != data)
     texts = [*files.values(), *changed.values()] if read.shown else []
     for code in read.shown:
-        if why := _dropped(code, texts, (files | changed).values()):
+        if why := _dropped(code, texts, (files | changed).values(), existing):
             raise BadAnswer(_not_read(code, why, bool(read.blocks)))
     if not read.blocks:
         raise BadAnswer(f"{_NO_BLOCK}\n{FORM}")
@@ -92,19 +93,15 @@ def _text(data: bytes) -> list[str]:
     return [line.strip() for line in _lines(data) or () if line.strip()]
 
 
-def _check_repeated(block: Block, before: list[Block]) -> None:
+def _check_repeated(block: Block, seen: dict[tuple[str, ...], int]) -> None:
     """Raises BadAnswer where an earlier block searched the same lines: a revision, or a copy."""
-    for other in before:
-        if block.path != other.path or _stripped_lines(block) != _stripped_lines(other):
-            continue
-        what = "the same SEARCH as" if block.search is not None else "the same file as"
+    lines = ("",) if block.search is None else tuple(line.strip() for line in block.search)
+    other = seen.setdefault((block.path, str(block.search is None), *lines), block.number)
+    if other != block.number:
+        what = "the same file as" if block.search is None else "the same SEARCH as"
         raise BadAnswer(
-            f"{block.name}: it has {what} block {other.number}. Give each change once, the final one."
+            f"{block.name}: it has {what} block {other}. Give each change once, the final one."
         )
-
-
-def _stripped_lines(block: Block) -> list[str] | None:
-    return None if block.search is None else [line.strip() for line in block.search]
 
 
 def _check_only_there(block: Block, files: dict[str, bytes]) -> None:
@@ -118,7 +115,9 @@ def _check_only_there(block: Block, files: dict[str, bytes]) -> None:
             )
 
 
-def _dropped(code: Shown, texts: Iterable[bytes], after: Iterable[bytes]) -> str | None:
+def _dropped(
+    code: Shown, texts: Iterable[bytes], after: Iterable[bytes], existing: frozenset[str]
+) -> str | None:
     """Returns why code that is only shown may be a change; None where it is talk.
 
     Code that stands in a file as it was, or as it becomes, says nothing new.
@@ -136,9 +135,8 @@ def _dropped(code: Shown, texts: Iterable[bytes], after: Iterable[bytes]) -> str
         return "has the text of a file, changed, and no path before it"
     if any(map(edits_by_shell, lines)):
         return "holds commands that edit files"
-    if shell and not code.lead.strip().endswith("`:"):
-        return None
-    if code.files:
+    named = code.files - existing if shell else code.files
+    if named or any(path.endswith(".sh") for path in code.files):
         return "belongs to " + ", ".join(sorted(code.files)[:5]) + " and is no block"
     if code.info.lower() in ("diff", "patch", "tool_code", "tool_call"):
         return "is a patch or a tool call"

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from autoresearch.errors import BadAnswer
 from autoresearch.researchers.dress import CLOSE, DIVIDE, OPEN, marker
-from autoresearch.researchers.lookalike import elides, is_numbered, like_divider, like_marker
+from autoresearch.researchers.lookalike import (
+    elides,
+    is_numbered,
+    like_change,
+    like_divider,
+    like_marker,
+)
 from autoresearch.text import one_line
 
 _PROSE = (".md", ".rst", ".txt")  # where a line of such signs underlines a heading
@@ -118,10 +124,11 @@ def check_whole(path: str, name: str, lines: Sequence[str], old: Sequence[str] |
     underlined = old is None and path.endswith(_PROSE)
     for line in lines:
         divides = marker(line) == "divide" or like_divider(line)
-        if divides and not underlined and line.rstrip() not in standing:
+        divides = (divides and not underlined) or like_change(line) in ("a marker", "a patch")
+        if divides and line.rstrip() not in standing:
             raise BadAnswer(
-                f"{name}: a whole file with the line {one_line(line, 60)!r}, which divides blocks. Give "
-                f"blocks.\n{FORM}"
+                f"{name}: a whole file with the line {one_line(line, 60)!r}, which is part of another "
+                f"form. Give blocks.\n{FORM}"
             )
     check_new_lines(name, lines, standing)
 

@@ -109,6 +109,14 @@ def end_of(lines: Sequence[str], at: int, opened: Fence) -> tuple[int | None, bo
     return None, nested
 
 
+def dedented(lines: list[str], indent: int) -> list[str]:
+    """Returns the lines in a fence without the fence's own indentation, where all of them have it."""
+    blank = " " * indent
+    if not all(line.startswith(blank) for line in lines if line.strip()):
+        return lines
+    return [line.removeprefix(blank) for line in lines]
+
+
 def is_wrapper(line: str) -> bool:
     """Whether a line is a tag that some models put around their answer, and that says nothing."""
     return _WRAPPER.match(line) is not None
@@ -183,7 +191,7 @@ class Paths:
             return word
         single = not any(c.isspace() for c in word)
         named = ticked or word in _PLAIN_NAMES or (single and _PATHLIKE.match(word))
-        if not word or remarked or "`" in word or not named:
+        if not re.search(r"[\w.]", word) or remarked or "`" in word or not named:
             return None
         return word
 

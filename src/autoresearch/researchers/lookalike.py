@@ -72,12 +72,19 @@ _ELISION = re.compile(
 _NUMBERED = re.compile(r"\s*\d{1,6}(?:\s*[|:│→]|\t|\s{2,})")
 _RETRACTION = re.compile(
     r"[\s>*_#-]*(?:(?:oh|hmm+|no|sorry)?[,.!]?\s*wait\b|actually\b|on second thoughts?\b|scratch that"
-    r"|correction\b|let me (?:re|fix|correct|try|think)|i(?:'ll| will)? (?:retract|take (?:that|it) back)"
-    r"|(?:final|revised|corrected|updated|new|better) (?:answer|version|proposal|edit|change|block)s?\b"
+    r"|correction[:,]|let me (?:redo|revise|reconsider|rewrite|rethink|retry|try again)"
+    r"|let me (?:fix|correct) (?:that|this|it|the above|my)|i(?:'ll| will)? (?:retract|take (?:that|it) back)"
+    r"|(?:final|revised|corrected|better) (?:answer|version|proposal)s?\b"
+    r"|(?:revised|corrected) (?:edit|change|block)s?\b"
     r"|(?:please )?(?:ignore|disregard|forget) (?:the|that|this|my|what)|never ?mind|strike that"
     r"|(?:or,? )?alternative(?:ly)?\b|instead[,:]"
     r"|that(?:'s| is| was) (?:too|wrong|not right|incorrect|a mistake)"
     r"|(?:option|alternative|variant|attempt|proposal) (?:\d|[a-z]\b))",
+    re.IGNORECASE,
+)
+_FILE_MOVE = re.compile(
+    r"[\s>*_#\d.)-]*(?:(?:i|we|and|also|then)\s+){0,3}(?:delete|remove|rename|move)[sd]?:?\s+(?:the\s+)?(?:file\s+)?"
+    r"[`\"']?([\w./\\-]+)[`\"']?(?:\s+(?:to|into|as)\b|\s*[.,;:!]?\s*$|\s+\(|,)",
     re.IGNORECASE,
 )
 
@@ -134,6 +141,12 @@ def is_numbered(lines: list[str]) -> bool:
     """Whether every line with text begins with a number of its own, as listings have them."""
     text = [line for line in lines if line.strip()]
     return bool(text) and all(_NUMBERED.match(line) for line in text)
+
+
+def moved_file(line: str) -> str | None:
+    """Returns the word that a line says is to be deleted or renamed, as `Delete old.py.`; else None."""
+    match = _FILE_MOVE.match(line[:400])
+    return match[1].rstrip(".") if match else None
 
 
 def retracts(line: str) -> bool:

@@ -11,6 +11,7 @@ from autoresearch.researchers.body import FORM, Block, Shown, check_whole, named
 from autoresearch.researchers.dress import (
     Fence,
     Paths,
+    dedented,
     end_of,
     ends_answer,
     fence,
@@ -18,7 +19,13 @@ from autoresearch.researchers.dress import (
     is_wrapper,
     marker,
 )
-from autoresearch.researchers.lookalike import like_change, like_code, like_marker, retracts
+from autoresearch.researchers.lookalike import (
+    like_change,
+    like_code,
+    like_marker,
+    moved_file,
+    retracts,
+)
 from autoresearch.researchers.whereabouts import path_of_block
 from autoresearch.text import one_line, path_fault
 
@@ -108,6 +115,8 @@ class Reader:
             if len(self.header[self._heading]) < _HEADER_CHARACTERS:
                 self.header[self._heading] += " " + line.strip()
         elif not is_wrapper(line):
+            if (gone := moved_file(line)) and self._paths.resolve(gone):
+                raise BadAnswer(self._unread(line, "a file's removal, which no block can do"))
             self._check_code(line)
             self._heading = None
             self._talk.append(line)
@@ -124,7 +133,7 @@ class Reader:
 
     def _begins_a_block(self) -> bool:
         """Whether the next line opens a block or a fence, so that this one is about it."""
-        following = self._lines[self._at] if self._at < len(self._lines) else ""
+        following = "".join(self._lines[self._at : self._at + 1])
         return marker(following) == "open" or fence(following) is not None
 
     def _check_code(self, line: str) -> None:
@@ -139,11 +148,10 @@ class Reader:
 
     def _edit(self) -> None:
         """Reads a search/replace block; `_at` is behind its opening line."""
-        creates = self._at < len(self._lines) and marker(self._lines[self._at]) == "divide"
+        creates = marker("".join(self._lines[self._at : self._at + 1])) == "divide"
         before = self.blocks[-1].path if self.blocks else None
-        path, sure = path_of_block(
-            self._next, self._talk, self._info_path, creates, self._paths, before
-        )
+        info = self._info_path
+        path, sure = path_of_block(self._next, self._talk, info, creates, self._paths, before)
         standing = {line.rstrip() for line in self._files.get(path) or ()}
         search, lines, self._at = read_body(
             self._lines, self._at, named(self._next, path), standing
@@ -160,8 +168,9 @@ class Reader:
             self._fences.pop()
             return
         end, nested = end_of(self._lines, self._at, opened)
-        self._dedent(opened, end)
-        inner = self._lines[self._at : len(self._lines) if end is None else end]
+        stop = len(self._lines) if end is None else end
+        inner = dedented(self._lines[self._at : stop], opened.indent)
+        self._lines[self._at : stop] = inner
         first = next((line for line in inner if line.strip()), "")
         info_path = self._paths.of_info(opened.info)
         if header(first) or any(marker(line) == "open" or like_marker(line) for line in inner):
@@ -190,14 +199,6 @@ class Reader:
         return next(
             (x for x in outside if x.strip() and not (self._paths.alone(x) or is_wrapper(x))), None
         )
-
-    def _dedent(self, opened: Fence, end: int | None) -> None:
-        """Takes the indentation of a fence off the lines in it, where all of them have it (CommonMark)."""
-        stop = len(self._lines) if end is None else end
-        rows = self._lines[self._at : stop]
-        blank = " " * opened.indent
-        if blank and all(row.startswith(blank) for row in rows if row.strip()):
-            self._lines[self._at : stop] = [row[len(blank) :] for row in rows]
 
     def _whole(
         self,

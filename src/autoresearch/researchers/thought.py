@@ -19,7 +19,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<\n]{0,80}<\|message\|>")
-_MOST_TAGS = 200  # each of them is looked at beside the text before it
+_MOST_TAGS = 200  # on one line they take the square of their number
 _UNCLOSED = (
     "The answer never came: its reasoning was begun and not closed, so all of it is reasoning. Close "
     "the reasoning, then give the header and the blocks; think less if there is no room for both."
@@ -38,33 +38,65 @@ def without_thought(text: str) -> str:
     tags = list(_TAG.finditer(text))
     if len(tags) > _MOST_TAGS:
         raise BadAnswer(f"The answer has {len(tags)} tags of reasoning. Answer without them.")
-    kept: list[str] = []
+    said = _Said()
     at, begun = 0, None
+    last_description = _last_description(text) if tags else 0
     for tag in tags:
         before, behind = _line_around(text, tag.start(), tag.end())
         if not _closes(tag):
-            if begun is None and (
-                not before.strip() or not behind.strip() or _ends_thought(before)
-            ):
+            alone = not before.strip() or not behind.strip() or _ends_thought(before)
+            if begun is None and alone:
                 begun = tag.start()
-                if _inside_block("".join([*kept, text[at:begun]])):
+                said.add(text[at:begun])
+                if said.in_block or said.in_fence:
                     raise BadAnswer(_inside(tag[0]))
         elif begun is not None:
-            kept.append(text[at:begun])
             at, begun = tag.end(), None
         elif not before.strip() or not behind.strip():
-            said = "".join([*kept, text[at : tag.start()]])
-            if _inside_fence(said):
+            said.add(text[at : tag.start()])
+            if said.in_fence:
                 raise BadAnswer(_inside(tag[0]))
-            if _is_described(said) and not _is_described(text[tag.end() :]):
+            if said.described and last_description < tag.end():
                 raise BadAnswer(
                     f"A tag {tag[0]} follows on the description, so it is not plain where the reasoning "
                     "ends. Give the header and the blocks behind it, and nothing of them before."
                 )
-            kept, at = [], tag.end()
+            said, at = _Said(), tag.end()
     if begun is not None:
         raise BadAnswer(_UNCLOSED)
-    return "".join(kept) + text[at:]
+    said.add(text[at:])
+    return "".join(said.parts)
+
+
+class _Said:
+    """What was said aloud so far, and where it stands: in a block, in a fence, behind a description."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.in_block = self.in_fence = self.described = False
+
+    def add(self, text: str) -> None:
+        """Goes on with more of it."""
+        self.parts.append(text)
+        for line in text.split("\n"):
+            kind = marker(line)
+            if kind in ("open", "close"):
+                self.in_block = kind == "open"
+                self.described = True  # an answer may do without its header
+            elif fence(line):
+                self.in_fence = not self.in_fence
+            elif (named := header(line)) and named[0] == "description":
+                self.described = True
+
+
+def _last_description(text: str) -> int:
+    """Returns where the last line of a description begins; -1 without one."""
+    at, found = 0, -1
+    for line in text.split("\n"):
+        if (named := header(line)) and named[0] == "description":
+            found = at
+        at += len(line) + 1
+    return found
 
 
 def _closes(tag: re.Match[str]) -> bool:
@@ -84,25 +116,6 @@ def _line_around(text: str, start: int, end: int) -> tuple[str, str]:
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", end)
     return text[first:start], text[end : last if last >= 0 else len(text)]
-
-
-def _inside_block(text: str) -> bool:
-    """Whether a text ends inside of a block or a fence."""
-    inside = False
-    for line in text.split("\n"):
-        kind = marker(line)
-        if kind in ("open", "close"):
-            inside = kind == "open"
-    return inside or _inside_fence(text)
-
-
-def _inside_fence(text: str) -> bool:
-    return sum(fence(line) is not None for line in text.split("\n")) % 2 == 1
-
-
-def _is_described(text: str) -> bool:
-    said = filter(None, map(header, text.split("\n")))
-    return any(name == "description" for name, _ in said)
 
 
 def _inside(tag: str) -> str:
