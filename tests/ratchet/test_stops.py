@@ -124,7 +124,8 @@ def parts(stops: Sequence[Stop], size: int = 13) -> list[Sequence[Stop]]:
 @pytest.mark.parametrize("kind", ["bwrap", "none"])
 @pytest.mark.parametrize("part", range(len(parts(STOPS))))
 def test_no_candidate_stops_the_run(tmp_path: Path, kind: str, part: int) -> None:
-    stops = parts(STOPS)[part]
+    # Without a jail what lies in /dev/shm may be anybody's, and stays.
+    stops = [s for s in parts(STOPS)[part] if kind == "bwrap" or "shared memory" not in s.name]
     play(plain_lab(tmp_path, kind, stops), stops, "1.500000")
 
 
