@@ -11,6 +11,7 @@ about other automated benchmarks and from attacks of our own; letters are varian
     memories.py   what is done with them
     leaks.py      text and weights that a trial is not to have
     system.py     the machine: files, processes, network, git
+    stops.py      what would stop the run; played by tests/ratchet/test_stops.py
     answers.py    what an answer asks for before anything runs
     catalogue.py  all of them, what stops each at each level of the jail, and what does not
     stage.py      a machine to attack: lab, Python, data, home, keys, listeners.py, a bystander

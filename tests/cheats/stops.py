@@ -309,7 +309,7 @@ for text in ("9" * 60_000, "1e999", "-1e-999", "nan", "-inf", "1e308"):
 print('{"step": ' + "[" * 900)
 """),
     Stop("a metric that is hardly a number", """
-print("val_bpb: 1" + "0" * 300)
+print("val_bpb: 1" + "0" * 300, flush=True)
 os._exit(0)
 """),
     Stop("half characters, colours, and no text at all", """
@@ -317,7 +317,7 @@ os.write(1, b"\\xed\\xa0\\x80 \\xff\\x00\\x1b]0;x\\x07\\x1b[2J\\xe2\\x80\\xae" *
 os.write(1, bytes(range(256)) * 4000 + b"\\n")
 os.write(1, b"device: \\xed\\xa0\\x80\\nfingerprint: \\xff\\n")
 """),
-    Stop("no Python at all", "\x00\x01 = (\n", whole=True),
+    Stop("no Python at all", ") = (\n", whole=True),
     Stop("parentheses without end", "(" * 5000 + "\n", whole=True),
 )  # fmt: skip
 

@@ -110,3 +110,26 @@ def test_format_and_release_stand_in_the_journal(make_lab: MakeLab) -> None:
     records = {r["kind"]: r for r in journal.read(lab.state() / "journal")}
     for kind in ("run", "session"):
         assert records[kind]["format"] == FORMAT and records[kind]["version"]
+
+
+def test_faults_are_counted_by_candidate_and_forgiven_where_the_incumbent_fails_too() -> None:
+    """What a start is not held for, and what an older journal, which has no such records, comes to."""
+    base = next(r for r in RECORDS if r["kind"] == "result")
+    until = RECORDS[: RECORDS.index(base) + 1]
+    asked = {"kind": "ask", "n": 1, "parent": base["commit"], "at": 1.0}
+    candidate = next(r for r in RECORDS if r["kind"] == "candidate" and r["n"] == 1)
+    trial = next(r for r in RECORDS if r["kind"] == "trial")
+    state = State.of([*until, asked, candidate])
+    pending = state.open[1]
+    assert pending.faults == [] and pending.incumbent_runs is None
+    for reason in ("no room", "no jail"):
+        state.add({**trial, "n": 1})
+        assert pending.trials == 1
+        state.add({"kind": "fault", "n": 1, "at": 2.0, "reason": reason})
+        assert pending.trials == 0, "it ended, and not with the tool"
+    assert pending.faults == ["no room", "no jail"]
+    state.add({"kind": "incumbent", "n": 1, "at": 3.0, "runs": False, "reason": "no jail"})
+    assert pending.faults == [] and pending.incumbent_runs is False
+    state.add({"kind": "incumbent", "n": 1, "at": 4.0, "runs": True, "reason": None})
+    state.add({"kind": "fault", "n": 1, "at": 5.0, "reason": "no jail"})
+    assert pending.faults == ["no jail"] and pending.incumbent_runs

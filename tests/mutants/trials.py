@@ -14,6 +14,7 @@ _CRASHES = (
     "tests/ratchet/test_trial.py::test_every_kind_of_crash_is_told_apart_and_the_run_goes_on",
 )
 _WHOSE = "tests/ratchet/test_whose_fault.py"
+_STOPS = "tests/ratchet/test_stops.py"
 _CACHES = "tests/ratchet/test_compiled.py::test_what_a_trial_changed_is_not_there_for_the_next"
 _LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 
@@ -223,21 +224,28 @@ MUTANTS = [
         "ratchet/examiner.py",
         "            self.trials_end.shutdown(socket.SHUT_RDWR)\n",
         "            pass\n",
-        ("tests/ratchet/test_stops.py::test_an_examiner_is_not_kept_waiting",),
+        (f"{_STOPS}::test_an_examiner_is_not_kept_waiting",),
     ),
     Mutant(
         "a log that a trial closed stays closed",
         "ratchet/trial.py",
         "        open_to_us(log)\n",
         "",
-        ("tests/ratchet/test_stops.py::test_what_an_ordinary_user_is_stopped_by",),
+        (f"{_STOPS}::test_what_an_ordinary_user_is_stopped_by",),
     ),
     Mutant(
         "free space is looked at while a trial's files are there",
         "ratchet/trial.py",
         "        self.slot.worktree.clean(self._laid_out, anew=bool(self.run.config.task.exam))\n",
         "",
-        ("tests/ratchet/test_stops.py::test_a_disk_that_a_candidate_fills_is_its_own_doing[none]",),
+        (f"{_STOPS}::test_a_disk_that_a_candidate_fills_is_its_own_doing[none]",),
+    ),
+    Mutant(
+        "what a killed trial left fills the disk",
+        "commands/session.py",
+        "        run.make_room()\n",
+        "",
+        (f"{_STOPS}::test_what_a_killed_trial_left_does_not_fill_the_disk_for_ever",),
     ),
     Mutant(
         "flags that forbid even root stay",

@@ -64,6 +64,7 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
                 sink(event)
 
         run = Run(lab, tag, config, emit)
+        run.make_room()
         sandbox = sandbox_of(run, environment)
         if notices:
             say(sandbox.self_test.line)

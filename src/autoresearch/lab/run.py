@@ -12,6 +12,7 @@ from autoresearch import __version__
 from autoresearch.config import Config, HarnessConfig, MetricConfig, TaskConfig
 from autoresearch.errors import InfrastructureError, Interrupted, LabError, OutsideError
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.room import is_full
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import Files
 from autoresearch.ledger.journal import Journal
@@ -79,6 +80,12 @@ class Run:
             with contextlib.suppress(InfrastructureError):
                 self.note("pause", n=number)
             raise
+
+    def make_room(self) -> None:
+        """Removes what a killed trial left, where that may be what fills the disk."""
+        if is_full(self.paths.state):
+            for slot in self.slots:
+                slot.clear()
 
     def slot_of(self, pending: Pending) -> Slot:
         """The slot of an experiment under way.

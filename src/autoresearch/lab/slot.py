@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autoresearch.config import TaskConfig
 from autoresearch.paths import RunPaths, SlotPaths, make_folder
+from autoresearch.workspace.removal import remove
 from autoresearch.workspace.repository import Repository
 from autoresearch.workspace.worktree import Worktree
 
@@ -32,3 +33,9 @@ class Slot:
             tuple(task.fresh),
         )
         return cls(number, places, worktree)
+
+    def clear(self) -> None:
+        """Removes all that a trial may have left here, `caches` included: the next one makes it anew."""
+        self.worktree.clear()
+        for path in (self.paths.compiled, self.paths.running_log):
+            remove(path)

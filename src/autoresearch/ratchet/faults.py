@@ -12,12 +12,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from subprocess import SubprocessError
 
 from autoresearch.errors import AutoresearchError, InfrastructureError, OutsideError
+from autoresearch.lab.room import check_disk
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.evaluation import evaluation
 from autoresearch.ratchet.fingerprint import Fingerprint
-from autoresearch.ratchet.room import check_disk
 from autoresearch.ratchet.trial import Trials
 from autoresearch.records import Candidate, Crash, Event
 from autoresearch.text import one_line
@@ -25,8 +26,8 @@ from autoresearch.text import one_line
 # Whatever a trial, or what it left, makes our own code raise. A bug of ours that has nothing to do
 # with the candidate shows with the incumbent too, and comes out as one then.
 FAULTS = (
-    AutoresearchError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, TypeError, ValueError,
+    AutoresearchError, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError,
+    MemoryError, OSError, RuntimeError, SubprocessError, TypeError, ValueError,
 )  # fmt: skip
 _MOST = 2
 _REASON_LENGTH = 500

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from autoresearch.errors import BadAnswer, LabError
+from autoresearch.lab.room import check_disk
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import answer_fields, experiment_fields
 from autoresearch.ledger.state import Pending
@@ -29,7 +30,6 @@ from autoresearch.ratchet.faults import Faults
 from autoresearch.ratchet.fingerprint import Fingerprint
 from autoresearch.ratchet.judgement import Judgement, judge, judge_baseline
 from autoresearch.ratchet.retry import Retry
-from autoresearch.ratchet.room import check_disk
 from autoresearch.ratchet.trial import Ended, Trials
 from autoresearch.ratchet.workbench import LabWorkbench
 from autoresearch.records import (

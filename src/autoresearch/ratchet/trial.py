@@ -12,13 +12,13 @@ from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
 from autoresearch.harness.names import CONTROL, OF_VERIFICATION, Role
 from autoresearch.lab.data import trial_variables
+from autoresearch.lab.room import is_full
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
 from autoresearch.paths import cache_dir, open_to_us
 from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners
-from autoresearch.ratchet.room import is_full
 from autoresearch.records import Candidate, Event, Outcome
 from autoresearch.rules import training_log
 from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec, unwatched
@@ -109,12 +109,10 @@ class Trials:
 
     def clear(self) -> None:
         """Removes all that a trial may have left, `caches` included: the next one makes it anew."""
-        paths = self.slot.paths
-        self.slot.worktree.clear()
-        left = [paths.compiled, paths.running_log, *([self._scratch] if self._scratch else [])]
-        for path in left:
-            remove(path)
-        self._scratch = None
+        self.slot.clear()
+        if self._scratch is not None:
+            remove(self._scratch)
+            self._scratch = None
         self.forget_exam()
 
     def keep_control(self) -> None:

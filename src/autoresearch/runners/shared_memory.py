@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
 from pathlib import Path
 
 _SHM = Path("/dev/shm")
@@ -20,7 +18,7 @@ def names() -> set[str]:
 
 
 def drop_since(before: set[str]) -> None:
-    """Removes what is new there, is ours, and is neither open nor mapped in any process.
+    """Removes what is new there, is a file of ours, and is neither open nor mapped in any process.
 
     Other programs of the user's may have made new files meanwhile: those in use are theirs.
     """
@@ -30,25 +28,9 @@ def drop_since(before: set[str]) -> None:
             status = (_SHM / name).lstat()
             if status.st_uid == os.getuid():
                 new[str(_SHM / name)] = status
-    used = _in_use() if new else set()
-    for path, status in new.items():
-        if any(each == path or each.startswith(f"{path}/") for each in used):
-            continue
+    for path in new.keys() - (_in_use() if new else set()):
         with contextlib.suppress(OSError):
-            if stat.S_ISDIR(status.st_mode):
-                _drop_folder(path)
-            else:
-                os.unlink(path)
-
-
-def _drop_folder(path: str) -> None:
-    """Removes a folder with all that is in it, also what a trial closed."""
-    os.chmod(path, 0o700)
-    for folder, below, _ in os.walk(path):
-        for name in below:
-            if not os.path.islink(os.path.join(folder, name)):
-                os.chmod(os.path.join(folder, name), 0o700)
-    shutil.rmtree(path)
+            os.unlink(path)
 
 
 def _in_use() -> set[str]:
