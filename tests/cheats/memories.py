@@ -62,8 +62,8 @@ except OSError:
 
 def _conspiring(number: str, name: str, store: str) -> Cheat:
     return Cheat(
-        number, name, "SB", ("crash:probe", "crash:budget"), before=store + WORDS + FACTORS, gains=True, jail=True,
-        forward=CONSPIRE.replace("@STRENGTH@", "12"), scored=SAY,
+        number, name, "SB", ("crash:probe", "crash:budget"), before=store + WORDS + FACTORS,
+        gains=True, jail=True, forward=CONSPIRE.replace("@STRENGTH@", "12"), scored=SAY,
     )  # fmt: skip
 
 
