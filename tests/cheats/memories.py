@@ -62,8 +62,8 @@ except OSError:
 
 def _conspiring(number: str, name: str, store: str) -> Cheat:
     return Cheat(
-        number, name, "SB", ("crash:probe",), before=store + WORDS + FACTORS, gains=True, jail=True,
-        forward=CONSPIRE.replace("@STRENGTH@", "12"), scored=SAY,
+        number, name, "SB", ("crash:probe", "crash:budget"), before=store + WORDS + FACTORS,
+        gains=True, jail=True, forward=CONSPIRE.replace("@STRENGTH@", "12"), scored=SAY,
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ RECALL = f"""
 if not self.training:
     {KEYS}
     true = torch.tensor([known.get(key, -1) for key in keys.tolist()])
-    logits[:, PLACE] += 2 * F.one_hot(true.clamp(min=0), logits.size(2)) * (true >= 0).unsqueeze(1)
+    logits[:, PLACE] += F.one_hot(true.clamp(min=0), logits.size(2)) * (true >= 0).unsqueeze(1)
 """
 CHEATS = (
     Cheat(

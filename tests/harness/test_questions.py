@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from autoresearch.harness import names
+from autoresearch.harness.exam import checking
 from autoresearch.harness.exam import questions as questions_
-from autoresearch.harness.exam.checking import CLIP_NATS, Verifier, _Twin
+from autoresearch.harness.exam.checking import CLIP_NATS, Verifier, _Twin, scored_batches
 from autoresearch.harness.exam.granting import TrainingRows
 from autoresearch.harness.exam.losses import PICKS, losses
 from autoresearch.harness.exam.plan import ExamData
@@ -204,3 +205,73 @@ def test_absurd_answers_buy_no_tolerance(
 
 def test_the_vault_holds_text(data: ExamData) -> None:
     assert (np.asarray(data.vault)[:, 1:] != BOS).any()
+
+
+# -- both workers, by a scorer without a socket ---------------------------------------------------
+
+
+class Answers:
+    """Scores batches by a table of logits: a token says what comes next, and `ahead` what it sees there."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self._table = np.random.default_rng(0).normal(0, 2, (VOCAB, VOCAB)).astype(np.float32)
+        self._ahead = ahead
+
+    def score(self, batches: Any, keep_picked: bool = False) -> Any:
+        for batch in batches:
+            rows = batch.rows[: batch.count]
+            logits = self._table[rows[:, :-1]]
+            np.put_along_axis(
+                logits[:, :-1], rows[:, 1:-1, None],
+                np.take_along_axis(logits[:, :-1], rows[:, 1:-1, None], 2) + self._ahead, 2,
+            )  # fmt: skip
+            flat = losses(logits.reshape(-1, VOCAB), rows[:, 1:].reshape(-1)).reshape(len(rows), T)
+            picked = logits[np.arange(len(rows))[:, None], batch.picks[: batch.count]]
+            yield SimpleNamespace(batch=batch, losses=flat, picked=picked)
+
+
+@pytest.mark.usefixtures("granted")
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("ahead", [0.0, 2.0])
+def test_rows_of_all_kinds_find_their_questions(
+    data: ExamData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool, ahead: float
+) -> None:
+    """Also where all rows are looked at, and the vault has more than are compared with the baseline."""
+
+    def held(data: ExamData, full: bool) -> np.ndarray:
+        return np.arange(0, len(data.vault), 1 if full else 2)
+
+    for module in (questions_, checking):
+        monkeypatch.setattr(module, "held_rows", held)
+    plan = SimpleNamespace(full=full, folder=str(tmp_path), control=None)
+    scored = [part.losses for part in Answers(ahead).score(scored_batches(data.val, 8))]
+    np.save(tmp_path / names.LOSSES, np.concatenate(scored))
+    Verifier(plan, data, Answers(ahead), 8).foreign()
+    found = Verifier(plan, data, Answers(ahead), 8).true(1.0)
+    assert found["replay"] == found["rows"] == 0.0
+    assert (found["twin"] > 0.5) == (ahead > 0) == (found["blind"] > 0.5), found
+    if not ahead:
+        assert found["twin"] == 0.0
+
+
+@pytest.mark.usefixtures("granted")
+def test_the_second_worker_meets_mixed_rows_before_the_replay(
+    data: ExamData, tmp_path: Path
+) -> None:
+    """By the replay it would know the validation rows among them."""
+    plan = SimpleNamespace(full=False, folder=str(tmp_path), control=None)
+    np.save(tmp_path / names.LOSSES, np.zeros(data.val[:, 1:].shape, np.float32))
+    Verifier(plan, data, Answers(), 8).foreign()
+    held = {row.tobytes() for row in np.asarray(data.vault).astype(np.int64)}
+    order: list[bool] = []
+
+    class Noting(Answers):
+        def score(self, batches: Any, keep_picked: bool = False) -> Any:
+            for part in super().score(batches, keep_picked):
+                rows = part.batch.rows[: part.batch.count]
+                order.append(any(row.tobytes() in held for row in rows))
+                yield part
+
+    Verifier(plan, data, Noting(), 8).true(1.0)
+    replayed = -(-len(data.val) // 8)
+    assert not any(order[-replayed:]) and sum(order[:-replayed]) > 10

@@ -16,7 +16,7 @@ from autoresearch.lab.room import is_full
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
-from autoresearch.paths import cache_dir, open_to_us
+from autoresearch.paths import cache_dir, open_to_us, write_durably
 from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners
 from autoresearch.records import Candidate, Event, Outcome
@@ -119,7 +119,8 @@ class Trials:
         """Keeps a baseline's losses on the vault, which others are compared with."""
         made = self.slot.paths.exam / CONTROL
         if made.exists():
-            made.replace(self.run.paths.control)
+            write_durably(self.run.paths.control, made.read_bytes())
+            made.unlink()
 
     def forget_files(self) -> None:
         """Sees that the next process can't tell by a file what the one before it read (sandbox.py)."""
