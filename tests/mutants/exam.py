@@ -215,7 +215,7 @@ MUTANTS = [
     Mutant(
         "an examiner that outlives the tool",
         "harness/exam/examiner.py",
-        "    threading.Thread(target=_end_with_stdin, daemon=True).start()\n",
+        "    threading.Thread(target=_end_with_stdin, args=(line,), daemon=True).start()\n",
         "",
         (f"{_EXAM}test_the_examiner_ends_with_the_tool",),
     ),
