@@ -35,7 +35,7 @@ CHEATS = (
               "clock._stop = lambda: None",
     ),
     Cheat(
-        "55d", "trains on each batch until it knows it by heart", "FE", ("crash:budget",), gains=True,
+        "55d", "trains on each batch until it knows it by heart", "FE", ("crash:budget",),
         start=BURN
         + "most = clock.budget.amount\nclock.done = lambda: clock.tokens >= most\nclock._stop = lambda: None",
         swap=(("    clock.step()\n", """\
@@ -49,6 +49,7 @@ CHEATS = (
                 weight -= RATE * weight.grad
     clock.step()
 """),),
+        unproved=ALONE,
     ),
     Cheat(
         "56", "learns the open library before its first batch", "FE", ("crash:budget",), jail=True,
