@@ -80,10 +80,15 @@ class Trials:
                 if role == "score":
                     about = (candidate.description, candidate.number)
                     self.run.emit(Event("candidate", *about, detail=candidate.hypothesis))
-                outcome = trial.run(self.stopping, partial(self._progress, candidate.number, role))
+                outcome = trial.run(self._is_over, partial(self._progress, candidate.number, role))
+                if outcome.interrupted and not self.stopping():  # by its examiner
+                    outcome = replace(outcome, interrupted=False)
             finally:
                 trial.abandon()
             return self._ended(candidate, outcome, role)
+
+    def _is_over(self) -> bool:
+        return self.stopping() or (self._examiner is not None and self._examiner.has_ended_trial())
 
     def _progress(self, number: int, role: Role, progress: Progress) -> None:
         if role != "score":
