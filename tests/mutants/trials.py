@@ -19,6 +19,13 @@ _LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 MUTANTS = [
     # -- what a candidate may change ----------------------------------------------------------
     Mutant(
+        "who does not listen to its examiner was only slow",
+        "ratchet/evaluation.py",
+        'crash.failure in ("exit", "timeout") and not',
+        'crash.failure in ("exit",) and not',
+        ("tests/ratchet/test_evaluation.py::test_the_examiner_knows_why_it_ended_a_trial",),
+    ),
+    Mutant(
         "literals without end",
         "rules/volume.py",
         "_MOST = Volume(MOST_SOURCE, MOST_LITERALS, MOST_REMARKS, MOST_PACKED)",
