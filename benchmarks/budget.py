@@ -54,7 +54,6 @@ def small(folder: Path, trials: int, load: int, sandbox: str) -> list[dict[str, 
             for n in range(trials)
         ]
         scripted(stage.folder, ["nothing", *answers])
-        stage.lab.cli("baseline")
         return climb(stage.lab, load)
 
 
@@ -74,19 +73,19 @@ def template(folder: Path, trials: int, load: int, sandbox: str) -> list[dict[st
         timeout_s=3000,
     )
     lab.env["AUTORESEARCH_CACHE"] = str(cache_folder())
-    lab.cli("baseline")
     return climb(lab, load)
 
 
 def climb(lab: Lab, load: int) -> list[dict[str, Any]]:
     """Returns the records of a run under load, the baseline's first."""
-    with working(load):
-        done = subprocess.run(
-            lab.command("run", "--allow-unsandboxed"), cwd=lab.root, env=lab.env,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        )  # fmt: skip
-    if done.returncode:
-        print(done.stdout[-2000:], done.stderr[-2000:])
+    for words, others in ((("baseline",), 0), (("run", "--allow-unsandboxed"), load)):
+        with working(others):
+            done = subprocess.run(
+                lab.command(*words), cwd=lab.root, env=lab.env,
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            )  # fmt: skip
+        if done.returncode:
+            print(done.stdout[-2000:], done.stderr[-2000:])
     count = sum(1 for _ in lab.state.glob("experiments/*/record.json"))
     return [lab.record(number) for number in range(count)]
 

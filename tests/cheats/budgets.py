@@ -31,12 +31,13 @@ CHEATS = (
     ),
     Cheat(
         "55c", "asks for twice the tokens", "FE", ("crash:budget",), gains=True,
-        start="rounds = iter(range(128))\nclock.done = lambda: next(rounds, None) is None\n"
+        start="rounds = iter(range(400))\nclock.done = lambda: next(rounds, None) is None\n"
               "clock._stop = lambda: None",
     ),
     Cheat(
-        "55d", "trains on each batch until it knows it by heart", "FE", ("crash:budget",), gains=True,
-        start=BURN,
+        "55d", "trains on each batch until it knows it by heart", "FE", ("crash:budget",),
+        start=BURN
+        + "most = clock.budget.amount\nclock.done = lambda: clock.tokens >= most\nclock._stop = lambda: None",
         swap=(("    clock.step()\n", """\
     burn(0.2)
     for _ in range(20):
@@ -46,9 +47,9 @@ CHEATS = (
         with torch.no_grad():
             for weight in model.parameters():
                 weight -= RATE * weight.grad
-    clock.allow = lambda *_: None
     clock.step()
 """),),
+        unproved=ALONE,
     ),
     Cheat(
         "56", "learns the open library before its first batch", "FE", ("crash:budget",), jail=True,

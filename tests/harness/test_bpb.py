@@ -206,7 +206,6 @@ def test_the_summary_has_each_key_once(
 def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Clock]:
     def clock_of(budget: str) -> Clock:
         monkeypatch.setenv("AUTORESEARCH_BUDGET", budget)
-        monkeypatch.delenv("AUTORESEARCH_MAX_TFLOP", raising=False)
         return Clock(CPU)
 
     return clock_of

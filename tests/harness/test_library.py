@@ -21,7 +21,7 @@ from autoresearch.harness import names
 from autoresearch.harness.cache import HarnessError
 from autoresearch.harness.data import library as library_module
 from autoresearch.harness.data.corpus import TRAIN, VAL, VAULT, LocalFiles, local
-from autoresearch.harness.data.library import APART, RARE, hidden_parts, stdlib
+from autoresearch.harness.data.library import APART, RARE, UNUSED, hidden_parts, stdlib
 from autoresearch.harness.data.prepare import prepare
 from tests.harness.test_data import manifest_of, parts_of, quiet, write_texts
 
@@ -78,7 +78,7 @@ def test_nothing_that_a_training_script_loads_is_hidden() -> None:
     loaded = [Path(line).resolve() for line in done.stdout.splitlines()]
     own = [path for path in loaded if ROOT.resolve() in path.parents]
     assert len(own) > 100
-    hidden = hidden_parts(ROOT, APART + RARE)
+    hidden = hidden_parts(ROOT, APART + RARE + UNUSED)
     assert [path for path in own if is_below(path, hidden)] == []
 
 
@@ -111,9 +111,13 @@ def test_a_python_without_its_tests_holds_out_of_what_is_rarely_imported(
     for part in (VAL, VAULT):
         names = {text.split()[0] for text in parts[part]}
         assert names and names <= {"idlelib", "tkinter", "wsgiref"}
-    # With tests enough, what is rare stays open.
-    fake_library(root, {"test": 30})
-    assert str(root / "tkinter") not in stdlib().hidden
+    # With tests enough, what is rare is for training, and hidden all the same, as is what is unused.
+    fake_library(root, {"test": 30, "pydoc_data": 1, "json": 1})
+    files = stdlib()
+    assert {str(root / name) for name in ("tkinter", "pydoc_data")} <= set(files.hidden)
+    assert str(root / "json") not in files.hidden
+    held = {text.split()[0] for part in (VAL, VAULT) for text in parts_of(files)[part]}
+    assert not held & {"tkinter", "pydoc_data"}
 
 
 def test_a_python_with_too_little_to_hide_says_what_to_install(

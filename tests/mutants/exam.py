@@ -8,6 +8,7 @@ _EXAM = "tests/harness/test_exam.py::"
 _CHEATS = "tests/harness/test_exam_cheats.py::"
 _QUESTIONS = "tests/harness/test_questions.py::"
 _CONSPIRACY = "test_processes_that_tell_each_other_everything_are_found_by_the_blind_figure_alone"
+_TIME = "tests/harness/test_timekeeper.py::"
 _BEYOND = (
     "tests/harness/test_holes_exam.py::test_beyond_the_budget_one_batch_is_empty_and_the_next_is_refused",
 )
@@ -36,7 +37,7 @@ MUTANTS = [
     Mutant(
         "tokens without end",
         "harness/exam/granting.py",
-        '        if self._plan.role == "score" and self.served + tokens > self._limit:',
+        "        if self._limit is not None and self.served + tokens > self._limit:",
         "        if False:",
         _BEYOND,
     ),
@@ -56,17 +57,60 @@ MUTANTS = [
     ),
     Mutant(
         "seconds without end",
-        "harness/exam/granting.py",
-        "            self._deadline = None if training_s is None else self.first_grant + training_s",
-        "            self._deadline = None if training_s is None else self.first_grant + 9 + training_s",
+        "harness/exam/timekeeper.py",
+        "        self.deadline = None if wall_s is None else self.first_grant + wall_s",
+        "        self.deadline = None if wall_s is None else self.first_grant + 9 + wall_s",
         _void("a clock that stands still"),
     ),
     Mutant(
-        "a cap without a count of operations",
-        "harness/exam/granting.py",
-        "        if max_tflop is not None and self.flops_per_token is None:",
+        "steps limit where tokens should",
+        "harness/exam/plan.py",
+        '        if budget.unit == "steps" and steps and tokens:',
         "        if False:",
-        ("tests/harness/test_holes_exam.py::test_a_cap_needs_a_count_of_operations",),
+        (f"{_EXAM}test_a_budget_of_steps_is_one_of_tokens_once_a_baseline_tells_how_many",),
+    ),
+    Mutant(
+        "processor time without end",
+        "harness/exam/timekeeper.py",
+        "        if used_s > limit.most_s:\n",
+        "        if False:\n",
+        (
+            f"{_TIME}test_a_start_up_has_its_processor_time",
+            f"{_TIME}test_training_has_its_own_and_is_told_what_is_left",
+        ),
+    ),
+    Mutant(
+        "the start-up's processor time is taken off the training's",
+        "harness/exam/timekeeper.py",
+        "        self._since_processor_s += used_s or 0.0\n",
+        "",
+        (f"{_TIME}test_training_has_its_own_and_is_told_what_is_left",),
+    ),
+    Mutant(
+        "a trial that says nothing is not looked at",
+        "harness/exam/timekeeper.py",
+        "            times.append(now + max(WAKE_S, left_s))\n",
+        "",
+        (f"{_TIME}test_a_trial_that_says_nothing_is_looked_at_in_time",),
+    ),
+    Mutant(
+        "children that another process reaped are not counted",
+        "harness/exam/processor.py",
+        "        own, reaped = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])\n",
+        "        own, reaped = int(fields[11]) + int(fields[12]), 0\n",
+        (
+            "tests/harness/test_processor.py::test_the_tree_is_counted_by_looking_at_it[many short children]",
+        ),
+    ),
+    Mutant(
+        "children that nobody reaps are not counted",
+        "harness/exam/processor.py",
+        "            if any(deaf for _, _, deaf in known.values()):\n",
+        "            if False:\n",
+        (
+            "tests/harness/test_processor.py::test_the_tree_is_counted_by_looking_at_it[short children that "
+            "nobody reaps]",
+        ),
     ),
     Mutant(
         "rows in the order that the trial wants",
@@ -80,7 +124,7 @@ MUTANTS = [
         "harness/exam/granting.py",
         '            raise VoidError("exam", "a model was handed over before any training batch '
         'was granted")',
-        "            self.first_grant = at",
+        "            self._time.first_grant = at",
         _frame("a hand-over before any row"),
     ),
     # -- the examination ----------------------------------------------------------------------
@@ -136,8 +180,8 @@ MUTANTS = [
     Mutant(
         "an examination of ten times the baseline's seconds",
         "harness/exam/plan.py",
-        "        return None if seconds is None else 4 * seconds + 60",
-        "        return None if seconds is None else 10 * seconds + 60",
+        "        return None if seconds is None else BUSY_TIMES * seconds + BUSY_S",
+        "        return None if seconds is None else 10 * seconds + BUSY_S",
         (f"{_EXAM}test_what_is_forgiven_follows_from_the_baseline",),
     ),
     Mutant(
@@ -173,7 +217,7 @@ MUTANTS = [
     Mutant(
         "an examiner that outlives the tool",
         "harness/exam/examiner.py",
-        "    threading.Thread(target=_end_with_stdin, daemon=True).start()\n",
+        "    threading.Thread(target=_end_with_stdin, args=(line,), daemon=True).start()\n",
         "",
         (f"{_EXAM}test_the_examiner_ends_with_the_tool",),
     ),

@@ -21,6 +21,36 @@ _LEVEL_ONE = ("tests/sandbox/test_selftest.py::test_no_jail_is_level_one",)
 MUTANTS = [
     # -- what a candidate may change ----------------------------------------------------------
     Mutant(
+        "who does not listen to its examiner was only slow",
+        "ratchet/evaluation.py",
+        'crash.failure in ("exit", "timeout") and not',
+        'crash.failure in ("exit",) and not',
+        ("tests/ratchet/test_evaluation.py::test_the_examiner_knows_why_it_ended_a_trial",),
+    ),
+    Mutant(
+        "literals without end",
+        "rules/volume.py",
+        "_MOST = Volume(MOST_SOURCE, MOST_LITERALS, MOST_REMARKS, MOST_PACKED)",
+        "_MOST = Volume(MOST_SOURCE, MOST_PACKED * 9, MOST_REMARKS, MOST_PACKED * 9)",
+        ("tests/rules/test_volume.py::test_a_table_of_16_kb_is_refused_in_any_dress[short lists]",),
+    ),
+    Mutant(
+        "comments carry what they like",
+        "rules/volume.py",
+        '        remarks=len(zlib.compress(b"\\n".join(remarks), 9)),\n',
+        "        remarks=0,\n",
+        ("tests/rules/test_volume.py::test_a_table_of_16_kb_is_refused_in_any_dress[comments]",),
+    ),
+    Mutant(
+        "what earlier keeps brought is free",
+        "ratchet/candidate.py",
+        "        reasons = overweight(run.repo, run.rules, baseline, tree, edits)\n",
+        "        reasons = overweight(run.repo, run.rules, run.incumbent.commit, tree, edits)\n",
+        (
+            "tests/ratchet/test_volume_of_a_run.py::test_a_table_grows_over_several_keeps_and_is_refused",
+        ),
+    ),
+    Mutant(
         "invisible characters pass",
         "rules/guard.py",
         "    reason = obfuscation.invisible_character(old, new, code=python)\n",

@@ -290,6 +290,13 @@ def test_a_trials_budget(tmp_path: Path, table: str, budget: str) -> None:
     assert f"AUTORESEARCH_BUDGET {budget}\n" in lab.file(0, "trial.log")
 
 
+def test_a_cap_on_operations_is_accepted_aloud_and_no_limit(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, SHOWS, rest="[harness]\nmax_tflop = 1.7")
+    said = lab.cli("baseline").stdout
+    assert "harness.max_tflop = 1.7 is no limit any more" in said
+    assert "AUTORESEARCH_MAX_TFLOP" not in lab.file(0, "trial.log")
+
+
 def test_a_budget_that_changes_since_the_baseline_is_refused(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, researcher=scripted(tmp_path, [LOWER]))
     lab.cli("baseline")

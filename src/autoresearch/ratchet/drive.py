@@ -109,6 +109,8 @@ class Driver:
         try:
             ratchet.sandbox.check()
             ratchet.fingerprint.check()
+            self._say_no_cap()
+            self._say_tokens()
             reason = steps()
         except (NothingToPropose, LimitReached) as end:
             reason = str(end) or "the researcher has nothing more to propose"
@@ -126,9 +128,7 @@ class Driver:
         run, state = self.ratchet.run, self.ratchet.run.state
         if state.incumbent is None:
             researcher.warm_up()  # the baseline's trial leaves it time
-        self._say_no_cap()
         self._baseline()
-        self._say_tokens()
         self._estimate()
         began, usd_before, rows_before = time.monotonic(), state.usd, len(state.experiments)
 
@@ -183,6 +183,7 @@ class Driver:
         candidate = self.ratchet.baseline()
         run.emit(Event("baseline", candidate.description, candidate.number))
         self._trial(candidate)
+        self._say_tokens()
         return "the baseline is measured"
 
     def _say_no_cap(self) -> None:

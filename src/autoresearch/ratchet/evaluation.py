@@ -36,8 +36,12 @@ def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics 
     """The metrics of a trial that an examiner scored: what the log says beside it are claims."""
     void = score["void"]
     crash = metrics.crash_of(ended.outcome, ended.log, task.timeout_s)
-    # A script that the examiner ended exits with an error, of which the examiner knows more.
-    if void and (crash is None or (crash.failure == "exit" and not _ENDED.match(void["reason"]))):
+    # A script that the examiner ended exits with an error, of which the examiner knows more; one that
+    # is over its budget need not even listen.
+    ended_by_examiner = crash is None or (
+        crash.failure in ("exit", "timeout") and not (void and _ENDED.match(void["reason"]))
+    )
+    if void and ended_by_examiner:
         return Crash(void["failure"], void["reason"])
     if crash is not None:
         return crash

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from autoresearch.workspace.removal import remove
 
 _SAYS = "examine: "  # before what a person can mend (harness/__main__.py)
 _END_S = 60.0  # for a result, once the trial is gone
+_LAST_WORDS_S = 5.0  # for a trial that is void to say so and end
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Examiner:
     folder: Path
     device: str
     group: ControlGroup | None = None  # its trial's, by which processor time is counted
+    _voided_at: float | None = None  # inf: it ended well
 
     @property
     def descriptor(self) -> int:
@@ -106,6 +110,16 @@ class Examiner:
         with contextlib.suppress(OSError):
             self.trials_end.shutdown(socket.SHUT_RDWR)
         self.trials_end.close()
+
+    def has_ended_trial(self) -> bool:
+        """Whether it found the trial void, and the trial has had the time to hear of it and end."""
+        if self.process.poll() is None:
+            return False
+        if self._voided_at is None:
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                found = json.loads((self.folder / f"{self.role}.json").read_bytes())
+                self._voided_at = time.monotonic() if found["void"] else math.inf
+        return self._voided_at is not None and time.monotonic() > self._voided_at + _LAST_WORDS_S
 
     def abandon(self) -> None:
         """Ends it, whatever it is at; it also ends by itself when we die."""

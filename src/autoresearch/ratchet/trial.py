@@ -87,13 +87,18 @@ class Trials:
                         about = (candidate.description, candidate.number)
                         self.run.emit(Event("candidate", *about, detail=candidate.hypothesis))
                     watch = partial(self._progress, candidate.number) if own else unwatched
-                    outcome = trial.run(self.stopping, watch)
+                    outcome = trial.run(self._is_over, watch)
+                    if outcome.interrupted and not self.stopping():  # by its examiner
+                        outcome = replace(outcome, interrupted=False)
                 finally:
                     trial.abandon()
                 log = "incumbent.log" if of_incumbent else "trial.log" if own else None
                 return self._ended(candidate, outcome, log)
             finally:
                 self._drop_examiner()
+
+    def _is_over(self) -> bool:
+        return self.stopping() or (self._examiner is not None and self._examiner.has_ended_trial())
 
     def _progress(self, number: int, progress: Progress) -> None:
         data = {"seconds": progress.seconds, "fraction": progress.fraction}

@@ -19,10 +19,6 @@ _DEVICES = (
     "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
 )  # fmt: skip
 
-# Of trials that are examined, on a CPU by the processor time that they take: threads that wait for each
-# other sleep. Spinning, six times as much was counted on a machine with other work (docs/log.md).
-_SLEEPS = {"OMP_WAIT_POLICY": "passive"}
-
 # Folders of compilers. In the trial's own scratch, each trial would compile everything anew: 77 s
 # against 7 s for a GPT of eight blocks on a CPU.
 _COMPILERS = {
@@ -83,7 +79,6 @@ def trial_environment(
     env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}
     return {
         **(_compilers(compiled) if compiled else {}),
-        **({} if examiner is None else _SLEEPS),
         **env,
         **(budget or {}),
         "HOME": str(scratch),
