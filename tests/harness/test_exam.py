@@ -360,7 +360,7 @@ FRAMES: dict[str, tuple[Callable[[Connection], None], str]] = {
     ),
     "tensors without end": (
         lambda connection: handed(connection, tensors=[["w", "int8", [10**12]]]),
-        "a state_dict of 1000.0 GB",
+        "a state_dict of 1000 GB",
     ),
     "a row after the hand-over": (
         lambda connection: (

@@ -73,5 +73,5 @@ def _run(examiner: ExamSession, end: socket.socket) -> None:
 def _answer(exam: ExaminerClient, model: nn.Module, batch_rows: int) -> None:
     """What a script does by way of `Batches` and `evaluate`, with a single batch."""
     rows = np.empty((1, exam.seq_len + 1), np.uint16)
-    exam.ask_rows(0, 1, None).read_into(rows)
+    exam.ask_rows(0, 1).read_into(rows)
     exam.examine(model, torch.device("cpu"), batch_rows)

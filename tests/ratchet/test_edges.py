@@ -135,7 +135,7 @@ def test_what_a_hook_leaves_running_is_not_waited_for(make_lab: MakeLab) -> None
 
 
 def test_a_hook_that_hangs_is_killed(make_lab: MakeLab) -> None:
-    said = hooked(make_lab, "sleep 300")
+    said = hooked(make_lab, "grep -q ^100 value.txt || sleep 300")
     assert "#1 discard" in said and "pre-commit hook refused it: killed at 2 s" in said
 
 

@@ -188,9 +188,10 @@ def test_the_tip_is_shown_as_its_own_commit_would_have_been(lab: Lab, tmp_path: 
 
 def test_refusals_are_failures_with_their_reason(tmp_path: Path) -> None:
     train = 'print("val_bpb: {}")\n'
-    answers = [whole(f"step {n}", train.format(1 - n / 10)) for n in range(1, 6)]
+    start = train.format(1.0)
+    answers = [whole(f"step {n}", train.format(1 - n / 10), old=start) for n in range(1, 6)]
     rest = "[budget]\nconsecutive_failures = 3\n"
-    night = made(tmp_path, train.format(1.0), "", scripted(tmp_path, answers), rest)
+    night = made(tmp_path, start, "", scripted(tmp_path, answers), rest)
     file = night.root / ".git" / "hooks" / "pre-commit"
     file.parent.mkdir(exist_ok=True)
     file.write_text("#!/bin/sh\ngrep -q 1.0 train.py && exit 0\necho my reason >&2; exit 1\n")

@@ -149,11 +149,10 @@ class Worktree:
         for entry, path in self._walk():
             folder = entry.is_dir(follow_symlinks=False)
             # A link could lead a later trial, or our own deletions, outside.
-            if (path in self._copies.paths and not entry.is_symlink()) or (
-                path in self.caches and folder
-            ):
-                if folder:
-                    open_up(Path(entry.path))
+            if path in self._copies.paths and not entry.is_symlink():
+                continue
+            if path in self.caches and folder:
+                open_up(Path(entry.path))
                 continue
             if folder:
                 if (
