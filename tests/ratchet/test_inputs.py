@@ -65,7 +65,8 @@ def make(folder: Path, sandbox: str, answers: list[str]) -> Lab:
 def test_every_kind_of_input_in_a_trial(tmp_path: Path, sandbox: str) -> None:
     jail_of(sandbox)
     writes = whole("writes", WRITES, old=READS)
-    incumbent = READS if sandbox == "none" else WRITES  # in a jail nothing is written, and it is a gain
+    # In a jail nothing is written, and it is a gain.
+    incumbent = READS if sandbox == "none" else WRITES
     again = whole("reads again", READS + "x = 1\n", old=incumbent)
     lab = make(tmp_path, sandbox, [writes, again])
     lab.cli("init", "two")
