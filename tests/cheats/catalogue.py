@@ -33,14 +33,17 @@ def tried_at(
 ) -> tuple[tuple[Cheat, ...], tuple[Cheat, ...]]:
     """The cheats of a level: those of one run, and those that need a session each.
 
-    levels: those that this machine has; everything: also what nothing stops without a jail. Cheats
-    that no jail has a part in are spread over those with one: without, each trial compiles all that
-    it imports.
+    levels: those that this machine has. everything: a cheat that the jail has a part in is tried at
+    each, else at one of them, and none where nothing stops it. Cheats that no jail has a part in are
+    spread over those with one: without, each trial compiles all that it imports.
     """
     jailed = [each for each in levels if each != NONE] or levels
-    mine = [c for n, c in enumerate(CHEATS) if c.jail or jailed[n % len(jailed)] == level]
-    if level == NONE and not everything:
-        mine = [c for c in mine if level not in c.miss]
+    mine = []
+    for n, cheat in enumerate(CHEATS):
+        open_to = [each for each in levels if each not in cheat.miss] if cheat.jail else jailed
+        one = (open_to or jailed)[n % len(open_to or jailed)]
+        if level == one or (cheat.jail and everything):
+            mine.append(cheat)
     mine += [BETTER] if level == levels[0] else []
     alone = [c for c in mine if level in c.miss and c.harm in LASTING]
     together = [c for c in mine if c not in alone]
