@@ -141,7 +141,7 @@ def test_data_that_changes_in_mid_run_is_not_held_against_the_candidate(
     assert process.wait(30) == 1
     error = lab.printed.read_text().splitlines()[-1]
     assert error.startswith("error: ") and was in error and now in error
-    assert lab.statuses() == ["keep"] and lab.records("pause")
+    assert lab.statuses() == ["keep"] and lab.records("fault")
     switch("one")
     lab.cli("run", "--max", "1")
     assert lab.statuses() == ["keep", "keep"]

@@ -46,12 +46,13 @@ def honest(number: int, examined: bool) -> str:
 
 def proposals(stops: Sequence[Stop], root: Path, examined: bool) -> list[str]:
     """An answer for each, and one with an honest script behind each."""
-    answers = []
+    answers, old = [], EXAMINED if examined else PLAIN
     for number, stop in enumerate(stops):
         script = stop.script(number).replace("@ROOT@", str(root))
         answers += [
-            whole(stop.name, script), whole(f"honest {number}", honest(number, examined)),
-        ]  # fmt: skip
+            whole(stop.name, script, old=old),
+            whole(f"honest {number}", honest(number, examined), old=old),
+        ]
     return answers
 
 
