@@ -1,8 +1,8 @@
 """Every cheat of the catalogue: it works where nothing stops it, and is stopped where it should be.
 
 What is not stopped is listed, with the reason, in the cheat's `miss`; a miss more is a failure here,
-and so is a miss less. `make ci` plays each at one level; FAULTS=all, as in `make nightly`, at every one, and
-on a loop without protection.
+and so is a miss less. `make ci` plays every second one at one level; FAULTS=all, as in `make nightly`, all
+at every one, and on a loop without protection.
 """
 
 from __future__ import annotations

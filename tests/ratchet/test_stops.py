@@ -21,6 +21,7 @@ from autoresearch.lab.room import is_full
 from tests.cheats.stops import EXAM_STOPS, EXAMINED, STOPS, Stop
 from tests.jailed import jail_of
 from tests.labs import Lab, eventually, kill, make_lab, running, scripted, whole
+from tests.sizes import ALL
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
@@ -38,6 +39,12 @@ ENDS = ("crash", "discard")
 def level(kind: str) -> str:
     jail_of(kind)
     return f'[runner]\nsandbox = "{kind}"\n[budget]\nconsecutive_failures = 0'
+
+
+def spread(count: int) -> list[tuple[int, str]]:
+    """The parts and what holds their trials: each part with one of both, with FAULTS=all with both."""
+    kinds = ("bwrap", "none")
+    return [(n, kind) for n in range(count) for at, kind in enumerate(kinds) if ALL or n % 2 == at]
 
 
 def honest(number: int, examined: bool) -> str:
@@ -122,16 +129,14 @@ def parts(stops: Sequence[Stop], size: int = 13) -> list[Sequence[Stop]]:
     return [stops[first : first + size] for first in range(0, len(stops), size)]
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "none"])
-@pytest.mark.parametrize("part", range(len(parts(STOPS))))
+@pytest.mark.parametrize(("part", "kind"), spread(len(parts(STOPS))))
 def test_no_candidate_stops_the_run(tmp_path: Path, kind: str, part: int) -> None:
     # Without a jail what lies in /dev/shm may be anybody's, and stays.
     stops = [s for s in parts(STOPS)[part] if kind == "bwrap" or "shared memory" not in s.name]
     play(plain_lab(tmp_path, kind, stops), stops, "1.500000")
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "none"])
-@pytest.mark.parametrize("part", range(len(parts(EXAM_STOPS))))
+@pytest.mark.parametrize(("part", "kind"), spread(len(parts(EXAM_STOPS))))
 def test_no_candidate_stops_an_exam(tmp_path: Path, kind: str, part: int) -> None:
     pytest.importorskip("numpy")
     stops = parts(EXAM_STOPS)[part]
