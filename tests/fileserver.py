@@ -13,13 +13,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 
 from autoresearch.harness.data.fetch import Pin
@@ -299,3 +305,35 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def interrupted(
+    number: signal.Signals, blob: bytes, cache: Path, *module: str, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Sends a signal to a `prepare` of three shards of climbmix, each the blob, once parts of all are there.
+
+    module: what Python runs, and its flags. It starts as a job in the background does, with SIGINT ignored.
+    """
+    files = {f"shard_{shard:05d}.parquet": blob for shard in (0, 6541, 6542)}
+    with Hub("karpathy/climbmix-400b-shuffle", files) as hub:
+        hub.faults = {name: [Drip(0.02)] for name in files}
+        process = subprocess.Popen(
+            ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\"",
+             sys.executable, "-m", *module, "--source", "climbmix", "--shards", "1"],
+            cwd=cache, env={**os.environ, **env, "HF_ENDPOINT": hub.url},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        folder, deadline = cache / "sources" / "climbmix", time.monotonic() + 30
+        try:
+            while sum(part.stat().st_size > 0 for part in folder.glob("*.part")) < 3:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(number)
+            said, error = process.communicate(
+                timeout=30
+            )  # its end: who it started has closed them too
+        finally:
+            process.kill()
+            process.wait()
+    assert len(list(folder.glob("*.part"))) == 3 and not list(folder.glob("*.parquet"))
+    return subprocess.CompletedProcess(process.args, process.returncode, said, error)

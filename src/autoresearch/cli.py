@@ -13,6 +13,7 @@ import typer
 
 from autoresearch import __version__
 from autoresearch.errors import AutoresearchError, Interrupted, NotYetError
+from autoresearch.ratchet.interrupts import stopping
 from autoresearch.streams import ensure_utf8, outlive
 
 if TYPE_CHECKING:
@@ -76,18 +77,13 @@ def main() -> NoReturn:
 
 
 def _interruptible() -> None:
-    """Lets SIGINT, SIGTERM and SIGHUP end any command with 130; a run has handlers of its own above these.
-
-    A job in the background starts with SIGINT ignored, and is stopped by it all the same; a SIGHUP
-    that is ignored at the start, as under nohup, stays ignored.
-    """
+    """Lets SIGINT, SIGTERM and SIGHUP end any command with 130; a run has handlers of its own above these."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    for number in stopping():
+        signal.signal(number, interrupt)
 
 
 def _bug(kind: type[BaseException], fault: BaseException, where: TracebackType | None) -> None:

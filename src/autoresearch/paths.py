@@ -134,6 +134,11 @@ def candidate_ref(tag: str, number: int) -> str:
     return f"{REFS}{tag}/{number:04d}"
 
 
+def lies_in(path: str, folder: str) -> bool:
+    """Returns whether a path of the lab is a folder of it, or lies below that."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
 def open_plain(file: Path) -> BinaryIO | None:
     """Opens a plain file for reading; None for anything else that a trial may have put in its place."""
     try:

@@ -47,6 +47,7 @@ from tests.fileserver import (  # noqa: E402
     Status,
     Truncate,
     WrongRange,
+    interrupted,
 )
 
 BRISK = RetryLimits(attempts=4, silence_s=0.3, wait_s=0.01, longest_wait_s=0.05)
@@ -426,29 +427,10 @@ def test_a_kill_leaves_a_part_that_the_next_call_goes_on_with(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_parts_to_go_on_with(tmp_path: Path, number: signal.Signals) -> None:
-    files = {f"shard_{number:05d}.parquet": BLOB for number in (0, 6541, 6542)}
-    with Hub("karpathy/climbmix-400b-shuffle", files) as hub:
-        hub.faults = {name: [Drip(0.02)] for name in files}
-        process = subprocess.Popen(
-            # as a job in the background, which starts with SIGINT ignored
-            ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\"",
-             sys.executable, "-m", "autoresearch.harness", "prepare", "--source", "climbmix",
-             "--shards", "1", "--cache", str(tmp_path)],
-            env={**os.environ, **ENVIRONMENT, "HF_ENDPOINT": hub.url},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        folder, deadline = tmp_path / "sources" / "climbmix", time.monotonic() + 30
-        try:
-            while sum(part.stat().st_size > 0 for part in folder.glob("*.part")) < 3:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.01)
-            process.send_signal(number)
-            _, error = process.communicate(timeout=30)
-        finally:
-            process.kill()
-            process.wait()
-    assert process.returncode == 130 and error == "prepare: interrupted; run it again to go on\n"
-    assert len(list(folder.glob("*.part"))) == 3 and not list(folder.glob("*.parquet"))
+    harness = ("autoresearch.harness", "prepare", "--cache", str(tmp_path))
+    done = interrupted(number, BLOB, tmp_path, *harness, **ENVIRONMENT)
+    assert done.returncode == 130
+    assert done.stderr == "prepare: interrupted; run it again to go on\n"
 
 
 # -- sources on the hub, pinned ---------------------------------------------------------------

@@ -112,6 +112,11 @@ def read_budget(text: str) -> tuple[int, str] | None:
     return None if match is None else (int(match[1]), match[2])
 
 
+def steps_as_tokens(steps: int, known_steps: float, known_tokens: float) -> int:
+    """Returns the tokens of a budget of steps, by those that the baseline's steps had."""
+    return max(1, round(steps * known_tokens / known_steps))
+
+
 def usual_budget(device_type: str) -> str:
     """Returns the budget of a device where none is set."""
     return CPU_BUDGET if device_type == "cpu" else GPU_BUDGET

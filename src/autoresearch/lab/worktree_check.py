@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autoresearch.config import TaskConfig
 from autoresearch.errors import LabError
+from autoresearch.paths import lies_in
 from autoresearch.rules.guard import Mutable
 from autoresearch.workspace.inputs import Inputs, holds_tracked
 from autoresearch.workspace.lfs import kept_by_lfs, missing_program
@@ -33,14 +34,18 @@ def check_worktree(
             f"inputs: {changed[0]} is mutable too, and no candidate may change an input: take it out of "
             "one of the two in autoresearch.toml, and commit that"
         )
-    there = tuple(name for name in task.inputs if _exists(repo, name) or holds_tracked(name, tree))
+    there = tuple(
+        name
+        for name in task.inputs
+        if os.path.exists(repo.root / name) or holds_tracked(name, tree)
+    )
     for name in task.inputs:
         if name not in there:
             say(f"inputs: {name} is not there yet; make it before autoresearch run")
     inputs = Inputs(repo, Path(os.devnull), there)
     inputs.plan(tree)
     for name in inputs.names:
-        if not any(path == name or path.startswith(f"{name}/") for path in inputs.paths):
+        if not any(lies_in(path, name) for path in inputs.paths):
             say(
                 f"inputs: git tracks all of {name} and lays it out as committed; it need not be named"
             )
@@ -59,16 +64,9 @@ def _say_unnamed(paths: list[str], inputs: Inputs, words: str, say: Callable[[st
     left = [
         path
         for path in paths
-        if path not in inputs.paths
-        and not any(
-            n == path or n.startswith(f"{path}/") or path.startswith(f"{n}/") for n in named
-        )
+        if path not in inputs.paths and not any(lies_in(n, path) or lies_in(path, n) for n in named)
     ]
     if left:
         listed = ", ".join(f'"{path}"' for path in left[:_LISTED])
         more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
         say(f"{words}; if trials read them: inputs = [{listed}]{more}")
-
-
-def _exists(repo: Repository, name: str) -> bool:
-    return os.path.exists(repo.root / name)

@@ -8,7 +8,7 @@ from autoresearch.errors import BadAnswer
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import candidate_fields
 from autoresearch.ledger.state import Pending
-from autoresearch.paths import candidate_ref
+from autoresearch.paths import candidate_ref, lies_in
 from autoresearch.records import Candidate, Edit, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH
 from autoresearch.rules.guard import Mutable, changes_code, refusals
@@ -66,7 +66,7 @@ def _guarded(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[Edit]:
 
     kept = (*run.config.task.caches, *run.config.task.inputs)
     for e in edits:
-        if any(e.path == name or e.path.startswith(f"{name}/") for name in kept):
+        if any(lies_in(e.path, name) for name in kept):
             raise BadAnswer(f"the guard refused the change: {e.path}: in a cache or an input")
     reasons = refusals(edits, run.rules, modes, lambda path: content(path) or b"")
     if not reasons and run.rules.code_only:

@@ -18,7 +18,7 @@ from autoresearch.errors import (
     NothingToPropose,
 )
 from autoresearch.fit.estimates import observed
-from autoresearch.harness.names import read_budget
+from autoresearch.harness.names import read_budget, steps_as_tokens
 from autoresearch.ledger.state import State
 from autoresearch.ratchet import hook
 from autoresearch.ratchet.faults import FAULTS
@@ -204,7 +204,7 @@ class Driver:
         steps, tokens = known.get("steps"), known.get("tokens")
         if run.config.task.exam and unit == "steps" and steps and tokens:
             text = (
-                f'harness.budget = "{written}" is read as {max(1, round(amount * tokens / steps))} tokens: '
+                f'harness.budget = "{written}" is read as {steps_as_tokens(amount, steps, tokens)} tokens: '
                 f"{amount} x the baseline's {tokens / steps:g} tokens a step, in however many steps"
             )
             run.emit(Event("notice", text))

@@ -15,11 +15,19 @@ from types import FrameType
 from autoresearch.errors import Interrupted
 
 
-class Interrupts:
-    """Handlers of our own while it is entered: a background job starts with SIGINT ignored.
+def stopping() -> list[signal.Signals]:
+    """Returns the signals that stop a command: a background job starts with SIGINT ignored, and is stopped.
 
-    A SIGHUP that is ignored at the start, as under nohup, stays ignored. Once a stop was asked for
-    the handlers stay in place, since the process is on its way out.
+    A SIGHUP that is ignored at the start, as under nohup, stays ignored.
+    """
+    hangup_counts = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangup_counts else [])]
+
+
+class Interrupts:
+    """Handlers of our own while it is entered.
+
+    Once a stop was asked for they stay in place, since the process is on its way out.
     """
 
     def __init__(self) -> None:
@@ -28,10 +36,7 @@ class Interrupts:
         self._breaking = False
 
     def __enter__(self) -> Interrupts:
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._handle) for number in numbers}
+        self._before = {number: signal.signal(number, self._handle) for number in stopping()}
         return self
 
     def __exit__(self, *_: object) -> None:

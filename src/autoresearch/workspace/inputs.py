@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.errors import LabError
+from autoresearch.paths import lies_in
 from autoresearch.workspace.copying import Copying, copied
 from autoresearch.workspace.lfs import Pointers
 from autoresearch.workspace.objects import Tree
@@ -23,7 +24,7 @@ _SUBMODULE, _LINK = "160000", "120000"
 
 def holds_tracked(name: str, tree: Tree) -> bool:
     """Says whether git tracks a path, or something below it."""
-    return name in tree or any(path.startswith(f"{name}/") for path in tree)
+    return any(lies_in(path, name) for path in tree)
 
 
 def outermost(names: Iterable[str]) -> tuple[str, ...]:
@@ -166,7 +167,7 @@ def _signature(path: Path, follow: bool = False) -> object:
 
 def is_copied(path: str, names: Iterable[str], tree: Tree, repo: Repository) -> bool:
     """Says whether trials see a path as the checkout has it, whatever a commit says of it."""
-    if not any(path == name or path.startswith(f"{name}/") for name in names):
+    if not any(lies_in(path, name) for name in names):
         return False
     mode, blob = tree.get(path, ("", ""))
     return mode in ("", _SUBMODULE) or Pointers(repo).pointer(blob) is not None

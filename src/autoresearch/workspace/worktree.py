@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.paths import make_folder, open_plain, write_durably, write_synced
+from autoresearch.paths import lies_in, make_folder, open_plain, write_durably, write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.git import GitError, entries, git
-from autoresearch.workspace.inputs import Inputs
+from autoresearch.workspace.inputs import Inputs, holds_tracked
 from autoresearch.workspace.objects import Tree, blob_id
 from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
@@ -59,7 +59,7 @@ class Worktree:
         self._attach(commit)
         tree = self.repo.tree(commit)
         for name in self.caches:
-            if any(path == name or path.startswith(f"{name}/") for path in tree):
+            if holds_tracked(name, tree):
                 raise LabError(
                     f"caches: {name} holds files that git tracks; name a folder of its own"
                 )
@@ -282,7 +282,7 @@ class Worktree:
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
         kept = (*self.inputs, *self.caches)
         for path in others:
-            if not any(path == name or path.startswith(f"{name}/") for name in kept):
+            if not any(lies_in(path, name) for name in kept):
                 found.append(edit_of(self.path, path, wanted(path)))
         return tuple(found)
 

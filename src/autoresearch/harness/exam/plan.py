@@ -75,7 +75,7 @@ class Plan:
         budget = budget_in(self.budget, self.device)
         steps, tokens = self.baseline("steps"), self.baseline("tokens")
         if budget.unit == "steps" and steps and tokens:
-            return Budget(max(1, round(budget.amount * tokens / steps)), "tokens")
+            return Budget(names.steps_as_tokens(budget.amount, steps, tokens), "tokens")
         return budget
 
     def baseline(self, name: str) -> float | None:
