@@ -338,6 +338,17 @@ def test_any_rows_make_a_report(rows: list[Entry], direction: str) -> None:
             assert all(cell_len(line) <= 80 for line in out.getvalue().splitlines())
 
 
+def test_long_numbers_fit_into_80_columns() -> None:
+    rows = [
+        entry("keep", value, "0" * 40) for value in (-2.5073308667873066e-149, 0.0, 1 / 3e200)
+    ] * 4
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    render(summarise(rows, "loss", "minimize"), rows, console, "loss")
+    assert "-2.507e-149" in out.getvalue()
+    assert all(cell_len(line) <= 80 for line in out.getvalue().splitlines())
+
+
 # -- the picture ------------------------------------------------------------------------------
 
 

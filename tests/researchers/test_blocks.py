@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from autoresearch.errors import BadAnswer
 from autoresearch.records import Edit, Proposal
 from autoresearch.researchers.blocks import parse
+from autoresearch.researchers.lookalike import elides, is_numbered, like_divider, like_marker
 from autoresearch.text import path_fault
 
 TRAIN = b"import torch\n\nWIDTH = 64\nTOTAL_BATCH_SIZE = 2**19\n\n\ndef train():\n    pass\n"
@@ -360,7 +362,7 @@ def test_no_text_raises_anything_else(lines: list[str]) -> None:
 
 
 LINE = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=8)
-PLAIN = LINE.filter(lambda line: not line.startswith(("<<<<<<<", "=======", ">>>>>>>")))
+PLAIN = LINE.filter(lambda line: not (like_marker(line) or like_divider(line)))
 
 
 @settings(max_examples=300, deadline=None)
@@ -386,7 +388,17 @@ def test_any_lines_can_be_replaced_by_any_others(
         return  # blank lines alone are no SEARCH
     text = block("".join(f"{row}\n" for row in rows[start:stop]), "".join(f"{n}\n" for n in new))
     wanted = file(rows[:start] + new + rows[stop:])
-    if wanted == file(rows):
+    known = {row.rstrip() for row in rows}
+    left_out = [
+        line
+        for before, line in pairwise(["", *new])
+        if elides(line, before) and line.rstrip() not in known
+    ]
+    if left_out:
+        assert "seems to stand for others" in refused(text, {"train.py": file(rows)})
+    elif is_numbered(new) and not is_numbered(rows[start:stop]):
+        assert "begins with a number" in refused(text, {"train.py": file(rows)})
+    elif wanted == file(rows):
         assert "changes nothing" in refused(text, {"train.py": file(rows)})
     else:
         assert one(text, {"train.py": file(rows)}) == wanted

@@ -448,9 +448,10 @@ def test_any_bytes_are_lines(tmp_path_factory: pytest.TempPathFactory, content: 
     file = tmp_path_factory.getbasetemp() / "any.log"
     file.write_bytes(content)
     expected = content.replace(b"\r", b"\n").split(b"\n")
-    if not expected[-1]:
-        expected.pop()
-    assert list(lines(file)) == [line.decode("utf-8", "replace") for line in expected]
+    # Most empty lines are left out.
+    assert [line for line in lines(file) if line] == [
+        line.decode("utf-8", "replace") for line in expected if line
+    ]
 
 
 # -- what people are shown --------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 from autoresearch.paths import DECOY
 from autoresearch.sandbox.seal import Seal
+from autoresearch.workspace.removal import remove
 
 
 @pytest.fixture
@@ -74,6 +75,22 @@ def test_a_change_is_named(place: Path, change: Callable[[Path], str]) -> None:
     name = change(place)
     assert sealed.broken().endswith(name)
     assert sealed.broken().endswith(name), "it stays broken"
+
+
+@pytest.mark.parametrize("levels", [1500, 3000])  # than Python recurses; than a path may be long
+def test_a_folder_however_deep_is_a_change_where_it_holds_anything(
+    place: Path, monkeypatch: pytest.MonkeyPatch, levels: int
+) -> None:
+    sealed = seal(place)
+    monkeypatch.chdir(place / "site")
+    for _ in range(levels):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("evil.py").touch()
+    monkeypatch.chdir(place)
+    assert sealed.broken() is not None
+    remove(place / "site" / "d")
+    assert sealed.broken() is None
 
 
 def test_the_same_bytes_written_again_are_sound(place: Path) -> None:

@@ -362,6 +362,57 @@ def test_a_commit_is_lengthened_where_seven_digits_are_ambiguous(make_lab: MakeL
     assert lab.read("results.tsv").startswith(table)
 
 
+# -- files that are removed before a trial ----------------------------------------------------
+
+
+def deep(folder: Path, levels: int) -> None:
+    """Makes folders in one another, and a file in the last."""
+    here = os.getcwd()
+    os.chdir(folder)
+    for _ in range(levels):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("deep.ckpt").touch()
+    os.chdir(here)
+
+
+@pytest.mark.parametrize(
+    ("levels", "left"),
+    [
+        (2, ["all", "in", "in/kept", "kept", "d", "d/d"]),
+        (1500, None),  # deeper than Python recurses
+        (3000, []),  # deeper than a path may be long: nobody could look into it
+    ],
+)
+def test_fresh_files_are_found_however_deep_they_lie(
+    lab: Lab, levels: int, left: list[str] | None
+) -> None:
+    repo = at(lab)
+    commit = repo.resolve(REF)
+    assert commit is not None
+    tree = Worktree(
+        repo, lab.state() / "worktree", "autoresearch-t",
+        caches=("warm",), fresh=("warm/**/*.ckpt", "w*/all/**", "value.txt"),
+    )  # fmt: skip
+    tree.lay_out(commit)
+    warm = tree.path / "warm"
+    for name in ("a.ckpt", "kept", "in/b.ckpt", "in/kept", "all/c", "all/in/d"):
+        (warm / name).parent.mkdir(parents=True, exist_ok=True)
+        (warm / name).touch()
+    deep(warm, levels)
+    (warm / "in").chmod(0)
+    tree.lay_out(commit)
+    assert not (tree.path / "value.txt").exists()
+    if left is not None:
+        assert sorted(str(path.relative_to(warm)) for path in warm.rglob("*")) == sorted(left)
+    else:
+        found = warm
+        for _ in range(levels):
+            found = found / "d"
+        assert found.is_dir() and not (found / "deep.ckpt").exists()
+    tree.clear()
+
+
 # -- nothing is left behind -------------------------------------------------------------------
 
 

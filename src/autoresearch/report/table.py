@@ -13,7 +13,8 @@ from autoresearch.report.summary import Entry, Step, Summary
 from autoresearch.text import one_line
 
 _STYLES = {"keep": "green", "discard": "dim", "crash": "red"}
-_NARROWEST = 20  # a column of prose is never narrower, whatever the terminal
+_NARROWEST = 10  # a column of prose is never narrower, whatever the terminal
+_LONGEST = 14  # characters of a number in a column
 _ABBREVIATED = 12  # digits: enough for a repository of a hundred million objects
 
 
@@ -161,7 +162,8 @@ def number(value: float, metric: str, sign: str = "") -> str:
     """Returns a value for a column: val_bpb with six decimals, others as short as they are exact enough."""
     if metric == "val_bpb":
         return f"{value:{sign}.6f}"
-    return f"{value:{sign}.8g}"
+    text = f"{value:{sign}.8g}"
+    return text if len(text) <= _LONGEST else f"{value:{sign}.4g}"
 
 
 def duration(seconds: float) -> str:

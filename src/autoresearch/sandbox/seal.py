@@ -44,14 +44,30 @@ class Seal:
     def _files(self) -> Iterator[Path]:
         for place in self._places:
             if place.is_dir():
-                for folder, names, files in os.walk(place):
-                    names[:] = [name for name in names if name != "__pycache__"]
-                    # Another run's self-test may try to write here meanwhile.
-                    yield from (Path(folder, name) for name in files if not name.startswith(DECOY))
+                yield from _below(place)
             elif os.path.lexists(place):
                 yield place
         for parent, pattern in self._patterns:
             yield from parent.glob(pattern)
+
+
+def _below(place: Path) -> Iterator[Path]:
+    """Yields the files below a folder, and folders that can't be listed; as deep as a path can be."""
+    waiting = [place]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as scan:
+                found = list(scan)
+        except OSError:
+            yield folder
+            continue
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    waiting.append(Path(entry.path))
+            elif not entry.name.startswith(DECOY):  # another run's self-test may try to write here
+                yield Path(entry.path)
 
 
 def _signature(path: Path) -> _Signature | None:
