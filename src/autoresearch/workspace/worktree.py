@@ -6,19 +6,18 @@ conversion and no hook runs, and what a trial or a program left behind is gone b
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from autoresearch.errors import LabError
 from autoresearch.paths import lies_in, make_folder, open_plain, write_durably, write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.edit import edit_of
+from autoresearch.workspace.fresh import remove_matches
 from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs, holds_tracked
 from autoresearch.workspace.objects import Tree, blob_id
@@ -76,8 +75,7 @@ class Worktree:
                 self._sizes[blob] = len(blobs.get(blob, b""))
         self._copies.lay_out(tree)
         for pattern in self.fresh:
-            for path in list(self._matches(pattern)):
-                remove(path)
+            remove_matches(self.path, pattern, self.caches)
         return tree
 
     def _attach(self, commit: str) -> None:
@@ -187,40 +185,6 @@ class Worktree:
                     and Path(entry.path).is_dir()
                 ):
                     waiting.append((path + "/", Path(entry.path)))
-
-    def _matches(self, pattern: str) -> Iterator[Path]:
-        """Yields what a pattern of `fresh` names, as Path.glob does; enters no links, however deep it gets.
-
-        A cache that holds a path too long for the system is removed: nobody could look into it.
-        """
-        waiting = [(self.path, PurePosixPath(pattern).parts)]
-        while waiting:
-            folder, (part, *rest) = waiting.pop()
-            try:
-                open_up(folder)
-                with os.scandir(folder) as scan:
-                    found = list(scan)
-            except OSError as fault:
-                place = folder.relative_to(self.path).as_posix()
-                cache = next((name for name in self.caches if lies_in(place, name)), None)
-                if fault.errno != errno.ENAMETOOLONG or cache is None:
-                    raise
-                remove(self.path / cache)
-                waiting = [
-                    each for each in waiting if not each[0].is_relative_to(self.path / cache)
-                ]
-                continue
-            if part == "**" and rest:
-                waiting.append((folder, tuple(rest)))
-            for entry in found:
-                path = Path(entry.path)
-                enter = entry.is_dir(follow_symlinks=False)
-                if part == "**" and enter:
-                    waiting.append((path, (part, *rest)))
-                elif rest and enter and fnmatchcase(entry.name, part):
-                    waiting.append((path, tuple(rest)))
-                if not rest and fnmatchcase(entry.name, part):
-                    yield path
 
     def _same(self, path: str, mode: str, blob: str) -> bool:
         """Says whether a file is as a tree has it: kind, executable bit and bytes."""
