@@ -50,7 +50,7 @@ def small(folder: Path, trials: int, load: int, sandbox: str) -> list[dict[str, 
     props = Props(folder / "props")
     with staged(folder / "stage", props, sandbox, "bpb") as stage:
         answers = [
-            whole(f"honest {n}", BASE.replace("RATE = 200.0", f"RATE = {100 - n / 10}"))
+            whole(f"honest {n}", BASE.replace("RATE = 200.0", f"RATE = {100 - n / 10}"), old=BASE)
             for n in range(trials)
         ]
         scripted(stage.folder, ["nothing", *answers])
