@@ -236,6 +236,7 @@ def test_three_dropped_connections_are_no_crash(make_lab: MakeLab) -> None:
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_under_nohup_a_hangup_is_ignored(make_lab: MakeLab) -> None:
     lab = slow(make_lab)
     before = trials(lab)
@@ -373,6 +374,7 @@ def test_a_folder_that_was_deleted(tmp_path: Path) -> None:
     one_line(done.stderr)
 
 
+@pytest.mark.slow
 def test_a_plot_where_no_folder_is(lab: Lab) -> None:
     lab.cli("baseline")
     one_line(lab.cli("report", "--plot", "nowhere/plot.png", code=1).stderr)
@@ -405,6 +407,7 @@ def test_prepare_in_a_lab_and_elsewhere(
     assert notice.startswith("notice: autoresearch.toml: harness.seq_len") and "defaults" in notice
 
 
+@pytest.mark.slow
 def test_a_damaged_journal(lab: Lab) -> None:
     lab.cli("baseline")
     journal = lab.state() / "journal"
@@ -434,6 +437,7 @@ def test_json_is_json_and_nothing_else(lab: Lab) -> None:
     assert json.loads(lab.cli("doctor", "--json").stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["status"], ["report"], ["show", "1"], ["check"], ["run", "--max", "1"]],
@@ -490,6 +494,7 @@ def test_an_error_is_not_told_on_standard_output(lab: Lab) -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_output(lab: Lab) -> None:
     """A report that can't be written is an error; a run has its files, and goes on."""
     if not Path("/dev/full").exists():
@@ -516,6 +521,7 @@ def test_a_lab_whose_folder_has_no_name_in_the_locale(make_lab: MakeLab) -> None
     assert lab.rows()[1][4] == "größer" and (lab.root / "größe.png").exists()
 
 
+@pytest.mark.slow
 def test_in_a_locale_without_utf8(lab: Lab) -> None:
     lab.write("value.txt", "90\n50\n")
     env = ASCII

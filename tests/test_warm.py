@@ -28,6 +28,7 @@ def both(
     return hot
 
 
+@pytest.mark.slow
 def test_words_exit_codes_folders_and_variables_are_the_same(lab: Lab, tmp_path: Path) -> None:
     env = dict(os.environ)
     for _ in range(3):  # from then on there is a server
@@ -48,6 +49,7 @@ def test_words_exit_codes_folders_and_variables_are_the_same(lab: Lab, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_killed(lab: Lab) -> None:
     lab.write("propose.sh", "sleep 600\n")
     lab.commit()

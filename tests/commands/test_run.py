@@ -129,6 +129,7 @@ def test_a_background_job_that_starts_with_sigint_ignored_obeys_it(tmp_path: Pat
     assert code == 130 and seconds < 5 and running(mark(lab)) == []
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once_and_nothing_stays(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, STUBBORN, timeout_s=600)
     process = lab.spawn("run")
@@ -207,6 +208,7 @@ def test_hours_stop_a_call_and_the_budget_a_run(tmp_path: Path) -> None:
     assert len(lab.rows()) < 5 and lab.stopped() == "reached budget.hours = 0.0002"
 
 
+@pytest.mark.slow
 def test_hours_are_looked_at_while_an_outage_is_sat_out(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, researcher='kind = "anthropic"')
     with Loopback(iter(lambda: Fault(529), None)) as server:
@@ -357,6 +359,7 @@ def test_three_kills_in_the_baseline_make_no_row(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 def test_what_failed_as_a_baseline_may_be_proposed_later(tmp_path: Path) -> None:
     lab = make_lab(
         tmp_path, PLAIN, "", scripted(tmp_path, [whole("e1", train(1.9), old=PLAIN), "", "", ""])

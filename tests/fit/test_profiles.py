@@ -473,6 +473,7 @@ def test_init_in_a_lab_asks_for_no_device(make_lab: MakeLab, driver: Path) -> No
 # -- doctor -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_doctor_fits_a_lab_that_is_committed(tmp_path: Path, driver: Path) -> None:
     lab = empty(tmp_path)
     lab.cli("init", "t")
@@ -493,6 +494,7 @@ def test_doctor_fits_a_lab_that_is_committed(tmp_path: Path, driver: Path) -> No
     assert again[-1] == "train.py and autoresearch.toml have these values already"
 
 
+@pytest.mark.slow
 def test_doctor_writes_over_no_edit(tmp_path: Path, driver: Path) -> None:
     lab = empty(tmp_path)
     lab.cli("init", "t")

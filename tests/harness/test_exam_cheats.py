@@ -181,6 +181,7 @@ def distinct(tmp_path: Path, nursery: Nursery) -> tuple[Room, Room]:
     return rooms[0], rooms[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_a_cheat_is_found(cheat: str, room: Room, honest: Figures) -> None:
     found = figures(room.verified(CHEATS[cheat]))
@@ -238,6 +239,7 @@ class Cheat(Model):
 )
 
 
+@pytest.mark.slow
 def test_processes_that_tell_each_other_everything_are_found_by_the_blind_figure_alone(
     distinct: tuple[Room, Room],
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_run_survives_a_look_at_every_mode(work: Path) -> None:
     assert all(tried for _, tried in sweeps(work, wanted))
 
 
+@pytest.mark.slow
 @needs_a_compiler
 def test_a_disk_that_is_full_three_times_is_not_the_candidates_crash(work: Path) -> None:
     sweep(work, "thrice", 0, 1)

@@ -85,6 +85,7 @@ def test_every_kind_of_input_in_a_trial(tmp_path: Path, sandbox: str) -> None:
     assert os.readlink(lab.root / "data" / ".bin" / "tool") == "../deep/x"
 
 
+@pytest.mark.slow
 def test_an_input_is_no_edit_of_a_persons(tmp_path: Path) -> None:
     """Untracked and not ignored, or another than the commit has: `try` and `check` see edits alone."""
     lab = make(tmp_path, "none", [])
@@ -188,6 +189,7 @@ def test_git_lfs_that_is_missing_is_one_line(tmp_path: Path) -> None:
     assert "git-lfs    ok" in lab.cli("doctor").stdout
 
 
+@pytest.mark.slow
 def test_a_repository_without_lfs_hears_nothing_of_it(tmp_path: Path) -> None:
     lab = lab_with(tmp_path, "")
     lab.env["PATH"] = without_lfs(tmp_path)

@@ -142,6 +142,7 @@ def test_a_stopped_launcher_does_not_hold_up_ctrl_c(tmp_path: Path) -> None:
     assert outcome["interrupted"] and Reading.now().since(began) < 5.5
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_of_a_trial_that_ignores_it_within_five_seconds(
     tmp_path: Path,
 ) -> None:
@@ -152,6 +153,7 @@ def test_ctrl_c_leaves_nothing_of_a_trial_that_ignores_it_within_five_seconds(
     assert outcome["interrupted"] and Reading.now().since(began) < 5.5
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_very_start_of_a_trial_is_not_lost(tmp_path: Path) -> None:
     """The order to stop may come with the order to go, or before the trial can hear of it."""
     for n in range(8):
@@ -160,6 +162,7 @@ def test_ctrl_c_at_the_very_start_of_a_trial_is_not_lost(tmp_path: Path) -> None
         assert outcome["interrupted"] and outcome["seconds"] < 2, n
 
 
+@pytest.mark.slow
 def test_a_trial_dies_with_its_supervisor(tmp_path: Path) -> None:
     trials = [One(tmp_path / f"{n}", NASTY, "0.001", "stay", timeout_s=600) for n in range(10)]
     for trial in trials:
@@ -410,6 +413,7 @@ def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> No
         subprocess.run(["rm", "-rf", lab.temporary, lab.state / "worktree"], check=True)
 
 
+@pytest.mark.slow
 def test_a_log_without_end_is_a_crash_of_its_own_and_is_not_read(tmp_path: Path) -> None:
     """The file is sparse: its length alone is beyond the limit, by far."""
     grow = "import os, time\nos.ftruncate(1, 1 << 35)\n"
@@ -447,6 +451,7 @@ def test_inputs_are_read_only_copies(tmp_path: Path) -> None:
     assert (lab.root / "data" / "x").stat().st_mode & 0o200
 
 
+@pytest.mark.slow
 def test_a_changed_input_is_copied_again(tmp_path: Path) -> None:
     answers = scripted(tmp_path, [whole("again", READS + "x = 1\n", old=READS)])
     files = {".gitignore": "data/\nsingle\n"}
@@ -460,6 +465,7 @@ def test_a_changed_input_is_copied_again(tmp_path: Path) -> None:
     assert "READ three two" in lab.file(1, "trial.log")
 
 
+@pytest.mark.slow
 def test_setup_comes_before_the_trial_and_under_the_same_deadline(tmp_path: Path) -> None:
     slow = "import time\ntime.sleep(1.4)\n"
     train, build = 'print("val_bpb:", open("built").read())\n', "echo building; echo 2.0 > built\n"

@@ -14,7 +14,10 @@ from tests.labs import TRAIN, Lab, make_lab, scripted, unwatched, whole
 
 POISON = TRAIN.replace("WIDTH = 64", "WIDTH = 32") + "POISON = 1\n"
 BETTER = TRAIN.replace("LR = 0.5", "LR = 0.4")
-FAULTS = ("sandbox", "full", "forbidden", "bug")
+FAULTS = [
+    "bug",
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sandbox", "full", "forbidden")),
+]
 ONCE_IN_TWO = {"poison": ["bug", "", "bug", ""]}
 
 
@@ -70,6 +73,7 @@ def test_a_fault_that_comes_once_costs_nothing(tmp_path: Path, fault: str) -> No
     assert len(lab.records("fault")) == 1 and not lab.records("incumbent")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["sandbox", "full", "forbidden"])
 def test_a_fault_with_both_stops_the_run_and_no_candidate_is_blamed(
     tmp_path: Path, fault: str
@@ -85,6 +89,7 @@ def test_a_fault_with_both_stops_the_run_and_no_candidate_is_blamed(
     assert lab.statuses() == ["keep", "discard", "keep"]
 
 
+@pytest.mark.slow
 def test_a_bug_that_has_nothing_to_do_with_the_candidate_comes_out_as_one(tmp_path: Path) -> None:
     lab = lab_with(tmp_path)
     said = run(lab, {"poison": ["bug"], "other": ["bug"]}, 3)
@@ -92,6 +97,7 @@ def test_a_bug_that_has_nothing_to_do_with_the_candidate_comes_out_as_one(tmp_pa
     assert lab.statuses() == ["keep"]
 
 
+@pytest.mark.slow
 def test_what_breaks_the_machine_for_all_is_not_tried_for_ever(tmp_path: Path) -> None:
     """A candidate that leaves a machine on which nothing runs, mended by a person before each call."""
     lab = lab_with(tmp_path)
@@ -101,6 +107,7 @@ def test_what_breaks_the_machine_for_all_is_not_tried_for_ever(tmp_path: Path) -
     assert lab.statuses() == ["keep", "crash", "keep"]
 
 
+@pytest.mark.slow
 def test_a_fault_that_lies_outside_is_not_counted(tmp_path: Path) -> None:
     lab = lab_with(tmp_path)
     for _ in range(4):
@@ -111,6 +118,7 @@ def test_a_fault_that_lies_outside_is_not_counted(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "discard", "keep"]
 
 
+@pytest.mark.slow
 def test_faults_are_counted_over_a_kill(tmp_path: Path) -> None:
     lab = lab_with(tmp_path)
     run(lab, {"poison": ["full", "kill"]}, -signal.SIGKILL)
@@ -119,6 +127,7 @@ def test_faults_are_counted_over_a_kill(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "crash", "keep"]
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_incumbents_trial_does_not_bring_the_poisoned_one_back(
     tmp_path: Path,
 ) -> None:
@@ -130,6 +139,7 @@ def test_a_kill_in_the_incumbents_trial_does_not_bring_the_poisoned_one_back(
     assert lab.statuses() == ["keep", "crash", "keep"]
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_incumbent_ran_leaves_the_verdict(tmp_path: Path) -> None:
     """The journal as it is just before the row: two faults, and an incumbent that runs."""
     lab = lab_with(tmp_path)
@@ -142,12 +152,14 @@ def test_a_kill_after_the_incumbent_ran_leaves_the_verdict(tmp_path: Path) -> No
     assert starts(lab) == ["other"] and lab.statuses() == ["keep", "crash", "keep"]
 
 
+@pytest.mark.slow
 def test_every_candidate_has_a_count_of_its_own(tmp_path: Path) -> None:
     lab = lab_with(tmp_path, (POISON, POISON + "AGAIN = 1\n", BETTER))
     run(lab, ONCE_IN_TWO)
     assert lab.statuses() == ["keep", "discard", "discard", "keep"]
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_baseline_stops_at_once(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, TRAIN, "", scripted(tmp_path, []))
     said = run(lab, {"other": ["sandbox"]}, 1)

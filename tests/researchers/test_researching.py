@@ -249,6 +249,7 @@ def test_a_block_that_does_not_fit_is_told_and_given_again(tmp_path: Path, kind:
     assert lab.record(1)["usage"]["input_tokens"] == 2000
 
 
+@pytest.mark.slow
 def test_three_bad_answers_are_a_failure_without_a_row(tmp_path: Path) -> None:
     bad = [Text(f"I would rather not. {n}") for n in range(3)]
     lab, server, printed = one(tmp_path, *bad, Text(LOWER))
@@ -286,6 +287,7 @@ def test_what_the_guard_refuses_is_told_to_the_model(tmp_path: Path) -> None:
     assert trees == {"autoresearch.toml\nprogram.md\ntrain.py\n"}
 
 
+@pytest.mark.slow
 def test_the_same_files_again_are_refused(tmp_path: Path) -> None:
     worse = swap("worse", "LR = 0.5", "LR = 0.9")
     steps = [Text(worse), Text(worse), Text(LOWER)]
@@ -328,6 +330,7 @@ def test_what_a_model_is_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_answer_is_journaled_before_it_is_read(tmp_path: Path) -> None:
     lab, _, _ = one(tmp_path, Text("nothing"), Text(LOWER))
     kinds = [record["kind"] for record in lab.records()]
@@ -335,6 +338,7 @@ def test_an_answer_is_journaled_before_it_is_read(tmp_path: Path) -> None:
     assert kinds[begin:-1] == ["ask", "answer", "answer", "candidate", "trial", "result"]
 
 
+@pytest.mark.slow
 def test_musings_hold_the_idea_before_its_trial(tmp_path: Path) -> None:
     peek = 'import os\nprint(open("{}").read())\nprint("val_bpb: 1.000000")\n'
     path = tmp_path / "lab" / "musings.md"
@@ -411,6 +415,7 @@ def test_a_program_that_fails_or_oversteps_makes_no_row(
     assert lab.statuses() == ["keep"] and lab.branch() == ["the start"]
 
 
+@pytest.mark.slow
 def test_knobs_improve_a_toy(tmp_path: Path) -> None:
     lab = make_lab(tmp_path)
     lab.cli("run", "--max", "12")

@@ -88,6 +88,7 @@ def block_{number}(x: Tensor, scale: float = 0.{number}) -> Tensor:
 '''
 
 
+@pytest.mark.slow
 def test_what_a_long_night_really_adds_is_not() -> None:
     honest = TEMPLATE + "".join(map(function, range(60))).encode()  # 17 KB in 60 functions
     assert len(honest) > len(TEMPLATE) + 16_000

@@ -54,6 +54,7 @@ def test_a_trial_dies_with_its_supervisor(tmp_path: Path, kind: str) -> None:
         eventually(lambda trial=trial: not running(trial.mark))
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_whenever_it_comes(tmp_path: Path, kind: str) -> None:
     """Also while the jail is being made, when a TERM of ours could meet its own processes."""
     script = "import time\ntime.sleep(600)\n"

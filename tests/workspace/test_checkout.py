@@ -180,6 +180,7 @@ def test_a_linked_worktree_that_was_deleted(lab: Lab, tmp_path: Path) -> None:
     assert lab.first_line(BRANCH) == "99"
 
 
+@pytest.mark.slow
 def test_line_ends_of_the_checkout(make_lab: MakeLab) -> None:
     lab = make_lab()
     lab.git("config", "core.autocrlf", "true")
@@ -229,6 +230,7 @@ def test_later_commits_stop_the_run_with_two_ways_out(lab: Lab) -> None:
     assert lab.read("value.txt").startswith("59\n")
 
 
+@pytest.mark.slow
 def test_a_commit_during_a_winning_trial_is_no_keep(make_lab: MakeLab) -> None:
     # The trial commits on the run's branch as a person would, after the baseline.
     by_hand = """\
@@ -250,6 +252,7 @@ def test_a_commit_during_a_winning_trial_is_no_keep(make_lab: MakeLab) -> None:
     assert lab.statuses() == ["keep", "discard", "keep"]
 
 
+@pytest.mark.slow
 def test_the_other_way_out(lab: Lab) -> None:
     grown(on_branch(lab))
     mine = lab.commit("my own idea", value__txt="60\n50\n")
@@ -266,6 +269,7 @@ def test_a_second_baseline_where_nothing_moved(lab: Lab) -> None:
     assert len(lab.rows()) == 2
 
 
+@pytest.mark.slow
 def test_a_commit_while_a_trial_runs(make_lab: MakeLab) -> None:
     trial = TRIAL + (
         'if [ "$AUTORESEARCH_EXPERIMENT" = 1 ]; then cd "$LAB" && echo mine > other.txt &&\n'
@@ -283,6 +287,7 @@ def test_a_commit_while_a_trial_runs(make_lab: MakeLab) -> None:
     assert lab.head(BRANCH) == mine and lab.rows()[-1][0] == mine[:7]
 
 
+@pytest.mark.slow
 def test_a_deleted_branch_comes_back(lab: Lab) -> None:
     grown(lab)
     tip = lab.head(BRANCH)
@@ -299,6 +304,7 @@ def test_a_deleted_branch_before_the_baseline(lab: Lab) -> None:
     assert lab.first_line(BRANCH) == "99"
 
 
+@pytest.mark.slow
 def test_a_branch_reset_to_an_older_keep_is_moved_forward(lab: Lab) -> None:
     grown(on_branch(lab), 2)
     tip = lab.head(BRANCH)
@@ -331,6 +337,7 @@ def test_deleted_tables_come_back(lab: Lab) -> None:
     assert lab.read("musings.md") == musings
 
 
+@pytest.mark.slow
 def test_tables_edited_by_hand_are_renamed(lab: Lab) -> None:
     grown(lab)
     mine = lab.read("results.tsv").replace("the", "THE") + "a note of mine\n"
@@ -361,6 +368,7 @@ def test_what_people_do_in_mid_run_loses_nothing(lab: Lab) -> None:
     assert lab.first_line(BRANCH) == "90"
 
 
+@pytest.mark.slow
 def test_removing_the_private_worktree_loses_nothing(lab: Lab) -> None:
     grown(lab)
     shutil.rmtree(lab.state() / "worktree")
@@ -447,6 +455,7 @@ def test_attributes_in_the_commit_change_no_bytes(make_lab: MakeLab) -> None:
     assert (lab.state() / "worktree" / "value.txt").read_bytes() == b"99\n50\nspare\n"
 
 
+@pytest.mark.slow
 def test_submodules_and_symlinks(make_lab: MakeLab) -> None:
     library = make_lab(tag=None, name="library")
     lab = make_lab(tag=None)
@@ -526,6 +535,7 @@ def test_strange_names_that_no_candidate_touches(make_lab: MakeLab) -> None:
     assert "new\\nline" in lab.cli("try", "-m", "x", code=1).stderr
 
 
+@pytest.mark.slow
 def test_executable_bit(make_lab: MakeLab) -> None:
     run = CONFIG.replace('["sh", "trial.sh"]', '["./trial.sh"]').replace("code.py", "tool.sh")
     lab = make_lab(
@@ -544,6 +554,7 @@ def test_executable_bit(make_lab: MakeLab) -> None:
     assert os.access(lab.root / "tool.sh", os.X_OK)
 
 
+@pytest.mark.slow
 def test_sha256_repository(make_lab: MakeLab) -> None:
     lab = make_lab(init=("--object-format=sha256",))
     on_branch(lab)

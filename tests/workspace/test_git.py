@@ -376,6 +376,7 @@ def deep(folder: Path, levels: int) -> None:
     os.chdir(here)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("levels", "left"),
     [
