@@ -1,4 +1,4 @@
-"""`python -m tests.cheats --table FILE` plays all cheats; `--write FOLDER` writes their scripts."""
+"""`python -m tests.cheats --table FILE [--only PATTERN ...]` plays cheats; `--write FOLDER` writes their scripts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cheats")
     parser.add_argument("--table", type=Path, help="play all cheats, and write a table in Markdown")
     parser.add_argument("--write", type=Path, help="a folder for every cheat's whole train.py")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="play these alone, as 23? or 5[5-8]*",
+    )
     options = parser.parse_args()
     if options.write:
         options.write.mkdir(parents=True, exist_ok=True)
@@ -23,7 +30,9 @@ def main() -> None:
                 (options.write / f"{cheat.number}.py").write_text(cheat.script())
     if options.table:
         with tempfile.TemporaryDirectory(prefix="cheats-") as folder:
-            options.table.write_text(markdown(Campaign(Path(folder, "campaign"))))
+            options.table.write_text(
+                markdown(Campaign(Path(folder, "campaign"), only=options.only))
+            )
 
 
 if __name__ == "__main__":

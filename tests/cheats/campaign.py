@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from tests.cheats.catalogue import CHEATS, FAMILIES, tried_at
+from tests.cheats.catalogue import BETTER, CHEATS, FAMILIES, tried_at
 from tests.cheats.cheat import LEVELS
 from tests.cheats.play import RUNNERS, Loop, Result, cheated, compete
 from tests.cheats.stage import Props, ToolLab, staged
@@ -19,10 +21,13 @@ class Campaign:
     results: by level, of the levels that this machine has. missing: why it does not have the others.
     losses: by the cheat's number, what a loop without protection lost ("gain", "harm"); empty where
     it was not played. everything: also that loop, and the cheats that nothing stops without a jail.
+    only: patterns of the numbers that are played, with those that they need; all where there is none.
     """
 
-    def __init__(self, folder: Path, everything: bool = True) -> None:
+    def __init__(self, folder: Path, everything: bool = True, only: Sequence[str] = ()) -> None:
         self._folder, self._everything = folder, everything
+        named = [c for c in CHEATS if not only or any(fnmatch(c.number, each) for each in only)]
+        self._numbers = {each for c in named for each in (c.number, c.needs)} | {BETTER.number}
         self._props = Props(folder / "props")
         self.missing = {level: _lack(folder, self._props, level) for level in LEVELS}
         self.missing = {level: lack for level, lack in self.missing.items() if lack}
@@ -36,7 +41,11 @@ class Campaign:
     def _level(self, level: int) -> list[Result]:
         runner = RUNNERS[level]
         with staged(self._folder / f"level{level}", self._props, runner, "bpb") as stage:
-            return compete(stage, *tried_at(level, self.levels, self._everything), level)
+            together, alone = (
+                tuple(cheat for cheat in each if cheat.number in self._numbers)
+                for each in tried_at(level, self.levels, self._everything)
+            )
+            return compete(stage, together, alone, level)
 
     def _losses(self) -> dict[str, str]:
         with staged(self._folder / "loop", self._props) as stage:
@@ -48,7 +57,7 @@ class Campaign:
                 by_number = {cheat.number: cheat for cheat in CHEATS}
                 found = {}
                 for cheat in CHEATS:
-                    if not cheat.unproved:
+                    if not cheat.unproved and cheat.number in self._numbers:
                         if cheat.needs:
                             play(by_number[cheat.needs])
                         found[cheat.number] = play(cheat)

@@ -11,7 +11,7 @@ from tests.cheats.play import RUNNERS
 
 
 def markdown(campaign: Campaign) -> str:
-    """A row for each cheat; a dot where the jail has no part in it and it was tried at another level."""
+    """A row for each cheat that was played; a dot where the jail has no part in it and it was tried at another level."""
     levels = campaign.levels
     heads = [f"level {level} ({RUNNERS[level]})" for level in levels]
     lines = [
@@ -23,7 +23,8 @@ def markdown(campaign: Campaign) -> str:
         for level, results in campaign.results.items()
         for result in results
     }
-    for cheat in sorted(CHEATS, key=_order):
+    played = {number for _, number in by_number} | campaign.losses.keys()
+    for cheat in sorted((each for each in CHEATS if each.number in played), key=_order):
         cells = []
         for level in levels:
             result = by_number.get((level, cheat.number))
