@@ -1,4 +1,4 @@
-"""`python -m tests.cheats --table FILE` plays cheats, all or `--only` some; `--write FOLDER` writes their scripts."""
+"""`python -m tests.cheats --table FILE` plays cheats, all or `--only` some; `--write FOLDER` writes them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.cheats.play import RUNNERS
 
 
 def markdown(campaign: Campaign) -> str:
-    """A row for each cheat that was played; a dot where it was tried at another level, no jail having a part."""
+    """A row for each cheat that was played; a dot where no jail has a part in it and another level had it."""
     levels = campaign.levels
     heads = [f"level {level} ({RUNNERS[level]})" for level in levels]
     lines = [
