@@ -160,6 +160,7 @@ class RunnerConfig(_Section):
     slots: Annotated[int, Field(ge=1)] = 1
     sandbox: Literal["auto", "bwrap", "landlock", "none"] = "auto"
     readable: list[Word] = []
+    worktrees: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> RunnerConfig:

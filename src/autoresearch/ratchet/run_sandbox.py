@@ -50,10 +50,12 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
         else:  # it scores itself, and reads what it is scored on
             readable += (cache / names.CURRENT, folder)
             hidden = (folder / names.VAULT,)
+    worktree = run.slots[0].worktree.path
+    hidden += (worktree.parent.parent,)  # those of other slots and runs
     return Policy(
         root=root,
         git=run.repo.common,
-        worktree=run.slots[0].paths.worktree,
+        worktree=worktree,
         compiled=run.slots[0].paths.compiled,
         cache=cache,
         home=Path.home(),

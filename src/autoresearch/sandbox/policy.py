@@ -146,7 +146,7 @@ def _ask(command: str, variables: frozenset[tuple[str, str]]) -> Python | None:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [command, "-c", _QUESTION], cwd=folder,
-                env={**dict(variables), "HOME": folder, "TMPDIR": folder},
+                env={**dict(variables), "HOME": folder, "TMPDIR": folder, "PWD": folder},
                 capture_output=True, stdin=subprocess.DEVNULL, timeout=_QUESTION_TIMEOUT_S, check=True,
             )  # fmt: skip
         program, paths, packages = json.loads(done.stdout.splitlines()[-1])

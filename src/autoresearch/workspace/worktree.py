@@ -24,6 +24,7 @@ from autoresearch.workspace.objects import Tree, blob_id
 from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
 
+_LOCKED = b"a run of autoresearch works here\n"
 _READ_MAX = 256 << 20  # bytes of a file whose size we don't know yet; a larger one is written anew
 
 
@@ -99,7 +100,9 @@ class Worktree:
         for number in itertools.count(1):
             name = self.name + (f"-{number}" if number > 1 else "")
             admin = self.repo.common / "worktrees" / name
-            if not os.path.lexists(admin) or _plain_bytes(admin / "gitdir") == ours:
+            if not os.path.lexists(admin) or _plain_bytes(admin / "locked") == _LOCKED:
+                return admin
+            if _plain_bytes(admin / "gitdir") == ours:  # somebody unlocked it
                 return admin
         raise AssertionError("itertools.count ends nowhere")
 
@@ -122,21 +125,46 @@ class Worktree:
         A killed `git worktree add` leaves a half that breaks other git commands of the user's; here
         the folder inside the git directory appears whole, by a rename.
         """
-        made = self.path.with_name("worktree.new")
+        made = (
+            self.repo.common / "autoresearch" / f".{self.name}.new"
+        )  # no run's name has a dot there
         for left in (made, self.admin, self.path):
             remove(left)
         made.mkdir(parents=True)
         for name, content in (
-            ("HEAD", f"{commit}\n"),
-            ("commondir", "../..\n"),
-            ("gitdir", f"{self.path / '.git'}\n"),
-            ("locked", "a run of autoresearch works here\n"),
+            ("HEAD", f"{commit}\n".encode()),
+            ("commondir", b"../..\n"),
+            ("gitdir", os.fsencode(f"{self.path / '.git'}\n")),
+            ("locked", _LOCKED),
         ):
-            write_synced(made / name, os.fsencode(content))
+            write_synced(made / name, content)
         make_folder(self.admin.parent)
         made.rename(self.admin)
-        self.path.mkdir()
+        self.path.mkdir(parents=True)
         (self.path / ".git").write_bytes(self._pointer)
+
+    def leave_earlier(self, *others: Path) -> list[Path]:
+        """Removes this worktree at the place where git last knew it, and at `others`; returns where it was.
+
+        A folder that git names is removed where it says itself that it is this worktree. It is not
+        where the repository was copied: it belongs to the first one then.
+        """
+        known = _plain_bytes(self.admin / "gitdir")
+        there = Path(os.fsdecode(known.rstrip(b"\n"))).parent if known else self.path
+        left = [other for other in others if os.path.lexists(other)]
+        if there != self.path and there not in left and self._belongs(there):
+            left.append(there)
+        for each in left:
+            remove(each)
+        return left
+
+    def _belongs(self, folder: Path) -> bool:
+        """Says whether a folder is a worktree of this repository's, or of one that is there no more."""
+        pointer = _plain_bytes(folder / ".git")
+        if pointer is None or not pointer.startswith(b"gitdir: "):
+            return False
+        admin = Path(os.fsdecode(pointer.removeprefix(b"gitdir: ").rstrip(b"\n")))
+        return admin == self.admin or not admin.exists()
 
     def _sweep(self, tree: Tree) -> set[str]:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
