@@ -12,9 +12,10 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from autoresearch.workspace.git import entries, git
+from autoresearch.workspace.git import entries, git, text
 from autoresearch.workspace.repository import Repository
 
 _READ_MAX = 64 << 20  # bytes; a larger file is known by its size and times
@@ -49,8 +50,7 @@ class Watch:
 
     def picture(self) -> Picture:
         """Returns what is there now. Of files that git ignores only the inputs are looked at."""
-        said = git(self._repo.root, "rev-parse", "--show-toplevel")
-        top = Path(os.fsdecode(said.removesuffix(b"\n")))
+        top = self._top
         listed = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         names = {*entries(listed), *(os.path.relpath(path, top) for path in self._read_by_trials())}
         known, self._known = self._known, {}
@@ -59,9 +59,14 @@ class Watch:
         refs = {
             os.fsdecode(ref): commit for ref, commit in (line.rsplit(b" ", 1) for line in lines)
         }
-        head = git(top, "symbolic-ref", "--quiet", "HEAD", ok=(0, 1))
-        refs["HEAD"] = head or git(top, "rev-parse", "HEAD")
+        head = self._repo.head_branch() or self._repo.resolve("HEAD")
+        refs["HEAD"] = os.fsencode(head or "")
         return Picture(files, refs)
+
+    @cached_property
+    def _top(self) -> Path:
+        """The checkout's top folder."""
+        return Path(text(self._repo.root, "rev-parse", "--show-toplevel"))
 
     def _read_by_trials(self) -> Iterator[str]:
         """Yields the files of the inputs."""
