@@ -27,7 +27,7 @@ from autoresearch.workspace.checkout import Checkout, moved_by_hand
 from autoresearch.workspace.removal import remove
 
 # What a baseline fixes, of [task] and of [harness]: results hang on it.
-_FROZEN_TASK = ("command", "setup", "inputs", "metric", "exam")
+_FROZEN_TASK = ("command", "setup", "env", "inputs", "metric", "exam")
 _FROZEN_HARNESS = ("budget",)
 
 
@@ -203,7 +203,7 @@ class Run:
         """
         task = self.config.task
         return {
-            "command": task.command, "setup": task.setup, "inputs": task.inputs,
+            "command": task.command, "setup": task.setup, "env": task.env, "inputs": task.inputs,
             "metric": task.metric.model_dump(exclude={"memory"}), "exam": task.exam,
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip

@@ -161,13 +161,14 @@ class Trials:
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
             trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
+            written=task.env, toolchains=self.sandbox.told(paths.compiled),
         )  # fmt: skip
         if examined_on_cpu:
             # Threads that wait for each other take turns, and spin only where a script says so: spun
             # away, a step's processor time is eight times as much on a machine with other work.
             env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
-            env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")
+            env.setdefault("PYTHONPYCACHEPREFIX", str(paths.compiled / "bytecode"))
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
             self.slot.worktree.path,

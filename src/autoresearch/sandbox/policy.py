@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.config import TaskConfig
 from autoresearch.runners.environment import python_of, which
-from autoresearch.sandbox.access import Access
+from autoresearch.sandbox.access import Access, reach
+from autoresearch.sandbox.toolchains import NO_TOOLCHAINS, Toolchains, find_toolchains
 
 _SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store",
@@ -86,14 +88,48 @@ class Policy:
         )  # fmt: skip
 
 
+def without_effect(policy: Policy, names: Iterable[str]) -> str | None:
+    """Returns why one of the paths in runner.readable opens nothing, with what would; None where all do."""
+    for name in names:
+        path = policy.root / Path(name).expanduser()
+        if not os.path.lexists(path):
+            return f"runner.readable: {name} does not exist ({path}); mend the path, or take it out"
+        access = policy.access(Path(tempfile.gettempdir(), "of-a-trial"))
+        if reach(access, path) == "hidden":
+            return (
+                f"runner.readable: {name} has no effect: the whole of it stays hidden from trials, as the "
+                "lab's root, your home, the cache and the system's folder for temporary files do; name "
+                "what a trial needs in it"
+            )
+    return None
+
+
+def toolchains_of(task: TaskConfig, env: Mapping[str, str], root: Path) -> Toolchains:
+    """Returns the toolchains in the user's home that the commands of a task use."""
+    homes = tuple(dict.fromkeys((Path.home(), *_users_home())))
+    return find_toolchains(task.commands(), env, root, homes, (*task.inputs, *task.caches))
+
+
 def readable_of(
-    command: Sequence[str], env: Mapping[str, str], root: Path, more: Iterable[str] = ()
+    command: Sequence[str],
+    env: Mapping[str, str],
+    root: Path,
+    more: Iterable[str] = (),
+    toolchains: Toolchains = NO_TOOLCHAINS,
 ) -> tuple[Path, ...]:
     """Returns what a trial with this command and environment may read outside its own folders.
 
-    more: runner.readable. Below the user's home that is its Pythons, its program and `more` alone.
+    more: runner.readable. Below the user's home that is its Pythons, its program, the toolchains that
+    it uses, and `more`.
     """
-    return tuple(_readable_of(command, env, root, more))
+    return (*_readable_of(command, env, root, more), *_readable_for(toolchains, env))
+
+
+def _readable_for(toolchains: Toolchains, env: Mapping[str, str]) -> Iterator[Path]:
+    yield from toolchains.readable
+    if toolchains.python is not None:
+        python = _ask(str(toolchains.python), frozenset(env.items()))
+        yield from () if python is None else python.paths
 
 
 def _readable_of(
