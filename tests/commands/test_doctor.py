@@ -59,7 +59,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def program(path: Path, script: str) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import venv
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,38 @@ def test_uv_run_takes_the_projects_environment_without_a_network(make_lab: MakeL
     assert lab.statuses() == ["keep", "keep"]
     log = (lab.state() / "experiments/0001/trial.log").read_text()
     assert str(lab.root / ".venv") in log
+
+
+# -- an editable install of the checkout -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["pth", "finder"])
+@pytest.mark.parametrize("sandbox", ["none", pytest.param("bwrap", marks=needs_bwrap)])
+def test_a_candidate_is_run_and_not_the_checkout_that_is_installed(
+    make_lab: MakeLab, how: str, sandbox: str
+) -> None:
+    """As `pip install -e .` and `uv sync` install a project: its sources by their path in the checkout."""
+    lab = make_lab(tag=None, files={".gitignore": ".venv/\n"})
+    venv.create(lab.root / ".venv", symlinks=True)
+    (site,) = (lab.root / ".venv").glob("lib/python3*/site-packages")
+    if how == "pth":
+        (site / "m.pth").write_text(f"{lab.root}/src\n")
+    else:
+        mapping = f"MAPPING = {{'m': '{lab.root}/src/m'}}\n"
+        (site / "__editable___m_finder.py").write_text(f"import sys\n{mapping}{FINDER}")
+        (site / "m.pth").write_text("import __editable___m_finder\n")
+    python = str(lab.root / ".venv/bin/python")
+    config = JAILED.format(
+        command=json.dumps([python, "train.py"]), mutable='["src/**"]', task=""
+    ).replace('"bwrap"', f'"{sandbox}"')
+    lab.write("autoresearch.toml", config)
+    lab.write("src/m/__init__.py", "LR = 100\n")
+    lab.write("train.py", "import m\nprint('val_bpb:', m.LR + 50)\n")
+    lab.write("propose.sh", "cat > /dev/null; echo LR = 90 > src/m/__init__.py; echo lower\n")
+    lab.commit()
+    lab.cli("init", "t")
+    lab.cli("run", "--max", "1", timeout_s=120)
+    assert [row[1] for row in lab.rows()] == ["150.000000", "140.000000"]
 
 
 # -- [task] env ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
 from autoresearch.sandbox.policy import (
     Policy,
+    imported_from,
     own_python,
     pythons,
     readable_of,
@@ -46,6 +47,7 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
         run.tag,
         lambda: (run.state.frozen or {}).get("sandbox"),
         toolchains,
+        imported_from(config.task.command, environment, policy.root, toolchains),
     )
 
 

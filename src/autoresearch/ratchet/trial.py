@@ -163,6 +163,7 @@ class Trials:
             trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
             written=task.env, toolchains=self.sandbox.told(paths.compiled),
         )  # fmt: skip
+        env |= self.sandbox.import_path(self.slot.worktree.path, env.get("PYTHONPATH"))
         if examined_on_cpu:
             # Threads that wait for each other take turns, and spin only where a script says so: spun
             # away, a step's processor time is eight times as much on a machine with other work.

@@ -31,14 +31,18 @@ _ETC = (
 
 # Asked of a Python itself, after its site module has run: editable installs may lie anywhere.
 _QUESTION = """\
-import json, sys, sysconfig
+import json, os, sys, sysconfig
 found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, sys.executable}
 found |= {*sys.path, *sysconfig.get_paths().values()}
 found |= {getattr(sys, "_base_executable", "") or ""}
+installed = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+sources = [path for path in sys.path if path and not path.startswith(installed)]
 for name, module in [*sys.modules.items()]:
     if name.startswith("__editable__"):
-        found |= {str(place) for place in getattr(module, "MAPPING", {}).values()}
-print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"]]))
+        mapped = [str(place) for place in getattr(module, "MAPPING", {}).values()]
+        found |= {*mapped}
+        sources += map(os.path.dirname, mapped)
+print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"], sources]))
 """
 _QUESTION_TIMEOUT_S = 60
 
@@ -47,13 +51,15 @@ _QUESTION_TIMEOUT_S = 60
 class Python:
     """A Python that trials use: its program, every path that it reads, and where its packages lie.
 
-    command: how the trial calls it, which may be a script that looks for the program (a shim).
+    command: how the trial calls it, which may be a script that looks for the program (a shim). sources:
+    the folders outside of the installation that it imports from, as editable installs name them.
     """
 
     command: str
     program: str
     paths: tuple[Path, ...]
     packages: Path
+    sources: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,30 @@ def readable_of(
 
 def _readable_for(toolchains: Toolchains, env: Mapping[str, str]) -> Iterator[Path]:
     yield from toolchains.readable
-    if toolchains.python is not None:
-        python = _ask(str(toolchains.python), frozenset(env.items()))
-        yield from () if python is None else python.paths
+    python = _python_of_project(toolchains, env)
+    yield from () if python is None else python.paths
+
+
+def _python_of_project(toolchains: Toolchains, env: Mapping[str, str]) -> Python | None:
+    if toolchains.python is None:
+        return None
+    return _ask(str(toolchains.python), frozenset(env.items()))
+
+
+def imported_from(
+    command: Sequence[str], env: Mapping[str, str], root: Path, toolchains: Toolchains
+) -> tuple[Path, ...]:
+    """Returns the folders of the checkout that the command's Python imports from, by editable installs.
+
+    A trial must import from its worktree instead: else it runs the checkout's code, whatever the candidate.
+    """
+    found = (own_python(command, env, root), _python_of_project(toolchains, env))
+    sources = [source for python in found if python is not None for source in python.sources]
+    top = Path(os.path.realpath(root))
+    inside = (
+        place for place in map(Path, map(os.path.realpath, sources)) if place.is_relative_to(top)
+    )
+    return tuple(dict.fromkeys(place.relative_to(top) for place in inside))
 
 
 def _readable_of(
@@ -185,11 +212,11 @@ def _ask(command: str, variables: frozenset[tuple[str, str]]) -> Python | None:
                 env={**dict(variables), "HOME": folder, "TMPDIR": folder, "PWD": folder},
                 capture_output=True, stdin=subprocess.DEVNULL, timeout=_QUESTION_TIMEOUT_S, check=True,
             )  # fmt: skip
-        program, paths, packages = json.loads(done.stdout.splitlines()[-1])
+        program, paths, packages, sources = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
     absolute = tuple(Path(path) for path in paths if path.startswith("/") and path != "/")
-    return Python(command, program, absolute, Path(packages))
+    return Python(command, program, absolute, Path(packages), tuple(map(Path, sources)))
 
 
 def _shims(program: Path) -> Iterator[Path]:

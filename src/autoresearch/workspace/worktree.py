@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.paths import lies_in, make_folder, open_plain, write_durably, write_synced
+from autoresearch.paths import lies_in, make_folder, write_durably, write_synced
 from autoresearch.records import Edit
+from autoresearch.workspace.earlier import leave_earlier, plain_bytes
 from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.fresh import remove_matches
 from autoresearch.workspace.git import GitError, entries, git
@@ -100,9 +101,9 @@ class Worktree:
         for number in itertools.count(1):
             name = self.name + (f"-{number}" if number > 1 else "")
             admin = self.repo.common / "worktrees" / name
-            if not os.path.lexists(admin) or _plain_bytes(admin / "locked") == _LOCKED:
+            if not os.path.lexists(admin) or plain_bytes(admin / "locked") == _LOCKED:
                 return admin
-            if _plain_bytes(admin / "gitdir") == ours:  # somebody unlocked it
+            if plain_bytes(admin / "gitdir") == ours:  # somebody unlocked it
                 return admin
         raise AssertionError("itertools.count ends nowhere")
 
@@ -110,9 +111,9 @@ class Worktree:
         """Says whether the worktree is as `_make` makes it."""
         admin = self.admin
         return (
-            _plain_bytes(self.path / ".git") == self._pointer
-            and _plain_bytes(admin / "commondir") == b"../..\n"
-            and _plain_bytes(admin / "gitdir") == os.fsencode(f"{self.path / '.git'}\n")
+            plain_bytes(self.path / ".git") == self._pointer
+            and plain_bytes(admin / "commondir") == b"../..\n"
+            and plain_bytes(admin / "gitdir") == os.fsencode(f"{self.path / '.git'}\n")
         )
 
     @property
@@ -144,27 +145,8 @@ class Worktree:
         (self.path / ".git").write_bytes(self._pointer)
 
     def leave_earlier(self, *others: Path) -> list[Path]:
-        """Removes this worktree at the place where git last knew it, and at `others`; returns where it was.
-
-        A folder that git names is removed where it says itself that it is this worktree. It is not
-        where the repository was copied: it belongs to the first one then.
-        """
-        known = _plain_bytes(self.admin / "gitdir")
-        there = Path(os.fsdecode(known.rstrip(b"\n"))).parent if known else self.path
-        left = [other for other in others if os.path.lexists(other)]
-        if there != self.path and there not in left and self._belongs(there):
-            left.append(there)
-        for each in left:
-            remove(each)
-        return left
-
-    def _belongs(self, folder: Path) -> bool:
-        """Says whether a folder is a worktree of this repository's, or of one that is there no more."""
-        pointer = _plain_bytes(folder / ".git")
-        if pointer is None or not pointer.startswith(b"gitdir: "):
-            return False
-        admin = Path(os.fsdecode(pointer.removeprefix(b"gitdir: ").rstrip(b"\n")))
-        return admin == self.admin or not admin.exists()
+        """Removes this worktree where git last knew it, and at `others`; returns where it was."""
+        return leave_earlier(self.admin, self.path, others)
 
     def _sweep(self, tree: Tree) -> set[str]:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
@@ -261,7 +243,7 @@ class Worktree:
         """Returns what a trial changed and must not have: a tracked file, HEAD, an input; None if nothing."""
         if not self._in_order():
             return ".git"
-        if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
+        if plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
         return self.altered(tree) or self._copies.changed()
 
@@ -311,12 +293,3 @@ class Worktree:
             if not any(lies_in(path, name) for name in kept):
                 found.append(edit_of(self.path, path, wanted(path)))
         return tuple(found)
-
-
-def _plain_bytes(file: Path) -> bytes | None:
-    """Returns the bytes of a small plain file, None for anything else that a trial may have put there."""
-    opened = open_plain(file)
-    if opened is None:
-        return None
-    with opened:
-        return opened.read(65_536)
