@@ -247,6 +247,16 @@ def test_uv_run_takes_the_projects_environment_without_a_network(make_lab: MakeL
 # -- an editable install of the checkout -----------------------------------------------------------
 
 
+FINDER = """
+from importlib.machinery import PathFinder
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return PathFinder.find_spec(name, [MAPPING[name].rpartition("/")[0]]) if name in MAPPING else None
+sys.meta_path.append(Finder)
+"""
+
+
 @pytest.mark.parametrize("how", ["pth", "finder"])
 @pytest.mark.parametrize("sandbox", ["none", pytest.param("bwrap", marks=needs_bwrap)])
 def test_a_candidate_is_run_and_not_the_checkout_that_is_installed(
