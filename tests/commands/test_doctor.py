@@ -481,8 +481,9 @@ needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubbl
 def commit(lab: Lab, toml: str = TOML, **files: str) -> None:
     for name, text in {"autoresearch__toml": toml, **files}.items():
         (lab.repo.root / name.replace("__", ".")).write_text(text)
+    who = ["-c", "user.name=A Person", "-c", "user.email=person@example.org"]
     for words in (["add", "-A"], ["commit", "-qm", "x"]):
-        subprocess.run(["git", *words], cwd=lab.repo.root, check=True)
+        subprocess.run(["git", *who, *words], cwd=lab.repo.root, check=True)
 
 
 @needs_bwrap
