@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import warm
-from tests.labs import unwatched
+from tests.labs import unwatched, worktree_of
 from tests.speeds import Speeds
 
 # Lowers the first line of value.txt by one: every proposal is a keep.
@@ -165,6 +165,9 @@ class Lab:
 
     def state(self, tag: str = "t") -> Path:
         return self.root / ".git" / "autoresearch" / tag
+
+    def worktree(self, tag: str = "t") -> Path:
+        return worktree_of(self.root, tag, os.environ)
 
     def picture(self) -> dict[str, bytes]:
         """The checkout byte for byte: every file but the run's own two, and HEAD and index."""

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autoresearch.ledger import journal
+from autoresearch.paths import worktrees_folder
 from tests import warm
 
 TRAIN = """\
@@ -83,6 +84,11 @@ class Lab:
     def state(self) -> Path:
         return self.root / ".git" / "autoresearch" / self.tag
 
+    @property
+    def worktree(self) -> Path:
+        """Where the trials of the run's only slot stand."""
+        return worktree_of(self.root, self.tag, self.env)
+
     def git(self, *arguments: str, stdin: str = "") -> str:
         return subprocess.run(
             ["git", *arguments], cwd=self.root, env=self.env, input=stdin,
@@ -127,6 +133,12 @@ class Lab:
         """The subjects on the run's branch, oldest first."""
         ref = f"autoresearch/{self.tag}"
         return self.git("log", "--reverse", "--format=%s", ref).splitlines()
+
+
+def worktree_of(root: Path, tag: str, environment: Mapping[str, str]) -> Path:
+    """The private worktree of a run's slot 0, where runner.worktrees is left empty."""
+    state = environment.get("XDG_STATE_HOME") or f"{environment['HOME']}/.local/state"
+    return worktrees_folder(f"{state}/autoresearch", root, root / ".git", environment) / tag / "0"
 
 
 def make_lab(

@@ -11,18 +11,23 @@
         vault_losses.npy     the baseline's losses on the vault, which verification compares with
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
         slots/K/             the slot K, from 1 on; the files of slot 0 lie in <tag>/ itself:
-            worktree/        where candidates are laid out and trials run
             running.log      the log as the trial writes it
             compiled/        what compilers made for the trial that runs
             exam/            the examiner's own: plan, answers, checkpoint, results
             index            the scratch index that candidates are committed with
+
+<worktrees>/<hash of git-common-dir>/<tag>/K/
+                             where the candidates of slot K are laid out and trials run: outside of git's
+                             own folder, where test runners find no tests and programs edit no file
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -97,10 +102,6 @@ class SlotPaths:
     folder: Path
 
     @property
-    def worktree(self) -> Path:
-        return self.folder / "worktree"
-
-    @property
     def running_log(self) -> Path:
         """The log as the trial writes it, before it is folded and capped."""
         return self.folder / "running.log"
@@ -119,6 +120,21 @@ class SlotPaths:
     def index(self) -> Path:
         """The scratch index that candidates are committed with."""
         return self.folder / "index"
+
+
+def worktrees_folder(
+    setting: str, root: Path, common_dir: Path, environment: Mapping[str, str]
+) -> Path:
+    """Returns where the private worktrees of a repository lie, with links followed.
+
+    setting is runner.worktrees, which a lab at `root` may write as a path relative to itself. A relative
+    XDG_STATE_HOME is ignored, as the XDG Base Directory Specification has it.
+    """
+    given = environment.get("XDG_STATE_HOME", "")
+    state = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"
+    base = root / Path(setting).expanduser() if setting else state / "autoresearch"
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(common_dir))).hexdigest()[:12]
+    return Path(os.path.realpath(base), digest)
 
 
 def last_tag_file(common_dir: Path) -> Path:

@@ -132,7 +132,7 @@ class Loop:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.folder = stage.lab.state / "worktree"
+        self.folder = stage.lab.worktree
         self.folder.mkdir(parents=True, exist_ok=True)
         self.env = environment(stage.python, stage.cache, stage.home)
         self.env["ANTHROPIC_API_KEY"] = stage.key

@@ -45,7 +45,7 @@ def _sandbox_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """The proof of a sandbox takes a good part of a second: only for the tests that are about it."""
     if "sandbox" not in request.node.name and "every_check" not in request.node.name:
         quick = Finding("sandbox", "ok", "not looked at in this test")
-        monkeypatch.setattr(machine, "sandbox", lambda *_: quick)
+        monkeypatch.setattr(machine, "sandbox", lambda *_: (quick, None))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def program(path: Path, script: str) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
@@ -464,10 +464,76 @@ def test_a_sandbox_that_does_not_hold_says_why(
     failing = "echo 'bwrap: setting up uid map: Permission denied' >&2\nexit 1"
     program(tmp_path / "broken" / "bwrap", f'[ "$1" = --version ] && echo 0.9.0 && exit\n{failing}')
     monkeypatch.setenv("PATH", f"{tmp_path / 'broken'}:{os.environ['PATH']}")
-    check = machine.sandbox(RunnerConfig(), ["python"], lab.repo.root)
+    check, _ = machine.sandbox(RunnerConfig(), ["python"], lab.repo.root)
     assert check.state in ("degraded", "missing") and check.mend
-    check = machine.sandbox(RunnerConfig(sandbox="bwrap"), ["python"], lab.repo.root)
+    check, _ = machine.sandbox(RunnerConfig(sandbox="bwrap"), ["python"], lab.repo.root)
     assert check.state == "missing" and "setting up uid map: Permission denied" in check.what
     assert check.mend == 'set runner.sandbox = "auto" in autoresearch.toml'
-    check = machine.sandbox(RunnerConfig(sandbox="none"), ["python"], lab.repo.root)
+    check, _ = machine.sandbox(RunnerConfig(sandbox="none"), ["python"], lab.repo.root)
     assert check.state == "degraded" and "trials run as you" in check.what
+
+
+# -- the lab's own command, started in the sandbox ---------------------------------------------
+
+needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")
+
+
+def commit(lab: Lab, toml: str = TOML, **files: str) -> None:
+    for name, text in {"autoresearch__toml": toml, **files}.items():
+        (lab.repo.root / name.replace("__", ".")).write_text(text)
+    who = ["-c", "user.name=A Person", "-c", "user.email=person@example.org"]
+    for words in (["add", "-A"], ["commit", "-qm", "x"]):
+        subprocess.run(["git", *who, *words], cwd=lab.repo.root, check=True)
+
+
+@needs_bwrap
+def test_sandbox_the_command_starts_in_it(lab: Lab) -> None:
+    program(lab.repo.root / "run", 'test "$PWD" = "$(pwd -P)" && ls train.py')
+    commit(lab, train__py="")
+    check = found("start", lab)
+    assert check.state == "ok" and "ran in the sandbox to the end" in check.what, check
+    listed = subprocess.run(
+        ["git", "worktree", "list"], cwd=lab.repo.root, capture_output=True, text=True, check=True
+    ).stdout
+    assert len(listed.splitlines()) == 1, "nothing of it is left"
+
+
+@needs_bwrap
+def test_sandbox_a_command_that_goes_on_is_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.commands.doctor.start._WAIT_S", 1.0)
+    program(lab.repo.root / "run", "sleep 300")
+    commit(lab)
+    check = found("start", lab)
+    assert check.state == "ok" and "started in the sandbox" in check.what, check
+
+
+@needs_bwrap
+@pytest.mark.parametrize(
+    ("body", "what", "mend"),
+    [
+        ("cat data.txt", "data.txt", 'inputs = ["data.txt"]'),
+        ('cat "$OTHERS/w"', "No such file", "readable = ["),
+        ("echo error: no matching package named serde found; exit 101", "serde", "cargo fetch"),
+        ("mytool", "mytool: not found", 'export PATH="'),
+        ("echo \"Error: Cannot find module 'left-pad'\"; exit 1", "left-pad", "node_modules"),
+    ],
+)
+def test_sandbox_what_is_missing_is_said_with_the_line_that_mends_it(
+    lab: Lab, guard: Path, tmp_path: Path, body: str, what: str, mend: str
+) -> None:
+    program(guard / ".local/bin/mytool", "exit 0")
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "w").write_text("1")
+    program(lab.repo.root / "run", body.replace("$OTHERS", str(tmp_path / "others")))
+    (lab.repo.root / ".gitignore").write_text("data.txt\n")
+    (lab.repo.root / "data.txt").write_text("1")
+    commit(lab)
+    check = found("start", lab)
+    assert check.state == "missing" and what in check.what and mend in check.mend, check
+
+
+def test_a_program_that_is_off_the_path_is_found(lab: Lab, guard: Path) -> None:
+    program(guard / ".cargo/bin/tool", "exit 0")
+    (lab.repo.root / "autoresearch.toml").write_text(TOML.replace("./run", "tool"))
+    check = found("command", lab)
+    assert check.state == "missing" and check.mend == f'export PATH="{guard}/.cargo/bin:$PATH"'

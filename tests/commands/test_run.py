@@ -474,7 +474,7 @@ lab = make_lab(folder, {PLAIN!r}, "", scripted(folder.parent, answers))
 done = lab.cli("run", code=1)
 print(done.stderr)
 print(lab.statuses(), lab.stopped()[:20], done.stderr.count(chr(10)))
-(lab.state / "worktree" / "fill").unlink(missing_ok=True)
+(lab.worktree / "fill").unlink(missing_ok=True)
 lab.cli("status")
 """
     done = subprocess.run(
@@ -524,7 +524,7 @@ def test_all_but_the_journal_can_be_deleted(tmp_path: Path) -> None:
     refs = lab.git("for-each-ref")
     lab.git("update-ref", "-d", "refs/autoresearch/t/0002")
     lab.git("update-ref", "-d", "refs/heads/autoresearch/t")
-    subprocess.run(["rm", "-rf", str(lab.state / "worktree")], check=True)
+    subprocess.run(["rm", "-rf", str(lab.worktree)], check=True)
     lab.cli("run")
     assert lab.git("for-each-ref") == refs
     for path, content in kept.items():

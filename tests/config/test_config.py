@@ -18,6 +18,7 @@ inputs    = []
 caches    = []
 fresh     = []
 timeout_s = 600
+env       = {}
 env_pass  = []
 exam      = ""
 evaluate  = []
@@ -51,6 +52,7 @@ kind     = "local"
 slots    = 1
 sandbox  = "auto"
 readable = []
+worktrees = ""
 
 [harness]
 budget     = ""
@@ -97,6 +99,7 @@ def test_the_defaults() -> None:
             "caches": [],
             "fresh": [],
             "timeout_s": 600,
+            "env": {},
             "env_pass": [],
             "exam": "",
             "evaluate": [],
@@ -122,7 +125,7 @@ def test_the_defaults() -> None:
         },
         "keep": {"rule": "strict"},
         "budget": {"experiments": 0, "hours": 0, "usd": 0, "consecutive_failures": 20},
-        "runner": {"kind": "local", "slots": 1, "sandbox": "auto", "readable": []},
+        "runner": {"kind": "local", "slots": 1, "sandbox": "auto", "readable": [], "worktrees": ""},
         "harness": {
             "budget": "",
             "max_tflop": 0,
@@ -143,6 +146,7 @@ GOOD = [
     task('protected = ["train.py::evaluate", "train.py::Net.loss"]'),
     task("timeout_s = 0.5"),
     task('env_pass = ["HF_HOME", "_X1"]'),
+    task('env = { MINE = "x", HOME = "~", CUDA_HOME = "/opt/cuda" }'),
     task('inputs = ["data", "big/file.bin"]\ncaches = ["target/"]\nfresh = ["out/model.pt"]'),
     task('setup = ["cargo", "build", "--release"]'),
     section("task.metric", 'name = "loss"\ndirection = "maximize"\nmemory = ""'),
@@ -306,6 +310,13 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     ("endless work", section("harness", "max_tflop = inf"), ("harness.max_tflop", "finite")),
     ("no source", section("harness", 'source = ""'), ("harness.source", "non-empty")),
     ("variable with =", task('env_pass = ["A=1"]'), ("task.env_pass.0", "environment variable")),
+    ("HOME passed", task('env_pass = ["HOME"]'), ("task.env_pass.0", "no effect", "env = { HOME")),
+    ("TMPDIR passed", task('env_pass = ["A", "TMPDIR"]'), ("task.env_pass.1", "no effect")),
+    ("PATH written", task('env = { PATH = "/bin" }'), ("task.env", "PATH")),
+    ("PWD written", task('env = { PWD = "/" }'), ("task.env", "PWD")),
+    ("ours written", task('env = { AUTORESEARCH_SEED = "1" }'), ("task.env", "AUTORESEARCH_SEED")),
+    ("number written", task("env = { A = 1 }"), ("task.env.A", "string")),
+    ("name written", task('env = { "A-B" = "1" }'), ("task.env", "environment variable")),
     ("exam", task('exam = "vibes"'), ("task.exam", '"bpb"')),
     ("exam with caches", task('exam = "bpb"\ncaches = ["kept"]'), ("caches", "outlive")),
     (

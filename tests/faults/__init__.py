@@ -32,4 +32,5 @@ def preloaded(work: Path) -> dict[str, str]:
         "LD_PRELOAD": str(library),
         "FAULT_STATE": str(state),
         "TMPDIR": str(work),
+        "XDG_STATE_HOME": str(work / "worktrees"),
     }

@@ -167,10 +167,13 @@ def _fsck(lab: Path) -> str:
 
 
 def leftovers(lab: Path) -> list[str]:
-    """Processes that still work in the lab."""
+    """Processes that still work in the lab, or in its private worktree beside it."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.readlink(folder / "cwd").startswith(str(lab)) and int(folder.name) != os.getpid():
+            if (
+                os.readlink(folder / "cwd").startswith(str(lab.parent))
+                and int(folder.name) != os.getpid()
+            ):
                 found.append((folder / "cmdline").read_bytes().decode())
     return found

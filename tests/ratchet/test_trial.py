@@ -314,6 +314,7 @@ def test_what_a_trial_sees(tmp_path: Path) -> None:
             "MINE": "passed",
             "HOME": scratch,
             "TMPDIR": scratch,
+            "PWD": str(lab.worktree),
             "PYTHONPYCACHEPREFIX": str(lab.state / "compiled" / "bytecode"),
             "AUTORESEARCH_SCRATCH": scratch,
             "AUTORESEARCH_SEED": "42",
@@ -329,7 +330,7 @@ def test_what_a_trial_sees(tmp_path: Path) -> None:
         assert saw["stdin"] == "" and saw["fds"]["0"] == "/dev/null"
         assert saw["fds"]["1"] == saw["fds"]["2"] == str(lab.state / "running.log")
         assert set(saw["fds"]) == {"0", "1", "2"}
-        assert saw["cwd"] == str(lab.state / "worktree") and saw["session"]
+        assert saw["cwd"] == str(lab.worktree) and saw["session"]
         assert saw["hits"] == []
         assert not Path(scratch).exists()
     assert CANARY.encode() not in everywhere(lab)
@@ -384,7 +385,7 @@ def test_a_cache_that_became_a_link_leads_nowhere(tmp_path: Path) -> None:
     lab.cli("run")
     assert lab.statuses() == ["keep", "discard"]
     assert (outside / "mine.ckpt").read_text() == "mine"
-    assert (lab.state / "worktree" / "cold" / "in").is_dir(), "a cache outlives its trial"
+    assert (lab.worktree / "cold" / "in").is_dir(), "a cache outlives its trial"
 
 
 DEEP = """\
@@ -408,9 +409,9 @@ def test_a_tree_deeper_than_a_path_may_be_long_is_gone_too(tmp_path: Path) -> No
         lab.cli("run")
         assert lab.statuses() == ["keep"] * 3
         assert list(lab.temporary.iterdir()) == []
-        assert not (lab.state / "worktree" / "d").exists()
+        assert not (lab.worktree / "d").exists()
     finally:  # pytest can't remove such a tree either
-        subprocess.run(["rm", "-rf", lab.temporary, lab.state / "worktree"], check=True)
+        subprocess.run(["rm", "-rf", lab.temporary, lab.worktree], check=True)
 
 
 @pytest.mark.slow

@@ -48,12 +48,12 @@ sed -i 's/LR = 0.5/LR = 0.3/' train.py; echo new > other.py; rm program.md
 """
     ran = workbench(run).run(shell(script), "a prompt, größer\n", 20)
     assert ran.failure is None
-    assert ran.output.splitlines() == [f"here in {run.slots[0].paths.worktree}", "more"]
+    assert ran.output.splitlines() == [f"here in {run.slots[0].worktree.path}", "more"]
     edits = {edit.path: edit for edit in ran.edits}
     assert edits.keys() == {"other.py", "program.md", "train.py"}  # what may not be is the guard's
     assert edits["train.py"] == Edit("train.py", LOWER, "100644")
     assert edits["program.md"].content is None
-    assert (run.slots[0].paths.worktree / "here.log").read_text() == "a prompt, größer\n"
+    assert (run.slots[0].worktree.path / "here.log").read_text() == "a prompt, größer\n"
     again = workbench(run).run(shell("ls *.py *.md; cat train.py"), "", 20)
     assert again == ProgramRun(None, "program.md\ntrain.py\n" + TRAIN, ()), "laid out anew"
 

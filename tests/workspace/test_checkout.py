@@ -371,7 +371,7 @@ def test_what_people_do_in_mid_run_loses_nothing(lab: Lab) -> None:
 @pytest.mark.slow
 def test_removing_the_private_worktree_loses_nothing(lab: Lab) -> None:
     grown(lab)
-    shutil.rmtree(lab.state() / "worktree")
+    shutil.rmtree(lab.worktree())
     lab.git("worktree", "prune")
     grown(lab)
     assert lab.first_line(BRANCH) == "98"
@@ -438,7 +438,7 @@ def test_nothing_that_is_planted_fires(lab: Lab, tmp_path: Path) -> None:
         "post-merge", "post-rewrite", "prepare-commit-msg", "commit-msg", "fsmonitor-watchman",
     ):  # fmt: skip
         (lab.root / ".git" / "hooks" / hook).symlink_to(program)
-    shutil.rmtree(lab.state() / "worktree")
+    shutil.rmtree(lab.worktree())
     marker.unlink(missing_ok=True)
     grown(lab)
     lab.cli("status")
@@ -452,7 +452,7 @@ def test_attributes_in_the_commit_change_no_bytes(make_lab: MakeLab) -> None:
     lab = make_lab({".gitattributes": "*.txt text eol=crlf ident\n", "code.py": "x = '$Id$'\n"})
     grown(lab)
     assert lab.git("cat-file", "blob", f"{BRANCH}:value.txt") == "99\n50\nspare"
-    assert (lab.state() / "worktree" / "value.txt").read_bytes() == b"99\n50\nspare\n"
+    assert (lab.worktree() / "value.txt").read_bytes() == b"99\n50\nspare\n"
 
 
 @pytest.mark.slow
@@ -470,7 +470,7 @@ def test_submodules_and_symlinks(make_lab: MakeLab) -> None:
     on_branch(lab)
     grown(lab)
     assert lab.git("status", "--porcelain") == ""
-    assert (lab.state() / "worktree" / "link.txt").is_symlink()
+    assert (lab.worktree() / "link.txt").is_symlink()
     assert (lab.root / "sub" / "value.txt").exists(), "the checkout's submodule is left alone"
     lab.write("sub/built.o", "what a build left in there\n")
     lab.cli("check")
@@ -529,7 +529,7 @@ def test_strange_names_that_no_candidate_touches(make_lab: MakeLab) -> None:
     lab.git("branch", "-q", "-f", BRANCH, "main")
     grown(on_branch(lab))
     assert lab.git("status", "--porcelain") == ""
-    assert b"latin-\xe9" in os.listdir(os.fsencode(lab.state() / "worktree"))
+    assert b"latin-\xe9" in os.listdir(os.fsencode(lab.worktree()))
     lab.write("new\nline", "edited\n")
     assert "new\\nline" in lab.cli("check", code=1).stdout
     assert "new\\nline" in lab.cli("try", "-m", "x", code=1).stderr

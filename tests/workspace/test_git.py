@@ -392,7 +392,7 @@ def test_fresh_files_are_found_however_deep_they_lie(
     commit = repo.resolve(REF)
     assert commit is not None
     tree = Worktree(
-        repo, lab.state() / "worktree", "autoresearch-t",
+        repo, lab.worktree(), "autoresearch-t",
         caches=("warm",), fresh=("warm/**/*.ckpt", "w*/all/**", "value.txt"),
     )  # fmt: skip
     tree.lay_out(commit)
@@ -428,7 +428,7 @@ def held() -> tuple[int, set[str]]:
 def test_no_handle_and_no_process_is_left_behind(lab: Lab) -> None:
     """What an experiment does with git, 200 times in one process."""
     repo = at(lab)
-    tree = Worktree(repo, lab.state() / "worktree", "autoresearch-t")
+    tree = Worktree(repo, lab.worktree(), "autoresearch-t")
     lab.git("checkout", "-q", "autoresearch/t")
     tip = repo.resolve(REF)
     assert tip is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,7 +54,8 @@ def prepare(
     ):
         command += [] if value is None else [flag, str(value)]
     # In a session of its own, so that a Ctrl-C comes to it once: from here.
-    with subprocess.Popen(command, cwd=folder, start_new_session=True) as process:
+    there = {**os.environ, **({"PWD": str(folder)} if folder else {})}
+    with subprocess.Popen(command, cwd=folder, env=there, start_new_session=True) as process:
         try:
             code = process.wait()
         except Interrupted:

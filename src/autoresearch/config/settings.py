@@ -12,13 +12,14 @@ from autoresearch.config.explanations import explain, line
 from autoresearch.config.types import (
     Budget,
     Count,
+    Environment,
     Inside,
     Limit,
+    Passed,
     Pattern,
     Ranges,
     Seconds,
     Symbol,
-    Variable,
     Word,
     variable,
 )
@@ -78,10 +79,15 @@ class TaskConfig(_Section):
     caches: list[Inside] = []
     fresh: list[Inside] = []
     timeout_s: Seconds = 600
-    env_pass: list[Variable] = []
+    env: Environment = {}
+    env_pass: list[Passed] = []
     exam: str = ""
     evaluate: list[Word] = []
     metric: MetricConfig = MetricConfig()
+
+    def commands(self) -> list[list[str]]:
+        """Returns the commands that run in a jail, in their order."""
+        return [each for each in (self.setup, self.command) if each]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:
@@ -160,6 +166,7 @@ class RunnerConfig(_Section):
     slots: Annotated[int, Field(ge=1)] = 1
     sandbox: Literal["auto", "bwrap", "landlock", "none"] = "auto"
     readable: list[Word] = []
+    worktrees: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> RunnerConfig:

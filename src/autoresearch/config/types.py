@@ -14,6 +14,8 @@ from autoresearch.grammars import GRAMMARS
 from autoresearch.harness.names import read_budget
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_GIVEN = ("HOME", "TMPDIR", "PWD")  # what a trial has of its own, whatever the user's say
+_NOT_WRITTEN = ("PATH", "TMPDIR", "PWD")
 _SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -28,6 +30,30 @@ def variable(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not the name of an environment variable")
     return text
+
+
+def _passed(text: str) -> str:
+    if variable(text) in _GIVEN:
+        raise ValueError(
+            f"{text} would have no effect: a trial is given a {text} of its own; "
+            + (
+                'write it as in env = { HOME = "~" } (what is not readable stays hidden there)'
+                if text == "HOME"
+                else "leave it out"
+            )
+        )
+    return text
+
+
+def _environment(given: dict[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if variable(name) in _NOT_WRITTEN or name.startswith("AUTORESEARCH_"):
+            raise ValueError(
+                f"{name} is the tool's own; other variables may be written here, and HOME"
+            )
+        if "\0" in value:
+            raise ValueError(f"{name} holds a NUL")
+    return given
 
 
 def _inside(text: str) -> str:
@@ -99,7 +125,8 @@ Word = Annotated[str, AfterValidator(_word)]
 Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Limit = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Count = Annotated[int, Field(ge=0)]
-Variable = Annotated[str, AfterValidator(variable)]
+Passed = Annotated[str, AfterValidator(_passed)]
+Environment = Annotated[dict[str, str], AfterValidator(_environment)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Symbol = Annotated[str, AfterValidator(_symbol)]

@@ -13,6 +13,8 @@ _LEAST_FILES = 64
 
 def is_full(folder: Path) -> bool:
     """Returns whether the disk of a folder has no room left, for bytes or for files."""
+    if not folder.exists():  # a person removed it; whoever writes there makes it anew
+        return False
     found = os.statvfs(folder)
     few = found.f_files > 0 and found.f_favail < _LEAST_FILES
     return found.f_bavail * found.f_frsize < _LEAST_BYTES or few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from autoresearch import __version__
 from autoresearch.config import Config, HarnessConfig, MetricConfig, TaskConfig
 from autoresearch.errors import InfrastructureError, Interrupted, LabError, OutsideError
 from autoresearch.lab.lab import Lab
-from autoresearch.lab.room import is_full
+from autoresearch.lab.room import check_disk, is_full
 from autoresearch.lab.slot import Slot
+from autoresearch.lab.worktrees import find_worktrees
 from autoresearch.ledger.files import Files
 from autoresearch.ledger.journal import Journal
 from autoresearch.ledger.state import FORMAT, Pending, State
@@ -25,7 +27,7 @@ from autoresearch.workspace.checkout import Checkout, moved_by_hand
 from autoresearch.workspace.removal import remove
 
 # What a baseline fixes, of [task] and of [harness]: results hang on it.
-_FROZEN_TASK = ("command", "setup", "inputs", "metric", "exam")
+_FROZEN_TASK = ("command", "setup", "env", "inputs", "metric", "exam")
 _FROZEN_HARNESS = ("budget",)
 
 
@@ -56,8 +58,9 @@ class Run:
         self.state = State.of(self.journal.records, str(self.paths.journal))
         self.files = Files(self.paths, self.repo.root, config.results_name, task.metric.name)
         self.checkout = Checkout(self.repo)
+        worktrees = find_worktrees(config.runner.worktrees, self.repo, os.environ)
         self.slots = [
-            Slot.of(self.repo, tag, self.paths, task, number)
+            Slot.of(self.repo, tag, self.paths, task, worktrees, number)
             for number in range(config.runner.slots)
         ]
         self._refuse_other_exam()
@@ -81,9 +84,21 @@ class Run:
                 self.note("pause", n=number)
             raise
 
+    def is_full(self) -> bool:
+        """Returns whether a disk is full that the run writes to: the journal's or a worktree's."""
+        return any(map(is_full, self._disks()))
+
+    def check_disk(self) -> None:
+        """Raises OutsideError where such a disk is full; to be called when nothing is left of a trial."""
+        for folder in self._disks():
+            check_disk(folder)
+
+    def _disks(self) -> list[Path]:
+        return [self.paths.state, *(slot.worktree.path.parent for slot in self.slots)]
+
     def make_room(self) -> None:
         """Removes what a killed trial left, where that may be what fills the disk."""
-        if is_full(self.paths.state):
+        if self.is_full():
             for slot in self.slots:
                 slot.clear()
 
@@ -133,9 +148,21 @@ class Run:
             if identity["scratch"]:
                 with contextlib.suppress(OSError):
                     remove(Path(identity["scratch"]))
+        self._leave_earlier_worktrees()
         self.repo.drop_ref_locks(self.ref, f"refs/autoresearch/{self.tag}")
         if self.paths.moving.exists():
             self.checkout.drop_locks(self.ref, self.paths.moving.stat().st_mtime)
+
+    def _leave_earlier_worktrees(self) -> None:
+        """Remove private worktrees at other places than this call's, aloud; trials make them anew."""
+        for slot in self.slots:
+            for place in slot.leave_earlier():
+                text = f"the private worktree moved: from {place} to {slot.worktree.path}"
+                if self.config.task.caches:
+                    text += (
+                        "; its caches are made anew, since tools write down where they were made"
+                    )
+                self.emit(Event("notice", text))
 
     def _refuse_other_task(self) -> None:
         """Results compare as long as the frozen settings stay as they were at the baseline.
@@ -176,7 +203,7 @@ class Run:
         """
         task = self.config.task
         return {
-            "command": task.command, "setup": task.setup, "inputs": task.inputs,
+            "command": task.command, "setup": task.setup, "env": task.env, "inputs": task.inputs,
             "metric": task.metric.model_dump(exclude={"memory"}), "exam": task.exam,
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip

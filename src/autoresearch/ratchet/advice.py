@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoresearch.config import TaskConfig
 from autoresearch.lab.run import Run
+from autoresearch.ratchet.toolchain_advice import toolchain_advice
 from autoresearch.records import Candidate, Crash
 from autoresearch.rules import metrics
 from autoresearch.rules.advice import metric_advice
@@ -55,11 +56,22 @@ def baseline_advice(
         return "The code diverges as it stands: lower its learning rate, or mend it, first"
     if crash.failure not in ("exit", "setup", "exam"):
         return None
-    end = metrics.tail(metrics.lines(log), _END_LINES, 20_000).splitlines()
     tree = run.repo.tree(candidate.commit)
     root, worktree = run.repo.root, run.slots[0].worktree.path
+    return start_advice(log, root, worktree, task, tree, jailed)
+
+
+def start_advice(
+    log: Path, root: Path, worktree: Path, task: TaskConfig, tree: Tree, jailed: bool
+) -> str | None:
+    """Returns what would make the commands of a task start, by the end of a log; None where it does not say.
+
+    root is the lab's folder, worktree where its commands ran, tree what was laid out there.
+    """
+    end = metrics.tail(metrics.lines(log), _END_LINES, 20_000).splitlines()
     advice = (
         _absent_files(end, root, worktree, tree)
+        or toolchain_advice(end, root, tree, task.inputs)
         or _absent_module(end, root, task, tree)
         or _absent_program(end, task, root)
     )

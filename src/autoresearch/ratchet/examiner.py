@@ -200,7 +200,7 @@ class Examiners:
                     *("-m", "autoresearch.harness", "examine", str(plan)),
                 ],
                 cwd=folder,
-                env=self._env,
+                env={**self._env, "PWD": str(folder)},
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from subprocess import SubprocessError
 
 from autoresearch.errors import AutoresearchError, InfrastructureError, OutsideError
-from autoresearch.lab.room import check_disk
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.evaluation import evaluation
 from autoresearch.ratchet.fingerprint import Fingerprint
@@ -51,7 +50,7 @@ class Faults:
         if pending is None or pending.is_baseline or isinstance(fault, OutsideError):
             return False
         self.trials(candidate).clear()
-        check_disk(self.run.paths.state)
+        self.run.check_disk()
         reason = _words(fault)
         self.run.note("fault", n=candidate.number, reason=reason)
         trace = "".join(traceback.format_exception(fault))

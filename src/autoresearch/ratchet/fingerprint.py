@@ -82,6 +82,7 @@ class Fingerprint:
                 cache_dir(),
                 task.env_pass,
                 trial_variables(run.config.harness, run.repo.root),
+                written=task.env,
             )
             python = python_of(task.command, run.repo.root) or sys.executable
             asking = (

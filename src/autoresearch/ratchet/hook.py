@@ -80,7 +80,7 @@ def _asked(
     def execute(command: list[str], env: dict[str, str]) -> str | None:
         outcome = process.run(
             command,
-            cwd=slot.paths.worktree,
+            cwd=slot.worktree.path,
             env=env,
             log=log,
             timeout_s=timeout_s,

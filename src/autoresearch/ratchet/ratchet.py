@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any
 
 from autoresearch.errors import BadAnswer, LabError
-from autoresearch.lab.room import check_disk
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import answer_fields, experiment_fields
 from autoresearch.ledger.state import Pending
@@ -208,7 +207,7 @@ class Ratchet:
         with self.run.putting_off(candidate.number):
             found = evaluation(ended, self.run.config.task)
             if isinstance(found, Crash):
-                check_disk(self.run.paths.state)
+                self.run.check_disk()
             found = self.fingerprint.judge(found)
             rule = judge_baseline if baseline else judge
             judgement = rule(self._trials(candidate), candidate, found)

@@ -6,12 +6,22 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoresearch.errors import LabError
 from autoresearch.harness import names
 from autoresearch.lab.data import data_name, require_data
 from autoresearch.lab.run import Run
 from autoresearch.paths import cache_dir
-from autoresearch.sandbox.policy import Policy, own_python, pythons, readable_of
+from autoresearch.sandbox.policy import (
+    Policy,
+    imported_from,
+    own_python,
+    pythons,
+    readable_of,
+    toolchains_of,
+    without_effect,
+)
 from autoresearch.sandbox.sandbox import Sandbox
+from autoresearch.sandbox.toolchains import Toolchains
 
 
 def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
@@ -25,17 +35,30 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
         if jailed
         else own_python(command, environment, root)
     )
-    policy = _policy_of(run, environment, jailed)
+    toolchains = toolchains_of(config.task, environment, root)
+    policy = _policy_of(run, environment, jailed, toolchains)
+    fault = without_effect(policy, config.runner.readable) if jailed else None
+    if fault is not None:
+        raise LabError(fault)
     return Sandbox(
-        setting, policy, python, run.tag, lambda: (run.state.frozen or {}).get("sandbox")
+        setting,
+        policy,
+        python,
+        run.tag,
+        lambda: (run.state.frozen or {}).get("sandbox"),
+        toolchains,
+        imported_from(config.task.command, environment, policy.root, toolchains),
     )
 
 
-def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy:
+def _policy_of(
+    run: Run, environment: Mapping[str, str], jailed: bool, toolchains: Toolchains
+) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     if jailed:
-        readable = readable_of(task.command, environment, root, run.config.runner.readable)
+        more = run.config.runner.readable
+        readable = readable_of(task.command, environment, root, more, toolchains)
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
@@ -50,10 +73,12 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
         else:  # it scores itself, and reads what it is scored on
             readable += (cache / names.CURRENT, folder)
             hidden = (folder / names.VAULT,)
+    worktree = run.slots[0].worktree.path
+    hidden += (worktree.parent.parent, *toolchains.hidden)  # the first: other slots and runs
     return Policy(
         root=root,
         git=run.repo.common,
-        worktree=run.slots[0].paths.worktree,
+        worktree=worktree,
         compiled=run.slots[0].paths.compiled,
         cache=cache,
         home=Path.home(),

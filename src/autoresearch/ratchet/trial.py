@@ -12,7 +12,6 @@ from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
 from autoresearch.harness.names import CONTROL, OF_VERIFICATION, Role
 from autoresearch.lab.data import trial_variables
-from autoresearch.lab.room import is_full
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
@@ -162,20 +161,24 @@ class Trials:
         env = trial_environment(
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
             trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
+            written=task.env, toolchains=self.sandbox.told(paths.compiled),
         )  # fmt: skip
+        env |= self.sandbox.import_path(self.slot.worktree.path, env.get("PYTHONPATH"))
         if examined_on_cpu:
             # Threads that wait for each other take turns, and spin only where a script says so: spun
             # away, a step's processor time is eight times as much on a machine with other work.
             env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
-            env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")
+            env.setdefault("PYTHONPYCACHEPREFIX", str(paths.compiled / "bytecode"))
         return TrialSpec(
             tuple(tuple(c) for c in (task.setup, task.command) if c),
-            paths.worktree,
+            self.slot.worktree.path,
             env,
             paths.running_log,
             task.timeout_s,
-            confinement=self.sandbox.confinement(paths.worktree, paths.compiled, self._scratch),
+            confinement=self.sandbox.confinement(
+                self.slot.worktree.path, paths.compiled, self._scratch
+            ),
             descriptors=() if descriptor is None else (descriptor,),
         )
 
@@ -204,17 +207,17 @@ class Trials:
 
     def _clear_away(self, log: Path, kept: bytes | None, overflow: bool) -> bool:
         """Removes what a trial left; returns whether the disk was full until then."""
-        was_full = is_full(self.run.paths.state)
+        was_full = self.run.is_full()
         self.slot.worktree.clean(self._laid_out, anew=bool(self.run.config.task.exam))
         if self._scratch is not None:
             remove(self._scratch)
             self._scratch = None
         if kept is not None and (overflow or was_full):
             log.write_bytes(kept)  # no longer the gigabytes that it was
-        if is_full(self.run.paths.state):  # by what outlives a trial, or by somebody else
+        if self.run.is_full():  # by what outlives a trial, or by somebody else
             self.slot.worktree.clear()
             remove(self.slot.paths.compiled)
-        return was_full and not is_full(self.run.paths.state)
+        return was_full and not self.run.is_full()
 
     def _drop_examiner(self) -> None:
         examiner, self._examiner = self._examiner, None
@@ -244,4 +247,4 @@ class Trials:
 
     def keep_compiled(self) -> None:
         """The compilers' caches of the trial that ended, a baseline's, are where later ones start."""
-        self._compiled.keep(self.slot.paths.worktree)
+        self._compiled.keep(self.slot.worktree.path)

@@ -86,11 +86,15 @@ class Researcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """How a program of the user's ended: why it failed, what it printed, what it changed."""
+    """How a program of the user's ended: why it failed, what it printed, what it changed.
+
+    strays names what changed meanwhile of the user's own, outside of the workbench.
+    """
 
     failure: str | None
     output: str
     edits: tuple[Edit, ...]
+    strays: tuple[str, ...] = ()
 
 
 class Workbench(Protocol):

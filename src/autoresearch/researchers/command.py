@@ -52,13 +52,17 @@ class CommandResearcher:
         ran = self._workbench.run(self._command, prompt, self._timeout_s)
         if ran.failure is not None:
             last = ran.output.strip().splitlines()[-1:]
-            raise BadAnswer(one_line(": ".join([f"the program {ran.failure}", *last]), 500))
-        return Answer(ran.output[-_TEXT_MAX:], edits=ran.edits)
+            said = one_line(": ".join([f"the program {ran.failure}", *last]), 500)
+            raise BadAnswer(said + _strayed(ran.strays))
+        return Answer(ran.output[-_TEXT_MAX:], edits=ran.edits, strays=ran.strays)
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
         """Returns the edits as a proposal, or the blocks that were printed; raises BadAnswer."""
         if not answer.edits:
-            return self._printed(answer.text, brief)
+            try:
+                return self._printed(answer.text, brief)
+            except BadAnswer as bad:
+                raise BadAnswer(f"{bad}{_strayed(answer.strays)}", bad.final) from None
         said = dict(_HEADER.findall(answer.text))
         last = (answer.text.strip().splitlines() or [""])[-1]
         return Proposal(
@@ -78,3 +82,13 @@ class CommandResearcher:
         if proposal.description or not self._description:
             return proposal
         return replace(proposal, description=one_line(self._description, DESCRIPTION_LENGTH))
+
+
+def _strayed(strays: tuple[str, ...]) -> str:
+    """Returns what a program is told that changed no file of its worktree, and perhaps the user's own."""
+    if not strays:
+        return ""
+    return (
+        f"; meanwhile {one_line(', '.join(strays), 500)} changed in the user's checkout, which is not where "
+        "it works: edit the files of the working directory, by relative paths, and make no branches or tags"
+    )

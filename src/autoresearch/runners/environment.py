@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -67,22 +68,28 @@ def trial_environment(
     compiled: Path | None = None,
     repeat: int = 0,
     examiner: int | None = None,
+    written: Mapping[str, str] | None = None,
+    toolchains: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Returns what a trial sees.
 
     outer: the supervisor's environment; budget: what [harness] tells the trial's clock, which goes
     before what env_pass lets in; compiled: where compilers keep what they made for the trials
     before; repeat: 0 for an experiment's first trial; examiner: the descriptor on which the trial
-    reaches who examines it. What XDG_* names lies below HOME where they are not set.
+    reaches who examines it; written: task.env, where a leading ~ is the user's home; toolchains: what
+    those of the user's home are told, which both of the others go before. What XDG_* names lies below
+    HOME where they are not set.
     """
     passed = {*_SAFE, *_DEVICES, *env_pass}
     env = {k: v for k, v in outer.items() if k in passed or k.startswith("LC_")}
     return {
         **(_compilers(compiled) if compiled else {}),
+        **(toolchains or {}),
         **env,
         **(budget or {}),
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
+        **{name: os.path.expanduser(value) for name, value in (written or {}).items()},
         "AUTORESEARCH_SCRATCH": str(scratch),
         SEED_VARIABLE: str(SEED + repeat),
         "AUTORESEARCH_EXPERIMENT": str(number),

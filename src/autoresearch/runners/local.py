@@ -83,7 +83,7 @@ class LocalTrial:
         self._launcher = subprocess.Popen(
             [sys.executable, "-I", "-S", launcher.__file__, *plan],
             cwd=spec.cwd,
-            env=spec.env,
+            env={**spec.env, "PWD": str(spec.cwd)},  # the shell's own names where we were called
             pass_fds=spec.descriptors,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.config import TaskConfig
 from autoresearch.runners.environment import python_of, which
-from autoresearch.sandbox.access import Access
+from autoresearch.sandbox.access import Access, reach
+from autoresearch.sandbox.toolchains import NO_TOOLCHAINS, Toolchains, find_toolchains
 
 _SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store",
@@ -29,14 +31,18 @@ _ETC = (
 
 # Asked of a Python itself, after its site module has run: editable installs may lie anywhere.
 _QUESTION = """\
-import json, sys, sysconfig
+import json, os, sys, sysconfig
 found = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, sys.executable}
 found |= {*sys.path, *sysconfig.get_paths().values()}
 found |= {getattr(sys, "_base_executable", "") or ""}
+installed = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+sources = [path for path in sys.path if path and not path.startswith(installed)]
 for name, module in [*sys.modules.items()]:
     if name.startswith("__editable__"):
-        found |= {str(place) for place in getattr(module, "MAPPING", {}).values()}
-print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"]]))
+        mapped = [str(place) for place in getattr(module, "MAPPING", {}).values()]
+        found |= {*mapped}
+        sources += map(os.path.dirname, mapped)
+print(json.dumps([sys.executable, sorted(found), sysconfig.get_paths()["purelib"], sources]))
 """
 _QUESTION_TIMEOUT_S = 60
 
@@ -45,13 +51,15 @@ _QUESTION_TIMEOUT_S = 60
 class Python:
     """A Python that trials use: its program, every path that it reads, and where its packages lie.
 
-    command: how the trial calls it, which may be a script that looks for the program (a shim).
+    command: how the trial calls it, which may be a script that looks for the program (a shim). sources:
+    the folders outside of the installation that it imports from, as editable installs name them.
     """
 
     command: str
     program: str
     paths: tuple[Path, ...]
     packages: Path
+    sources: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +94,69 @@ class Policy:
         )  # fmt: skip
 
 
+def without_effect(policy: Policy, names: Iterable[str]) -> str | None:
+    """Returns why one of the paths in runner.readable opens nothing, with what would; None where all do."""
+    for name in names:
+        path = policy.root / Path(name).expanduser()
+        if not os.path.lexists(path):
+            return f"runner.readable: {name} does not exist ({path}); mend the path, or take it out"
+        access = policy.access(Path(tempfile.gettempdir(), "of-a-trial"))
+        if reach(access, path) == "hidden":
+            return (
+                f"runner.readable: {name} has no effect: the whole of it stays hidden from trials, as the "
+                "lab's root, your home, the cache and the system's folder for temporary files do; name "
+                "what a trial needs in it"
+            )
+    return None
+
+
+def toolchains_of(task: TaskConfig, env: Mapping[str, str], root: Path) -> Toolchains:
+    """Returns the toolchains in the user's home that the commands of a task use."""
+    homes = tuple(dict.fromkeys((Path.home(), *_users_home())))
+    return find_toolchains(task.commands(), env, root, homes, (*task.inputs, *task.caches))
+
+
 def readable_of(
-    command: Sequence[str], env: Mapping[str, str], root: Path, more: Iterable[str] = ()
+    command: Sequence[str],
+    env: Mapping[str, str],
+    root: Path,
+    more: Iterable[str] = (),
+    toolchains: Toolchains = NO_TOOLCHAINS,
 ) -> tuple[Path, ...]:
     """Returns what a trial with this command and environment may read outside its own folders.
 
-    more: runner.readable. Below the user's home that is its Pythons, its program and `more` alone.
+    more: runner.readable. Below the user's home that is its Pythons, its program, the toolchains that
+    it uses, and `more`.
     """
-    return tuple(_readable_of(command, env, root, more))
+    return (*_readable_of(command, env, root, more), *_readable_for(toolchains, env))
+
+
+def _readable_for(toolchains: Toolchains, env: Mapping[str, str]) -> Iterator[Path]:
+    yield from toolchains.readable
+    python = _python_of_project(toolchains, env)
+    yield from () if python is None else python.paths
+
+
+def _python_of_project(toolchains: Toolchains, env: Mapping[str, str]) -> Python | None:
+    if toolchains.python is None:
+        return None
+    return _ask(str(toolchains.python), frozenset(env.items()))
+
+
+def imported_from(
+    command: Sequence[str], env: Mapping[str, str], root: Path, toolchains: Toolchains
+) -> tuple[Path, ...]:
+    """Returns the folders of the checkout that the command's Python imports from, by editable installs.
+
+    A trial must import from its worktree instead: else it runs the checkout's code, whatever the candidate.
+    """
+    found = (own_python(command, env, root), _python_of_project(toolchains, env))
+    sources = [source for python in found if python is not None for source in python.sources]
+    top = Path(os.path.realpath(root))
+    inside = (
+        place for place in map(Path, map(os.path.realpath, sources)) if place.is_relative_to(top)
+    )
+    return tuple(dict.fromkeys(place.relative_to(top) for place in inside))
 
 
 def _readable_of(
@@ -146,14 +209,14 @@ def _ask(command: str, variables: frozenset[tuple[str, str]]) -> Python | None:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [command, "-c", _QUESTION], cwd=folder,
-                env={**dict(variables), "HOME": folder, "TMPDIR": folder},
+                env={**dict(variables), "HOME": folder, "TMPDIR": folder, "PWD": folder},
                 capture_output=True, stdin=subprocess.DEVNULL, timeout=_QUESTION_TIMEOUT_S, check=True,
             )  # fmt: skip
-        program, paths, packages = json.loads(done.stdout.splitlines()[-1])
+        program, paths, packages, sources = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
     absolute = tuple(Path(path) for path in paths if path.startswith("/") and path != "/")
-    return Python(command, program, absolute, Path(packages))
+    return Python(command, program, absolute, Path(packages), tuple(map(Path, sources)))
 
 
 def _shims(program: Path) -> Iterator[Path]:

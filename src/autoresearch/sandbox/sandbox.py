@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from autoresearch.sandbox.jail import own_python
 from autoresearch.sandbox.policy import Policy, Python
 from autoresearch.sandbox.seal import Seal
 from autoresearch.sandbox.selftest import choose, remedy, self_test
+from autoresearch.sandbox.toolchains import NO_TOOLCHAINS, Toolchains
 
 Mark = list[int | str]  # the level and the jail, as the journal has them
 
@@ -31,14 +33,18 @@ class Sandbox:
         python: Python | None,
         tag: str,
         baseline: Callable[[], Mark | None],
+        toolchains: Toolchains = NO_TOOLCHAINS,
+        sources: Sequence[Path] = (),
     ) -> None:
         """Tests the jail, and raises LabError where one that was asked for does not hold.
 
         setting: runner.sandbox; python: the one that trials run with; baseline: what `mark` was at
-        the baseline of the run `tag`, None before there is one.
+        the baseline of the run `tag`, None before there is one; toolchains: what the policy opens;
+        sources: folders of the lab that Python imports from, and a trial finds in its worktree.
         """
         self._setting, self._policy, self._python = setting, policy, python
         self._tag, self._baseline = tag, baseline
+        self.toolchains, self._sources = toolchains, sources
         self._jail, self.self_test = choose(setting, policy, python)
         self._tested = time.monotonic()
         self._seal = self._sealed()
@@ -72,6 +78,20 @@ class Sandbox:
             return None
         policy = replace(self._policy, worktree=worktree, compiled=compiled)
         return self._jail.confinement(policy.access(scratch), worktree)
+
+    def told(self, compiled: Path) -> dict[str, str]:
+        """Returns the variables by which toolchains of the user's home find themselves in a trial."""
+        return self.toolchains.environment(compiled, self.jailed)
+
+    def import_path(self, worktree: Path, given: str | None) -> dict[str, str]:
+        """Returns PYTHONPATH with the worktree's folders in place of the checkout's, before what is given.
+
+        Nothing where Python imports nothing from the checkout.
+        """
+        if not self._sources:
+            return {}
+        places = [str(worktree / source) for source in self._sources]
+        return {"PYTHONPATH": os.pathsep.join([*places, *([given] if given else [])])}
 
     def evict(self) -> None:
         """Sees that no trial can tell by the page cache what an earlier one read.

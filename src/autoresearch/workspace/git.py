@@ -137,7 +137,7 @@ def git(
                 code, output, said = Git().execute(
                     command,
                     istream=file,
-                    env=environment(env),
+                    env=environment({"PWD": str(folder), **(env or {})}),  # hooks may go by it
                     with_extended_output=True,
                     with_exceptions=False,
                     stdout_as_string=False,

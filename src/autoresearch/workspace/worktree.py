@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import LabError
-from autoresearch.paths import lies_in, make_folder, open_plain, write_durably, write_synced
+from autoresearch.paths import lies_in, make_folder, write_durably, write_synced
 from autoresearch.records import Edit
+from autoresearch.workspace.earlier import leave_earlier, plain_bytes
 from autoresearch.workspace.edit import edit_of
 from autoresearch.workspace.fresh import remove_matches
 from autoresearch.workspace.git import GitError, entries, git
@@ -24,6 +25,7 @@ from autoresearch.workspace.objects import Tree, blob_id
 from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
 
+_LOCKED = b"a run of autoresearch works here\n"
 _READ_MAX = 256 << 20  # bytes of a file whose size we don't know yet; a larger one is written anew
 
 
@@ -99,7 +101,9 @@ class Worktree:
         for number in itertools.count(1):
             name = self.name + (f"-{number}" if number > 1 else "")
             admin = self.repo.common / "worktrees" / name
-            if not os.path.lexists(admin) or _plain_bytes(admin / "gitdir") == ours:
+            if not os.path.lexists(admin) or plain_bytes(admin / "locked") == _LOCKED:
+                return admin
+            if plain_bytes(admin / "gitdir") == ours:  # somebody unlocked it
                 return admin
         raise AssertionError("itertools.count ends nowhere")
 
@@ -107,9 +111,9 @@ class Worktree:
         """Says whether the worktree is as `_make` makes it."""
         admin = self.admin
         return (
-            _plain_bytes(self.path / ".git") == self._pointer
-            and _plain_bytes(admin / "commondir") == b"../..\n"
-            and _plain_bytes(admin / "gitdir") == os.fsencode(f"{self.path / '.git'}\n")
+            plain_bytes(self.path / ".git") == self._pointer
+            and plain_bytes(admin / "commondir") == b"../..\n"
+            and plain_bytes(admin / "gitdir") == os.fsencode(f"{self.path / '.git'}\n")
         )
 
     @property
@@ -122,21 +126,27 @@ class Worktree:
         A killed `git worktree add` leaves a half that breaks other git commands of the user's; here
         the folder inside the git directory appears whole, by a rename.
         """
-        made = self.path.with_name("worktree.new")
+        made = (
+            self.repo.common / "autoresearch" / f".{self.name}.new"
+        )  # no run's name has a dot there
         for left in (made, self.admin, self.path):
             remove(left)
         made.mkdir(parents=True)
         for name, content in (
-            ("HEAD", f"{commit}\n"),
-            ("commondir", "../..\n"),
-            ("gitdir", f"{self.path / '.git'}\n"),
-            ("locked", "a run of autoresearch works here\n"),
+            ("HEAD", f"{commit}\n".encode()),
+            ("commondir", b"../..\n"),
+            ("gitdir", os.fsencode(f"{self.path / '.git'}\n")),
+            ("locked", _LOCKED),
         ):
-            write_synced(made / name, os.fsencode(content))
+            write_synced(made / name, content)
         make_folder(self.admin.parent)
         made.rename(self.admin)
-        self.path.mkdir()
+        self.path.mkdir(parents=True)
         (self.path / ".git").write_bytes(self._pointer)
+
+    def leave_earlier(self, *others: Path) -> list[Path]:
+        """Removes this worktree where git last knew it, and at `others`; returns where it was."""
+        return leave_earlier(self.admin, self.path, others)
 
     def _sweep(self, tree: Tree) -> set[str]:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
@@ -233,7 +243,7 @@ class Worktree:
         """Returns what a trial changed and must not have: a tracked file, HEAD, an input; None if nothing."""
         if not self._in_order():
             return ".git"
-        if _plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
+        if plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
         return self.altered(tree) or self._copies.changed()
 
@@ -283,12 +293,3 @@ class Worktree:
             if not any(lies_in(path, name) for name in kept):
                 found.append(edit_of(self.path, path, wanted(path)))
         return tuple(found)
-
-
-def _plain_bytes(file: Path) -> bytes | None:
-    """Returns the bytes of a small plain file, None for anything else that a trial may have put there."""
-    opened = open_plain(file)
-    if opened is None:
-        return None
-    with opened:
-        return opened.read(65_536)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoresearch.commands.doctor import fit, machine, training
+from autoresearch.commands.doctor import fit, machine, start, training
 from autoresearch.commands.doctor.finding import Finding
 from autoresearch.config import Config, ResearcherConfig, RunnerConfig, TaskConfig
 from autoresearch.errors import AutoresearchError
 from autoresearch.lab.lab import Lab
 from autoresearch.paths import CHARTER, CONFIG
+from autoresearch.ratchet.toolchain_advice import elsewhere, path_with
 from autoresearch.report.table import hanging
 from autoresearch.researchers.make import KEYS, kind_of
 from autoresearch.runners.environment import which
@@ -30,7 +31,7 @@ def checks(lab: Lab | None) -> list[Finding]:
     found = [machine.python(), machine.git()]
     found += machine.git_lfs(lab.repo) if lab else []
     found.append(machine.platform())
-    config, about_lab = _lab(lab)
+    config, tag, about_lab = _lab(lab)
     found += about_lab
     task = config.task if config else TaskConfig(command=["python"], mutable=["train.py"])
     root = lab.repo.root if lab else Path.cwd()
@@ -44,8 +45,11 @@ def checks(lab: Lab | None) -> list[Finding]:
     found += [_keys(researcher), _researcher(researcher, root)]
     runner = config.runner if config else RunnerConfig()
     settings = config.harness if config and "harness" in config.model_fields_set else None
-    sandbox = machine.sandbox(runner, task.command, root)
-    return [*found, training.data(settings, root), sandbox, machine.slurm()]
+    sandbox, jail = machine.sandbox(runner, task.command, root)
+    found += [training.data(settings, root), sandbox]
+    if lab and config:
+        found += start.start(lab, config, tag, jail)
+    return [*found, machine.slurm()]
 
 
 def render(found: Iterable[Finding], console: Console) -> None:
@@ -60,10 +64,11 @@ def render(found: Iterable[Finding], console: Console) -> None:
 # -- the lab ----------------------------------------------------------------------------------
 
 
-def _lab(lab: Lab | None) -> tuple[Config | None, list[Finding]]:
+def _lab(lab: Lab | None) -> tuple[Config | None, str | None, list[Finding]]:
+    """Returns the lab's settings and the run at hand, as far as there are any, and what was found."""
     if lab is None:
         text = "this folder is in no repository that can be a lab"
-        return None, [Finding("lab", "missing", text, "autoresearch init")]
+        return None, None, [Finding("lab", "missing", text, "autoresearch init")]
     root = lab.repo.root
     try:
         tag: str | None = lab.tag(None)
@@ -72,19 +77,22 @@ def _lab(lab: Lab | None) -> tuple[Config | None, list[Finding]]:
     try:
         config = lab.config(tag)
     except (AutoresearchError, OSError) as fault:
-        return None, [Finding("lab", "missing", str(fault), f"edit {root / CONFIG}")]
+        return None, tag, [Finding("lab", "missing", str(fault), f"edit {root / CONFIG}")]
     run = f"run {tag}" if tag else "no run yet"
     found = [Finding("lab", "ok", f"{root}: {CONFIG} is valid, {run}")]
     if not (root / CHARTER).is_file():
         text = f"no {CHARTER}: a researcher is not told what to try"
         found.append(Finding("charter", "degraded", text, f"write {CHARTER}, and commit it"))
-    return config, found
+    return config, tag, found
 
 
 def _command(program: str, root: Path) -> Finding:
     where = which(program, root)
     if where is None:
+        place = elsewhere(program)
         text = f"task.command: {program} is not on the PATH"
+        if place is not None:
+            return Finding("command", "missing", f"{text}, but it is {place}", path_with(place))
         return Finding("command", "missing", text, f"install {program}, or edit {CONFIG}")
     return Finding("command", "ok", f"{program} is {where}")
 

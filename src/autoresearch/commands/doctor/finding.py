@@ -27,6 +27,8 @@ def printed_by(
     command: list[str], timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> str:
     """Returns what a program prints; raises OSError or SubprocessError where it can't be run or fails."""
+    if env is not None and cwd is not None:
+        env = {**env, "PWD": str(cwd)}
     done = subprocess.run(
         command, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_s,
         cwd=cwd, env=env, check=True,

@@ -16,7 +16,8 @@ from autoresearch.errors import AutoresearchError, InfrastructureError, LabError
 from autoresearch.fit.device import ram_mb
 from autoresearch.harness.names import CACHE_VARIABLE
 from autoresearch.paths import CONFIG, cache_dir
-from autoresearch.sandbox.policy import Policy, pythons, readable_of
+from autoresearch.sandbox.jail import Jail
+from autoresearch.sandbox.policy import Policy, pythons, readable_of, without_effect
 from autoresearch.sandbox.selftest import choose, remedy
 from autoresearch.text import one_line
 from autoresearch.workspace.git import GitError
@@ -127,11 +128,13 @@ def disks(root: Path) -> list[Finding]:
     return found
 
 
-def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Finding:
-    """Returns the level of the sandbox that holds here and now, tried as at the start of a run."""
+def sandbox(
+    settings: RunnerConfig, command: Sequence[str], root: Path
+) -> tuple[Finding, Jail | None]:
+    """Returns the level of the sandbox that holds here and now, tried as at the start of a run, and it."""
     if settings.sandbox == "none":
         text = "switched off: trials run as you, and may read and write what you may"
-        return Finding("sandbox", "degraded", text, _AUTO)
+        return Finding("sandbox", "degraded", text, _AUTO), None
     try:
         with tempfile.TemporaryDirectory() as folder:
             state, home = Path(folder), Path.home()
@@ -140,20 +143,24 @@ def sandbox(settings: RunnerConfig, command: Sequence[str], root: Path) -> Findi
             policy = Policy(
                 root, git, state / "worktree", state / "compiled", cache_dir(), home, readable
             )
+            fault = without_effect(policy, settings.readable)
+            if fault is not None:
+                return Finding("sandbox", "missing", fault, f"edit {CONFIG}"), None
             asked = pythons(command, os.environ, root)
-            _, found = choose(settings.sandbox, policy, asked[0] if asked else None)
+            jail, found = choose(settings.sandbox, policy, asked[0] if asked else None)
     except AutoresearchError as fault:
-        return Finding("sandbox", "missing", one_line(str(fault)), _AUTO)
+        return Finding("sandbox", "missing", one_line(str(fault)), _AUTO), None
     except OSError as fault:
-        return Finding("sandbox", "missing", f"can't be tried: {in_one_line(fault)}", _OTHERWISE)
+        text = f"can't be tried: {in_one_line(fault)}"
+        return Finding("sandbox", "missing", text, _OTHERWISE), None
     mend = remedy(found.said) or "" if settings.sandbox == "auto" else _AUTO
     if found.level < 2 and found.jail != "sandbox-exec":
         text = f"none holds here, and trials would run as you ({'; '.join(found.said)})"
-        return Finding("sandbox", "missing", one_line(text), mend or _OTHERWISE)
+        return Finding("sandbox", "missing", one_line(text), mend or _OTHERWISE), None
     text = f"level {found.text}; not covered: {found.uncovered}"
     if found.level == 4:
-        return Finding("sandbox", "ok", text)
-    return Finding("sandbox", "degraded", text, mend)
+        return Finding("sandbox", "ok", text), jail
+    return Finding("sandbox", "degraded", text, mend), jail
 
 
 def slurm() -> Finding:

@@ -59,7 +59,7 @@ def _unknown(text: str, mend: str) -> list[Finding]:
 def _probe(python: str, task: TaskConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        env = trial_environment(os.environ, 0, folder, cache_dir(), task.env_pass)
+        env = trial_environment(os.environ, 0, folder, cache_dir(), task.env_pass, written=task.env)
         source = _PROBE.read_text(encoding="utf-8")
         said = printed_by([python, "-c", source], _PROBE_TIMEOUT_S, folder, env)
     seen = json.loads(said.strip().splitlines()[-1] if said.strip() else "null")
