@@ -34,8 +34,15 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
 def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
+    of_judges: tuple[Path, ...] = ()
     if jailed:
         readable = readable_of(task.command, environment, root, run.config.runner.readable)
+        of_judges = tuple(
+            path
+            for command in (task.evaluate, *task.checks)
+            if command
+            for path in readable_of(command, environment, root)
+        )
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
@@ -60,6 +67,7 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
         readable=readable,
         hidden=hidden,
         inputs=tuple(task.inputs),
+        of_judges=of_judges,
     )
 
 
