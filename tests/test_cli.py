@@ -152,7 +152,6 @@ def test_flags_that_are_not_yet(lab: Lab, arguments: list[str], name: str) -> No
 @pytest.mark.parametrize(
     ("old", "new", "name"),
     [
-        ("timeout_s = 20", 'evaluate = ["true"]', "evaluate"),
         ("[runner]", '[keep]\nrule = "noise"\n[runner]', "rule"),
         ("[runner]", '[runner]\nkind = "slurm"', "runner.kind"),
         ("[runner]", "[runner]\nslots = 2", "runner.slots"),

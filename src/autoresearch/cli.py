@@ -241,6 +241,16 @@ def try_(
 
 
 @app.command()
+def accept(
+    number: Annotated[int, typer.Argument(min=0, help="The held experiment.")], tag: Tag = None
+) -> None:
+    """Make a held experiment the incumbent, by your word."""
+    from autoresearch.commands.accept import accept
+
+    accept(number, tag)
+
+
+@app.command()
 def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
     """Whether a candidate may change what was edited since REV.
 

@@ -9,9 +9,12 @@
         musings.md
         compiled.baseline/   what compilers made for the baseline: where each trial starts from
         vault_losses.npy     the baseline's losses on the vault, which verification compares with
-        experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json
+        experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json,
+                             evaluate.log and checks.log where the lab has such commands
         slots/K/             the slot K, from 1 on; the files of slot 0 lie in <tag>/ itself:
             running.log      the log as the trial writes it
+            evaluate.log     what `evaluate` printed about the trial
+            checks.log       what the checks printed
             compiled/        what compilers made for the trial that runs
             exam/            the examiner's own: plan, answers, checkpoint, results
             index            the scratch index that candidates are committed with
@@ -105,6 +108,16 @@ class SlotPaths:
     def running_log(self) -> Path:
         """The log as the trial writes it, before it is folded and capped."""
         return self.folder / "running.log"
+
+    @property
+    def evaluate_log(self) -> Path:
+        """What the lab's `evaluate` printed about the trial, of which the metric is read."""
+        return self.folder / "evaluate.log"
+
+    @property
+    def checks_log(self) -> Path:
+        """What the lab's checks printed."""
+        return self.folder / "checks.log"
 
     @property
     def compiled(self) -> Path:

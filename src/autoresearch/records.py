@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeAlias
 Status = Literal["keep", "discard", "crash"]
 Direction = Literal["minimize", "maximize"]
 
-# What a value rests on: a line of the trial's log; an exam; an exam and the probes after it.
-Evidence = Literal["claimed", "examined", "verified"]
+# What a value rests on: what the trial says; what the lab's `evaluate` says; an exam; an exam and the
+# probes after it.
+Evidence = Literal["claimed", "evaluated", "examined", "verified"]
 
 # How a trial failed. One word each: it stands in record.json and in the report.
 Failure = Literal[
@@ -30,7 +31,11 @@ Failure = Literal[
     "exam",  # no examination that came to its end: no model handed over, answers that are none
     "probe",  # before a keep: replay, rows, twin or vault showed that the score is no honest one
     "log",  # the log outgrew the limit
+    "evaluate",  # the lab's `evaluate` failed on what the trial left
+    "limit",  # of a discard: a number is beyond one of the lab's limits
+    "check",  # of a discard: one of the lab's checks failed
     "hook",  # of a discard: the lab's pre-commit hook refused it
+    "held",  # of a discard: too good to be true, until a person accepts it
     "interrupted",  # the supervisor died during this candidate's trial again and again
     "fault",  # the tool failed at this candidate again and again, and not at the incumbent
 ]
@@ -114,6 +119,7 @@ class Outcome:
     setup_failed: bool = False
     log_overflow: bool = False
     launcher_killed: bool = False
+    started: bool = True  # whether the last command could be started at all
     survivors: int = 0  # processes left after the kill; anything but 0 is a fault of ours
     tampered: str | None = None  # what the trial changed and must not
     peak_rss_mb: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoresearch.config import parse
+from autoresearch.config import Bound, bound, parse
 from autoresearch.errors import NotYetError, UsageError
 
 # The contract's example, every key with its default.
@@ -103,12 +103,15 @@ def test_the_defaults() -> None:
             "env_pass": [],
             "exam": "",
             "evaluate": [],
+            "checks": [],
+            "limits": {},
             "metric": {
                 "name": "val_bpb",
+                "take": "only",
+                "file": "",
                 "direction": "minimize",
                 "memory": "peak_vram_mb",
                 "pattern": "",
-                "take": "only",
             },
         },
         "task_name": None,
@@ -123,7 +126,7 @@ def test_the_defaults() -> None:
             "command": [],
             "timeout_s": 1800,
         },
-        "keep": {"rule": "strict"},
+        "keep": {"rule": "strict", "implausible": "flag"},
         "budget": {"experiments": 0, "hours": 0, "usd": 0, "consecutive_failures": 20},
         "runner": {"kind": "local", "slots": 1, "sandbox": "auto", "readable": [], "worktrees": ""},
         "harness": {
@@ -393,7 +396,6 @@ def test_there_are_enough_of_them() -> None:
 
 
 NOT_YET = [
-    ("task.evaluate", task('evaluate = ["python", "score.py"]')),
     ("runner.kind", section("runner", 'kind = "slurm"')),
     ("runner.slots", section("runner", "slots = 2")),
     ("rule", section("keep", 'rule = "significant"')),
@@ -466,3 +468,102 @@ def test_a_long_value_is_cut() -> None:
     with pytest.raises(UsageError) as caught:
         parse(task(f'timeout_s = "{"x" * 500}"').encode())
     assert len(str(caught.value)) < 200
+
+
+# -- gates ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('["make"]', [["make"]]),
+        ('["make", "-j"]', [["make", "-j"]]),
+        ('[["make"], ["cargo", "build"]]', [["make"], ["cargo", "build"]]),
+        ("[]", []),
+    ],
+)
+def test_setup_is_one_command_or_several(written: str, read: list[list[str]]) -> None:
+    assert parse(task(f"setup = {written}").encode()).task.setup == read
+
+
+@pytest.mark.parametrize(
+    ("text", "operator", "number", "of_baseline"),
+    [
+        ("<= 39000", "<=", 39000, False),
+        ("<39e3", "<", 39000, False),
+        ("> -.5", ">", -0.5, False),
+        (">= baseline", ">=", 1, True),
+        ("<= baseline * 1.01", "<=", 1.01, True),
+        ("<= baseline*2", "<=", 2, True),
+    ],
+)
+def test_bounds(text: str, operator: str, number: float, of_baseline: bool) -> None:
+    assert parse(task(f'limits = {{ a = "{text}" }}').encode()).task.limits == {"a": text}
+    assert bound(text) == Bound(operator, number, of_baseline)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["39000", "== 3", "<= 1.01 * baseline", "<= baseline + 1", "<= 1e999", "<= nan", "<= 1_000", "=< 3",
+     "<= baseline * ", "<= other * 2", ""],
+)  # fmt: skip
+def test_what_is_no_bound(text: str) -> None:
+    with pytest.raises(ValueError, match="baseline"):
+        bound(text)
+
+
+def metric(text: str, more: str = "") -> str:
+    return task(f"{more}\n[task.metric]\n{text}")
+
+
+GATES_BAD = [
+    ("checks is one command", task('checks = ["pytest"]'), ("task.checks", '[["pytest", "-q"]]')),
+    ("checks is empty", task("checks = [[]]"), ("task.checks",)),
+    ("setup is mixed", task('setup = ["make", ["x"]]'), ("task.setup",)),
+    ("a limit is a number", task("limits = { a = 3 }"), ("task.limits", "a = ", '"<= 39000"')),
+    ("a limit of two words", task('limits = { "a b" = "< 3" }'), ("task.limits", "one word")),
+    (
+        "a file without a place",
+        metric('file = "m.json"'),
+        ("task.metric.file", "metrics.json:eval.loss"),
+    ),
+    ("a file outside", metric('file = "../m.json:a"'), ("task.metric.file", "inside the lab")),
+    ("a file of git's", metric('file = ".git/m.json:a"'), ("task.metric.file", "git's own")),
+    ("a place with a hole", metric('file = "m.json:a..b"'), ("task.metric.file",)),
+    ("file and take", metric('file = "m.json:a"\ntake = "last"'), ("file", "leave take out")),
+    (
+        "file and pattern",
+        metric("file = 'm.json:a'\npattern = '(?P<value>x)'"),
+        ("leave pattern out",),
+    ),
+    (
+        "file and evaluate",
+        metric('file = "m.json:a"', 'evaluate = ["x"]'),
+        ("evaluate", "metric.file"),
+    ),
+    (
+        "file in inputs",
+        metric('file = "data/m.json:a"', 'inputs = ["data"]'),
+        ("metric.file", "inputs"),
+    ),
+    ("exam and evaluate", task('exam = "bpb"\nevaluate = ["x"]'), ("exam", "evaluate")),
+    ("exam and take", metric('take = "best"', 'exam = "bpb"'), ("exam", "metric.take")),
+    ("exam and file", metric('file = "m.json:a"', 'exam = "bpb"'), ("exam", "metric.file")),
+    (
+        "exam and pattern",
+        metric("pattern = '(?P<value>x)'", 'exam = "bpb"'),
+        ("exam", "metric.pattern"),
+    ),
+    ("implausible", section("keep", 'implausible = "drop"'), ("keep.implausible", "hold")),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [b[1:] for b in GATES_BAD], ids=[b[0] for b in GATES_BAD]
+)
+def test_gates_that_are_refused(text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text.encode())
+    message = str(caught.value)
+    assert caught.value.exit_code == 2 and message.isprintable()
+    assert all(word in message for word in words), message

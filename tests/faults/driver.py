@@ -6,6 +6,9 @@ python driver.py WORKDIR MODE:FIRST:STEP:RUNS ...
     kill, full, enospc, edquot, eio, eio4
     mixed     2 to 7 faults in each of RUNS runs
     thrice    one candidate, and three times no room for its log
+    accept    what a kill, a power cut and a torn write leave of `accept`
+
+With --gates the lab has judges of its own (scene.GATES).
 
 Every point is a run that is hit, taken up again, and compared with a run that nothing happened to.
 Prints for each sweep one JSON line with the counts, and one per point that was tried.
@@ -58,14 +61,15 @@ class Bench:
     calls: of each of these sessions; cuts: (name, disk), what a fault leaves of one session over all.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, gates: bool = False) -> None:
         self.shim, self.lab = Shim(), work / "lab"
-        make_lab(self.lab)
+        self.count = 6 if gates else 5
+        make_lab(self.lab, gates)
         assert self.shim.command(self.lab, "init", "t").code == 0
         git(self.lab, "checkout", "-q", "autoresearch/t")
         self.after = {0: (disk.take(self.lab), picture(self.lab))}
         self.calls: dict[int, list[Call]] = {}
-        while (count := len(rows(self.lab))) < 5:
+        while (count := len(rows(self.lab))) < self.count:
             self.calls[count] = []
             plan = _listen(self.calls[count])
             ended = self.shim.command(self.lab, *ONE, plan=plan, first=1)
@@ -76,7 +80,10 @@ class Bench:
 
     def cuts(self) -> list[tuple[str, Disk]]:
         """A run in one session; at each of its calls, what would be left were it the last, each once."""
-        disk.put(self.after[0][0], self.lab)
+        return self._cuts(self.after[0][0], *RUN)
+
+    def _cuts(self, start: Disk, *command: str) -> list[tuple[str, Disk]]:
+        disk.put(start, self.lab)
         synced, seen, contents = Synced(self.lab), set(), {}
         found: list[tuple[str, Disk]] = []
 
@@ -98,7 +105,7 @@ class Bench:
             keep(call.count)
             return 0
 
-        ended = self.shim.command(self.lab, *RUN, plan=plan, first=1, synced=synced)
+        ended = self.shim.command(self.lab, *command, plan=plan, first=1, synced=synced)
         assert ended.code == 0, ended.output
         keep(ended.calls + 1)
         synced.close()
@@ -121,7 +128,7 @@ class Bench:
             for key in expected.keys() | got.keys()
             if expected.get(key) != got.get(key)
         }
-        at_least = 5 if AFTER == RUN else min(5, len(before) + 1)
+        at_least = self.count if AFTER == RUN else min(self.count, len(before) + 1)
         right = before == self.rows[: len(before)] and now == self.rows[: len(now)]
         found = {"rows": [before, now], "different": different, "left": leftovers(self.lab)}
         fine = right and len(now) >= at_least and not different and not found["left"]
@@ -174,6 +181,27 @@ class Bench:
         synced.close()
         return self.resume(at=f"{seed}: {told}")
 
+    def accept(self) -> Iterator[dict[str, Any]]:
+        """The held experiment is accepted, cut off at every call, and accepted again."""
+        start = self.after[2][0]
+        disk.put(start, self.lab)
+        assert self.shim.command(self.lab, "accept", "1").code == 0
+        expected = picture(self.lab)
+        cuts = self._cuts(start, "accept", "1")
+        yield {"points": len(cuts), "rows": len(self.rows)}
+        for name, left in cuts:
+            disk.put(left, self.lab)
+            ended = self.shim.command(self.lab, "accept", "1")
+            got = picture(self.lab)
+            different = {
+                key: [expected.get(key), got.get(key)]
+                for key in expected.keys() | got.keys()
+                if expected.get(key) != got.get(key)
+            }
+            fine = ended.code == 0 or "kept already" in ended.output
+            said = {"said": ended.output[-1500:], "different": different}
+            yield {"at": name, "bad": bool(different) or not fine} | said
+
     def thrice(self) -> dict[str, Any]:
         """The machine fails one candidate as often as a candidate may bring the supervisor down."""
         disk.put(self.after[2][0], self.lab)
@@ -215,6 +243,9 @@ def sweep(bench: Bench, mode: str, first: int, step: int, runs: int) -> Iterator
         yield {"points": 1, "rows": len(bench.rows)}
         yield bench.thrice()
         return
+    if mode == "accept":
+        yield from bench.accept()
+        return
     if mode == "cuts":
         cuts = bench.cuts()
         yield {"points": len(cuts), "rows": len(bench.rows)}
@@ -228,8 +259,8 @@ def sweep(bench: Bench, mode: str, first: int, step: int, runs: int) -> Iterator
 
 
 def main() -> None:
-    bench = Bench(Path(sys.argv[1]))
-    for wanted in sys.argv[2:]:
+    bench = Bench(Path(sys.argv[1]), "--gates" in sys.argv)
+    for wanted in (each for each in sys.argv[2:] if each != "--gates"):
         mode, first, step, runs = wanted.split(":")
         for report in sweep(bench, mode, int(first), int(step), int(runs)):
             print(json.dumps(report), flush=True)

@@ -84,10 +84,30 @@ model = "answers.txt"
 [runner]
 sandbox = "none"
 """
+# A lab with judges of its own, and a candidate that is too good to be true.
+GATES = """\
+setup = [["sh", "-c", "echo > built"]]
+evaluate = ["sh", "evaluate.sh"]
+checks = [["test", "-e", "built"], ["grep", "-q", ".", "value.txt"]]
+limits = { size = "<= baseline * 2" }
+[keep]
+implausible = "hold"
+"""
+HUGE = """\
+description: too good to be true
+
+value.txt
+<<<<<<< SEARCH
+1.5
+=======
+0.1
+>>>>>>> REPLACE
+--- answer ---
+"""
 
 
-def make_lab(folder: Path) -> None:
-    """A lab whose trial takes no time, with its run's branch checked out."""
+def make_lab(folder: Path, gates: bool = False) -> None:
+    """A lab whose trial takes no time, with its run's branch checked out; gates: see GATES and HUGE."""
     folder.mkdir(parents=True)
     (folder / "value.txt").write_text("1.5\n")
     (folder / "other.txt").write_text("x\n")
@@ -95,6 +115,15 @@ def make_lab(folder: Path) -> None:
     (folder / "autoresearch.toml").write_text(CONFIG)
     (folder / "answers.txt").write_text(ANSWERS)
     (folder / ".gitignore").write_text("answers.txt\n")
+    if gates:
+        (folder / "trial.sh").write_text(
+            "grep -q broken value.txt && exit 1\ncp value.txt out.txt\n"
+        )
+        (folder / "evaluate.sh").write_text('echo "val_bpb: $(cat out.txt)"; echo "size: 3"\n')
+        limit, rest = CONFIG.split("[budget]", 1)
+        config = limit + GATES + "[budget]" + rest.replace("experiments = 4", "experiments = 5")
+        (folder / "autoresearch.toml").write_text(config)
+        (folder / "answers.txt").write_text(HUGE + ANSWERS)
     git(folder, "init", "-q", "-b", "main")
     git(folder, "config", "user.name", "a")
     git(folder, "config", "user.email", "a@b")
@@ -152,7 +181,11 @@ def _state(lab: Path) -> str:
     state = asdict(State.of(journal.read(lab / JOURNAL)))
     for key in ("seconds", "last_at", "session", "stop"):
         del state[key]
-    known = [*state["experiments"], *state["trees"].values(), *filter(None, [state["incumbent"]])]
+    known = [
+        *state["experiments"],
+        *state["trees"].values(),
+        *filter(None, [state["incumbent"], state["held"]]),
+    ]
     for experiment in known:
         del experiment["seconds"]
     return json.dumps(state)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants import exam, jail, storage, trials
+from tests.mutants import exam, gates, jail, storage, trials
 
-MUTANTS = [*storage.MUTANTS, *trials.MUTANTS, *jail.MUTANTS, *exam.MUTANTS]
+MUTANTS = [*storage.MUTANTS, *trials.MUTANTS, *jail.MUTANTS, *exam.MUTANTS, *gates.MUTANTS]

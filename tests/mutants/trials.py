@@ -223,8 +223,8 @@ MUTANTS = [
     Mutant(
         "what no trial may change is not looked at",
         "ratchet/trial.py",
-        "        return tampered or self.sandbox.broken()\n",
-        "        return tampered\n",
+        "        return tampered or self.sandbox.broken() or",
+        "        return tampered or",
         ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
     ),
     # -- what would stop the run --------------------------------------------------------------

@@ -65,17 +65,24 @@ def sweep(work: Path, mode: str, first: int, step: int) -> tuple[int, int]:
     return counts
 
 
-def sweeps(work: Path, wanted: list[tuple[str, int, int]]) -> list[tuple[int, int]]:
-    """Returns `sweep` of each (mode, first, step): several share one lab and its first run."""
+def sweeps(
+    work: Path, wanted: list[tuple[str, int, int]], gates: bool = False
+) -> list[tuple[int, int]]:
+    """Returns `sweep` of each (mode, first, step): several share one lab and its first run.
+
+    gates: in a lab with judges of its own, of one row more.
+    """
     orders = [f"{mode}:{first}:{step}:{SEVERAL_FAULTS}" for mode, first, step in wanted]
     done = subprocess.run(
-        [sys.executable, HERE / "driver.py", work, *orders],
+        [sys.executable, HERE / "driver.py", work, *orders, *(["--gates"] if gates else [])],
         env=preloaded(work), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     starts = [number for number, report in enumerate(reports) if "points" in report]
-    assert len(starts) == len(wanted) and all(reports[start]["rows"] == 5 for start in starts)
+    assert len(starts) == len(wanted) and all(
+        reports[start]["rows"] == 5 + gates for start in starts
+    )
     bad = [report for report in reports if report.get("bad")]
     assert not bad, f"{len(bad)} of {len(reports) - len(starts)}: {json.dumps(bad[:3], indent=2)}"
     ends = [*starts[1:], len(reports)]
@@ -107,3 +114,19 @@ def test_a_run_survives_a_look_at_every_mode(work: Path) -> None:
 @needs_a_compiler
 def test_a_disk_that_is_full_three_times_is_not_the_candidates_crash(work: Path) -> None:
     sweep(work, "thrice", 0, 1)
+
+
+@pytest.mark.slow
+@needs_a_compiler
+@pytest.mark.parametrize("mode", ["cuts", "kill", "eio"])
+def test_a_run_with_judges_of_its_own_survives(work: Path, mode: str) -> None:
+    """Between the trial, `evaluate`, the checks and the verdict, too."""
+    step = {"cuts": 16, "kill": 64, "eio": 64}[mode] * (1 if ALL else SPARSER)
+    ((points, tried),) = sweeps(work, [(mode, 3, step)], gates=True)
+    assert tried == len(range(3, points, step))
+
+
+@needs_a_compiler
+def test_an_acceptance_survives(work: Path) -> None:
+    ((points, tried),) = sweeps(work, [("accept", 0, 1)], gates=True)
+    assert points == tried > 10

@@ -18,6 +18,7 @@ from autoresearch.lab.new_lab import (
 )
 from autoresearch.lab.new_run import NewRun, make_run, valid_tag
 from autoresearch.paths import CONFIG
+from autoresearch.rules.advice import claim_notice
 from autoresearch.workspace.repository import Repository
 
 
@@ -82,6 +83,9 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
         f"mutable: {', '.join(mutable[:5]) or 'nothing that exists'}"
         + (" ..." if len(mutable) > 5 else "")
     )
+    claim = claim_notice(task, mutable)
+    if claim is not None:
+        say(claim)
     harness = any(
         b"autoresearch.harness" in blob
         for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()

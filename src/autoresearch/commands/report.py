@@ -21,8 +21,9 @@ from autoresearch.report import summary as summary_
 from autoresearch.report import table
 from autoresearch.report.summary import Entry
 from autoresearch.streams import say
+from autoresearch.text import one_line
 
-_EVIDENCE: tuple[Evidence, ...] = ("verified", "examined", "claimed")
+_EVIDENCE: tuple[Evidence, ...] = ("verified", "examined", "evaluated", "claimed")
 
 
 def report(
@@ -42,6 +43,7 @@ def report(
     """
     usd = seconds = None
     about: list[tuple[str, str]] = []
+    held: list[Experiment] = []
     notices: list[str] = []
     direction: Direction = "maximize" if maximize else "minimize"
     if file is not None:
@@ -60,7 +62,7 @@ def report(
         metric, direction = task.metric.name, task.metric.direction
         entries = [_entry(experiment) for experiment in state.experiments]
         usd, seconds = state.usd or None, state.seconds
-        about = _about(state)
+        about, held = _about(state), state.waiting
     summary = summary_.summarise(entries, metric, direction, usd, seconds)
     if file is not None and summary.goes_backwards:
         other = ("lower", "leave --maximize out") if maximize else ("higher", "--maximize")
@@ -70,15 +72,23 @@ def report(
     shown = summary_.filtered(entries, kept_only, top, grep, direction)
     if as_json:
         told: dict[str, object] = {label.replace(" ", "_"): text for label, text in about}
+        told |= {"held": [{"number": e.number, "value": e.value, "flag": e.flag} for e in held]}
         told |= {"notices": notices} if file is not None else {}
         print(json.dumps({**table.as_json(summary, shown), **told}, indent=2))
     else:
+        for e in held:
+            say(f"held: #{e.number} {one_line(e.description)}: {e.flag}. {after_a_look(e.number)}")
         about += [("" if count else "notices", text) for count, text in enumerate(notices)]
         table.render(summary, shown, Console(), metric, about)
     if plot is not None:
         plot_.progress(entries, metric, direction, plot)
         if not as_json:
             say(f"plot: {plot}")
+
+
+def after_a_look(number: int) -> str:
+    """Returns what a person does about an experiment that is held."""
+    return f"Look at it (autoresearch show {number}); if it is real: autoresearch accept {number}"
 
 
 def _about(state: State) -> list[tuple[str, str]]:

@@ -39,6 +39,11 @@ def status(tag: str | None) -> None:
         f"{len(rows)} experiments: {counts['keep']} kept, {counts['discard']} discarded, "
         f"{counts['crash']} crashed; {state.refused} proposals refused"
     )
+    if state.waiting:
+        numbers = ", ".join(f"#{e.number}" for e in state.waiting)
+        say(
+            f"held, too good to be true: {numbers}; autoresearch show N, then autoresearch accept N"
+        )
     tokens = f", {state.input_tokens + state.output_tokens} tokens" if state.input_tokens else ""
     say(f"spent {state.seconds / 3600:.2f} h, ${state.usd:.2f}{tokens}")
     for reason in state.refusals[-3:]:

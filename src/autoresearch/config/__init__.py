@@ -1,21 +1,23 @@
 """autoresearch.toml: its tables, checked and frozen."""
 
+from autoresearch.config.metric import MetricConfig, Take
 from autoresearch.config.settings import (
     FILE,
     BudgetConfig,
     Config,
     HarnessConfig,
     KeepConfig,
-    MetricConfig,
     ResearcherConfig,
     RunnerConfig,
     TaskConfig,
     parse,
     tables,
 )
+from autoresearch.config.types import Bound, bound
 
 __all__ = [
     "FILE",
+    "Bound",
     "BudgetConfig",
     "Config",
     "HarnessConfig",
@@ -23,7 +25,9 @@ __all__ = [
     "MetricConfig",
     "ResearcherConfig",
     "RunnerConfig",
+    "Take",
     "TaskConfig",
+    "bound",
     "parse",
     "tables",
 ]

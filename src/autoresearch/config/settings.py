@@ -6,11 +6,15 @@ import re
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from autoresearch.config.explanations import explain, line
+from autoresearch.config.metric import MetricConfig
 from autoresearch.config.types import (
+    STRICT,
+    Bounds,
     Budget,
+    Checks,
     Count,
     Environment,
     Inside,
@@ -19,13 +23,13 @@ from autoresearch.config.types import (
     Pattern,
     Ranges,
     Seconds,
+    Setup,
     Symbol,
     Word,
     variable,
 )
 from autoresearch.errors import NotYetError, UsageError
 from autoresearch.harness.names import BUDGET_VARIABLE
-from autoresearch.records import Direction
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,46 +37,17 @@ else:
     import tomli as tomllib
 
 FILE = "autoresearch.toml"
-_COLUMNS = ("commit", "memory_gb", "status", "description")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class MetricConfig(_Section):
-    """[task.metric]: what is read from a trial's log, and which way is better."""
-
-    name: Word = "val_bpb"
-    direction: Direction = "minimize"
-    memory: str = "peak_vram_mb"
-    pattern: str = ""
-    take: Literal["only", "last", "best"] = "only"
-
-    @model_validator(mode="after")
-    def _check(self) -> MetricConfig:
-        if re.search(r"[\s:]", self.name) or self.name in _COLUMNS:
-            raise ValueError(
-                f"name: {self.name!r} must be one word without colons, and none of "
-                + ", ".join(_COLUMNS)
-            )
-        if re.search(r"[\s:]", self.memory):
-            raise ValueError(f"memory: {self.memory!r} must be one word without colons")
-        if self.pattern:
-            try:
-                groups = re.compile(self.pattern, re.ASCII).groupindex
-            except re.error as fault:
-                raise ValueError(f"pattern: no regular expression: {fault}") from None
-            if "value" not in groups:
-                raise ValueError("pattern: must have a group (?P<value>...)")
-        return self
+    model_config = STRICT
 
 
 class TaskConfig(_Section):
     """[task]: how a trial is run, what a candidate may change, where its metric comes from."""
 
     command: Annotated[list[Word], Field(min_length=1)]
-    setup: list[Word] = []
+    setup: Setup = []
     mutable: Annotated[list[Pattern], Field(min_length=1)]
     protected: list[Symbol] = []
     inputs: list[Inside] = []
@@ -83,11 +58,13 @@ class TaskConfig(_Section):
     env_pass: list[Passed] = []
     exam: str = ""
     evaluate: list[Word] = []
+    checks: Checks = []
+    limits: Bounds = {}
     metric: MetricConfig = MetricConfig()
 
     def commands(self) -> list[list[str]]:
         """Returns the commands that run in a jail, in their order."""
-        return [each for each in (self.setup, self.command) if each]
+        return [each for each in (*self.setup, self.command, self.evaluate, *self.checks) if each]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:
@@ -100,12 +77,22 @@ class TaskConfig(_Section):
                 'caches: with exam = "bpb" nothing may outlive a trial, which has seen the validation '
                 "rows when it ends; leave it empty"
             )
-        if self.exam and self.metric.pattern:
-            raise ValueError('exam: "bpb" reads no log; leave metric.pattern out')
-        if self.exam and self.metric.take != "only":
-            raise ValueError('exam: "bpb" reads no log; leave metric.take out')
-        if self.evaluate:
-            raise NotYetError("task.evaluate is not yet supported; leave it empty")
+        for key, written in (
+            ("metric.pattern", self.metric.pattern),
+            ("metric.take", self.metric.take != "only"),
+            ("metric.file", self.metric.file),
+            ("evaluate", self.evaluate),
+        ):
+            if self.exam and written:
+                raise ValueError(f'exam: "bpb" reads no log and no file; leave {key} out')
+        if self.evaluate and self.metric.file:
+            raise ValueError(
+                "evaluate: the metric is read from what that command prints, and metric.file from a file "
+                "that the trial leaves; leave one of them out"
+            )
+        file = self.metric.file_path
+        if file and any(f"{file}/".startswith(f"{name}/") for name in self.inputs):
+            raise ValueError(f"metric.file: {file} lies in inputs, which no trial may change")
         return self
 
 
@@ -142,6 +129,7 @@ class KeepConfig(_Section):
     """[keep]: when a candidate is kept."""
 
     rule: str = "strict"
+    implausible: Literal["flag", "hold"] = "flag"
 
     @model_validator(mode="after")
     def _check(self) -> KeepConfig:

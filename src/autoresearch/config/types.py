@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pathspec import GitIgnoreSpec
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from autoresearch.grammars import GRAMMARS
 from autoresearch.harness.names import read_budget
@@ -17,6 +18,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GIVEN = ("HOME", "TMPDIR", "PWD")  # what a trial has of its own, whatever the user's say
 _NOT_WRITTEN = ("PATH", "TMPDIR", "PWD")
 _SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_BOUND = re.compile(rf"(<=|<|>=|>)\s*(?:(baseline)(?:\s*\*\s*({_NUMBER}))?|({_NUMBER}))", re.ASCII)
+
+
+# Of every table: frozen, and without a key that it does not know.
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _word(text: str) -> str:
@@ -56,7 +63,8 @@ def _environment(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
-def _inside(text: str) -> str:
+def inside(text: str) -> str:
+    """Returns a path below the lab's folder; raises ValueError where it is none."""
     path = PurePosixPath(_word(text))
     if path.is_absolute() or ".." in path.parts or path.as_posix() == ".":
         raise ValueError(f"{text!r} must be a path inside the lab, relative to its root")
@@ -80,7 +88,7 @@ def _pattern(text: str) -> str:
             )
         elif not symbol.strip(" .:"):
             raise ValueError(f"{text!r} must be path::function or path::Type::method")
-        if _inside(path) != path:
+        if inside(path) != path:
             raise ValueError(f"{text!r}: write the path as git does, without ./ and //")
     else:
         try:
@@ -104,6 +112,59 @@ def _budget(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One of task.limits: a number, or a multiple of what the baseline had, and how to compare with it."""
+
+    operator: str  # <, <=, > or >=
+    number: float
+    of_baseline: bool
+
+    def text(self) -> str:
+        """Returns it as it is written in autoresearch.toml."""
+        number = f"{self.number:g}"
+        if self.of_baseline:
+            number = "baseline" if self.number == 1 else f"baseline * {number}"
+        return f"{self.operator} {number}"
+
+
+def bound(text: str) -> Bound:
+    """Returns the bound that a text is; raises ValueError where it is none."""
+    found = _BOUND.fullmatch(text.strip())
+    number = float(found[3] or found[4] or 1) if found else math.nan
+    if found is None or not math.isfinite(number):
+        raise ValueError(
+            f"{text!r} must be <, <=, > or >=, then a number, or baseline, or baseline * a number, as in "
+            '"<= 39000" or "<= baseline * 1.01"'
+        )
+    return Bound(found[1], number, found[2] is not None)
+
+
+def _bounds(given: object) -> object:
+    for name, text in given.items() if isinstance(given, dict) else ():
+        if not name or re.search(r"[\s:=]", name):
+            raise ValueError(f"{name!r} must be one word, as a line of the log begins with it")
+        try:
+            bound(text if isinstance(text, str) else repr(text))
+        except ValueError as fault:
+            raise ValueError(f"{name} = {fault}") from None
+    return given
+
+
+def _setup(given: object) -> object:
+    """Returns a list of words as a list of one command, anything else as it is."""
+    words = isinstance(given, list) and given and all(isinstance(word, str) for word in given)
+    return [given] if words else given
+
+
+def _checks(given: object) -> object:
+    if isinstance(given, list) and any(isinstance(each, str) for each in given):
+        raise ValueError(
+            'must be a list of commands, each a list of words, as in [["pytest", "-q"]]'
+        )
+    return given
+
+
 def _finite(number: float) -> float:
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
@@ -122,12 +183,16 @@ def _ranges(given: object) -> object:
 
 
 Word = Annotated[str, AfterValidator(_word)]
+Command = Annotated[list[Word], Field(min_length=1)]
+Setup = Annotated[list[Command], BeforeValidator(_setup)]
+Checks = Annotated[list[Command], BeforeValidator(_checks)]
+Bounds = Annotated[dict[str, str], BeforeValidator(_bounds)]
 Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Limit = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Count = Annotated[int, Field(ge=0)]
 Passed = Annotated[str, AfterValidator(_passed)]
 Environment = Annotated[dict[str, str], AfterValidator(_environment)]
-Inside = Annotated[str, AfterValidator(_inside)]
+Inside = Annotated[str, AfterValidator(inside)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 Budget = Annotated[str, AfterValidator(_budget)]

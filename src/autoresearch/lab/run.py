@@ -18,7 +18,8 @@ from autoresearch.lab.slot import Slot
 from autoresearch.lab.worktrees import find_worktrees
 from autoresearch.ledger.files import Files
 from autoresearch.ledger.journal import Journal
-from autoresearch.ledger.state import FORMAT, Pending, State
+from autoresearch.ledger.pending import Pending
+from autoresearch.ledger.state import FORMAT, State
 from autoresearch.paths import RunPaths, branch_ref, candidate_ref
 from autoresearch.records import Event, Experiment, Sink
 from autoresearch.rules.guard import Mutable
@@ -27,7 +28,9 @@ from autoresearch.workspace.checkout import Checkout, moved_by_hand
 from autoresearch.workspace.removal import remove
 
 # What a baseline fixes, of [task] and of [harness]: results hang on it.
-_FROZEN_TASK = ("command", "setup", "env", "inputs", "metric", "exam")
+_FROZEN_TASK = (
+    "command", "setup", "env", "inputs", "caches", "metric", "exam", "evaluate",
+)  # fmt: skip
 _FROZEN_HARNESS = ("budget",)
 
 
@@ -171,7 +174,9 @@ class Run:
         """
         if self.state.frozen is None:
             return
-        then, now = _frozen_or_default(self.state.frozen), self.frozen_settings()
+        now = self.frozen_settings()
+        # Caches were not journaled then, and any lab may have had some.
+        then = _frozen_or_default({"caches": now["caches"], **self.state.frozen})
         keys = [f"task.{key}" for key in _FROZEN_TASK if then[key] != now[key]]
         keys += [
             f"harness.{key}"
@@ -204,7 +209,9 @@ class Run:
         task = self.config.task
         return {
             "command": task.command, "setup": task.setup, "env": task.env, "inputs": task.inputs,
+            "caches": task.caches,
             "metric": task.metric.model_dump(exclude={"memory"}), "exam": task.exam,
+            "evaluate": task.evaluate,
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip
 
@@ -245,4 +252,7 @@ def _frozen_or_default(frozen: dict[str, Any]) -> dict[str, Any]:
     task = {name: field.get_default() for name, field in TaskConfig.model_fields.items()}
     metric = MetricConfig().model_dump(exclude={"memory"}) | frozen.get("metric", {})
     harness = HarnessConfig().model_dump() | frozen.get("harness", {})
-    return task | frozen | {"metric": metric, "harness": harness}
+    setup = frozen.get("setup", [])
+    if setup and isinstance(setup[0], str):  # it was one command then
+        setup = [setup]
+    return task | frozen | {"metric": metric, "harness": harness, "setup": setup}

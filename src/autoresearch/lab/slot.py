@@ -43,6 +43,7 @@ class Slot:
             tuple(task.inputs),
             tuple(task.caches),
             tuple(task.fresh),
+            (task.metric.file_path,) if task.metric.file else (),
         )
         return cls(number, places, worktree)
 

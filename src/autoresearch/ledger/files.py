@@ -45,7 +45,8 @@ class Files:
                 answers += [(candidate.number, answer.text) for answer in pending.answers[-1:]]
         for experiment in state.experiments:
             self._patch(experiment.number, experiment.parent, experiment.commit, patch)
-            if not (self._paths.experiment(experiment.number) / "record.json").exists():
+            accepted = state.held is not None and state.held.number == experiment.number
+            if accepted or not (self._paths.experiment(experiment.number) / "record.json").exists():
                 self.write_result(experiment)
         for number, answer in answers:
             if not (self._paths.experiment(number) / "answer.txt").exists():
@@ -59,18 +60,24 @@ class Files:
 
     def write_tables(self, state: State) -> list[str]:
         """results.tsv and musings.md, with the journal and in the checkout."""
-        table = results.table(state.experiments, self._metric).encode()
-        musings = self._musings(state).encode()
         notices = []
-        for own, name, content in (
-            (self._paths.results, self._name, table),
-            (self._paths.musings, MUSINGS, musings),
+        earlier = state.before_acceptance()
+        for own, name, made in (
+            (self._paths.results, self._name, self._table),
+            (self._paths.musings, MUSINGS, self._musings),
         ):
-            notices += self._write_table(own, self._root / name, content)
+            then = made(earlier).encode() if earlier else b""
+            notices += self._write_table(own, self._root / name, made(state).encode(), then)
         return notices
 
-    def _write_table(self, own: Path, shown: Path, content: bytes) -> list[str]:
-        """The run's own file first: by it the next start knows which file in the checkout is ours."""
+    def _table(self, state: State) -> str:
+        return results.table(state.experiments, self._metric)
+
+    def _write_table(self, own: Path, shown: Path, content: bytes, then: bytes) -> list[str]:
+        """The run's own file first: by it the next start knows which file in the checkout is ours.
+
+        then: what it was before a person accepted an experiment, which is ours as well.
+        """
         notices = []
         before = own.read_bytes() if own.exists() else None
         if before != content:
@@ -82,7 +89,7 @@ class Files:
             there = shown.read_bytes()
             if there == content:
                 return []
-            if there != before and not self._ours(there, own.name):
+            if there not in (before, then) and not self._ours(there, own.name):
                 notices.append(self._make_way(shown))
         write_durably(shown, content, writer=self._paths.state.name)
         return notices

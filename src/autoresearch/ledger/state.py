@@ -8,12 +8,15 @@ spent     an answer broke off; what is known of its cost
 refused   its answers made no proposal: a failure without a row
 candidate a proposal was committed (n = 0, or `by` = "baseline": the incumbent as it is)
 trial     a trial of it was started
+evaluation    the lab's `evaluate` was started on what the trial left
 verification  a further trial of it was started, before a keep
+check     one of the lab's checks was started, before a keep
 pause     the trial was stopped on purpose (Ctrl-C): it does not count against the candidate
 fault     the tool failed at a candidate's trial; whose fault it is the incumbent's trial shows
 incumbent that trial: `runs` says whether it ran
 failed    a baseline's trial failed: no row, the user mends it
 result    the verdict: the commit point of an experiment
+accepted  a person took a held experiment for the incumbent
 rewound   edits that lost made way for the incumbent in the checkout
 stop      the session ended, and why
 
@@ -26,44 +29,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoresearch.errors import JournalError
 from autoresearch.ledger.codec import answer_of, candidate_of, experiment_of, usage_of
-from autoresearch.records import Answer, Candidate, Experiment, Usage
+from autoresearch.ledger.pending import Pending, put_off
+from autoresearch.records import Experiment, Usage
 
 # 1 is that of the release of 2026-11-21, which wrote no number and knew no slots.
 FORMAT = 2
 
 Record = dict[str, Any]
-
-
-@dataclass
-class Pending:
-    """An experiment under way: what was asked, answered, committed and started of it."""
-
-    number: int
-    parent: str
-    at: float
-    researcher: str = ""
-    by: str = "run"
-    slot: int = 0
-    answers: list[Answer] = field(default_factory=list)
-    spent: list[Usage] = field(default_factory=list)  # on answers that broke off
-    candidate: Candidate | None = None
-    trials: int = 0  # starts in which the supervisor died: no verdict, no pause, no stop
-    running: bool = False  # the last start has not ended yet
-    trial: Record | None = None  # the last start, to clean up after
-    faults: list[str] = field(
-        default_factory=list
-    )  # since the incumbent was last found to fail too
-    incumbent_runs: bool | None = None  # None: it was not tried
-    checkout: Record | None = None
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.by == "baseline"
 
 
 class _Fields(Record):
@@ -83,6 +60,7 @@ class State:
     frozen: Record | None = None  # the settings that results hang on, fixed by the baseline
     experiments: list[Experiment] = field(default_factory=list)  # in the order of their verdicts
     incumbent: Experiment | None = None
+    held: Experiment | None = None  # the last one that a person accepted, as it was before
     fingerprint: str = ""  # of data and harness; the first baseline that printed one has set it
     calibration: Record | None = None  # what the last baseline's examination showed
     open: dict[int, Pending] = field(default_factory=dict)  # by number, in the order of asking
@@ -157,7 +135,7 @@ class State:
     def _stop(self, record: Record) -> None:
         self.stop = record
         for pending in self.open.values():  # of a full disk, say, no candidate is to blame
-            _put_off(pending)
+            put_off(pending)
 
     def _ask(self, record: Record) -> None:
         number = record["n"]
@@ -209,11 +187,11 @@ class State:
 
     def _pause(self, record: Record) -> None:
         if record["n"] in self.open:
-            _put_off(self.open[record["n"]])
+            put_off(self.open[record["n"]])
 
     def _fault(self, record: Record) -> None:
         pending = self._pending(record)
-        _put_off(pending)
+        put_off(pending)
         pending.faults.append(record["reason"])
 
     def _incumbent(self, record: Record) -> None:
@@ -247,6 +225,22 @@ class State:
             self.fingerprint = self.fingerprint or experiment.fingerprint
             self.calibration = record.get("calibration")
 
+    def _accepted(self, record: Record) -> None:
+        """The row of the experiment becomes a keep, where it stands."""
+        number = record["n"]
+        at = next((i for i, each in enumerate(self.experiments) if each.number == number), None)
+        if at is None:
+            raise JournalError(f"experiment {number} was accepted, and has no verdict")
+        self.held = self.experiments[at]
+        accepted = replace(
+            self.held, status="keep", reason=record["reason"], failure=None,
+            commit=record["commit"], parent=record["parent"], abbreviated=record["abbreviated"],
+        )  # fmt: skip
+        self.experiments[at] = self.incumbent = accepted
+        for tree, experiment in self.trees.items():
+            if experiment.number == number:
+                self.trees[tree] = accepted
+
     def _pending(self, record: Record) -> Pending:
         if record["n"] not in self.open:
             raise JournalError(
@@ -272,23 +266,30 @@ class State:
         """The number of a new baseline, which overtakes whatever is under way."""
         return max((each.number + 1 for each in self.experiments), default=0)
 
+    def before_acceptance(self) -> State | None:
+        """Returns the run as it was before a person accepted an experiment last; None where none was."""
+        held = self.held
+        if held is None:
+            return None
+        rows = [held if each.number == held.number else each for each in self.experiments]
+        return replace(self, experiments=rows)
+
+    @property
+    def waiting(self) -> list[Experiment]:
+        """The experiments that are held until a person accepts them."""
+        return [each for each in self.experiments if each.failure == "held"]
+
     @property
     def kept(self) -> list[str]:
         """Every commit that the branch has stood on, oldest first."""
         return [self.base, *(e.commit for e in self.experiments if e.status == "keep")]
 
 
-def _put_off(pending: Pending) -> None:
-    """The start that has not ended is not held against the candidate."""
-    if pending.running:
-        pending.trials -= 1
-        pending.running = False
-
-
 _FOLDS: dict[str, Callable[[State, Record], None]] = {
     kind: getattr(State, f"_{kind}")
     for kind in (
         "run", "session", "ask", "answer", "spent", "refused", "candidate", "trial", "verification",
-        "pause", "fault", "incumbent", "failed", "result", "rewound", "stop",
+        "pause", "fault", "incumbent", "failed", "result", "accepted", "rewound", "stop",
     )
 }  # fmt: skip
+_FOLDS["evaluation"] = _FOLDS["check"] = _FOLDS["verification"]

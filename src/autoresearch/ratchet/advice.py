@@ -157,8 +157,8 @@ def _absent_module(end: list[str], root: Path, task: TaskConfig, tree: Tree) -> 
 
 def _absent_program(end: Sequence[str], task: TaskConfig, root: Path) -> str | None:
     """Returns what to do about a program of task.command or task.setup that is not there."""
-    for command in (task.setup, task.command):
-        if command and any(line.startswith(f"{command[0]}: No such file") for line in end):
+    for command in (*task.setup, task.command):
+        if any(line.startswith(f"{command[0]}: No such file") for line in end):
             return (
                 f"{command[0]} is not on the PATH that trials are given: activate what has it, or write "
                 "its path in autoresearch.toml"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from autoresearch.errors import BadAnswer
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import candidate_fields
-from autoresearch.ledger.state import Pending
+from autoresearch.ledger.pending import Pending
 from autoresearch.paths import candidate_ref, lies_in
 from autoresearch.records import Candidate, Edit, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH

@@ -22,9 +22,11 @@ from autoresearch.harness.names import read_budget, steps_as_tokens
 from autoresearch.ledger.state import State
 from autoresearch.ratchet import hook
 from autoresearch.ratchet.faults import FAULTS
+from autoresearch.ratchet.limited import baseline_numbers
 from autoresearch.ratchet.ratchet import Ratchet
 from autoresearch.records import Candidate, Event, Experiment, Proposal
 from autoresearch.researchers.base import Researcher
+from autoresearch.rules.advice import claim_notice
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Driver:
         try:
             ratchet.sandbox.check()
             ratchet.fingerprint.check()
+            if run.state.incumbent is not None:
+                baseline_numbers(run)  # a limit may be younger than the baseline
             self._say_no_cap()
             self._say_tokens()
             reason = steps()
@@ -184,6 +188,10 @@ class Driver:
         run.emit(Event("baseline", candidate.description, candidate.number))
         self._trial(candidate)
         self._say_tokens()
+        paths = run.repo.tree(candidate.commit)
+        claim = claim_notice(run.config.task, [path for path in paths if run.rules.names(path)])
+        if claim is not None:
+            run.emit(Event("notice", claim))
         return "the baseline is measured"
 
     def _say_no_cap(self) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from autoresearch.config import TaskConfig
+from autoresearch.config import Take, TaskConfig
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.advice import baseline_advice
+from autoresearch.ratchet.judges import evaluate_crash
 from autoresearch.ratchet.trial import Ended
-from autoresearch.records import Candidate, Crash, Metrics
-from autoresearch.rules import metrics, training_log
+from autoresearch.records import Candidate, Crash, Metrics, Outcome
+from autoresearch.rules import metric_file, metrics, training_log
 
 _ENDED = re.compile("the trial ended ")
 _OWN_FIGURES = (
@@ -22,11 +24,17 @@ _OWN_FIGURES = (
 
 
 def evaluation(ended: Ended, task: TaskConfig) -> Metrics | Crash:
-    """Returns the metrics of a trial that ended, or the crash that it was; pure but for the log."""
-    if ended.score is None:
-        found = metrics.metrics_of(ended.outcome, ended.log, task.metric, task.timeout_s)
-    else:
+    """Returns the metrics of a trial that ended, or the crash that it was; pure but for the logs."""
+    if ended.score is not None:
         found = _examined(ended, task, ended.score)
+    elif ended.evaluated is not None:
+        found = _evaluated(ended, task, *ended.evaluated)
+    elif ended.file is not None:
+        found = _from_file(ended, task, ended.file)
+    else:
+        found = metrics.metrics_of(ended.outcome, ended.log, task.metric, task.timeout_s)
+    if isinstance(found, Metrics) and task.limits:
+        found = _with_limited(ended, task, found)
     if isinstance(found, Crash) and ended.filled:
         return replace(found, reason=f"{found.reason}; it had filled the disk")
     return found
@@ -60,6 +68,58 @@ def _examined(ended: Ended, task: TaskConfig, score: dict[str, Any]) -> Metrics 
     )
 
 
+def _evaluated(ended: Ended, task: TaskConfig, outcome: Outcome, log: Path) -> Metrics | Crash:
+    """The metrics of a trial that the lab's `evaluate` judged: what the trial's log says is a claim."""
+    crash = evaluate_crash(outcome, log, task.timeout_s)
+    if crash is not None:
+        return crash
+    found = metrics.parse(metrics.lines(log), task.metric)
+    if isinstance(found, Crash):
+        return replace(found, reason=found.reason.replace("the log", "evaluate's output"))
+    told = metrics.read(metrics.lines(ended.log), task.metric)
+    return replace(
+        found,
+        memory_mb=found.memory_mb if told.memory_mb is None else told.memory_mb,
+        summary={**told.summary, **found.summary},
+        fingerprint=told.fingerprint or "",
+        device=told.device or found.device,
+        claimed=metrics.claimed(told, task.metric),
+        evidence="evaluated",
+    )
+
+
+def _from_file(ended: Ended, task: TaskConfig, content: bytes | str) -> Metrics | Crash:
+    """The metrics of a trial that left its value in a file; the log has the rest."""
+    value = metric_file.read(content, task.metric)
+    if isinstance(value, Crash):
+        return value
+    told = metrics.read(metrics.lines(ended.log), task.metric)
+    return Metrics(value, told.memory_mb, told.summary, told.fingerprint or "", told.device or "")
+
+
+def _with_limited(ended: Ended, task: TaskConfig, found: Metrics) -> Metrics | Crash:
+    """The metrics with the numbers that the lab's limits name, or the crash that one of them lacks."""
+    known = {task.metric.name: found.value}
+    if found.memory_mb is not None:
+        known[task.metric.memory] = found.memory_mb
+    if ended.score is not None:  # of the examiner's own figures what the log says is a claim
+        known |= {key: found.summary[key] for key in _OWN_FIGURES if key in found.summary}
+    take: Take = "only" if task.metric.take == "only" else "last"
+    lacking: dict[str, Crash] = {}
+    for log in [ended.log] if ended.evaluated is None else [ended.evaluated[1], ended.log]:
+        names = [name for name in task.limits if name not in known]
+        for name, number in metrics.numbers(metrics.lines(log), names, take).items():
+            if isinstance(number, Crash):
+                lacking[name] = number
+            else:
+                known[name] = number
+    for name in task.limits:
+        if name not in known:
+            crash = lacking[name]
+            return replace(crash, reason=f"{crash.reason}, of which task.limits has a limit")
+    return replace(found, summary={**found.summary, **{name: known[name] for name in task.limits}})
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -67,7 +127,7 @@ def _is_number(value: object) -> bool:
 def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) -> LabError:
     """A baseline that fails makes no row: what to say, in a first line and the log's end."""
     run.note("failed", n=candidate.number, reason=crash.reason)
-    log = run.paths.experiment(candidate.number) / "trial.log"
+    log = run.paths.experiment(candidate.number) / _log_of(crash, run.config.task)
     tail = metrics.tail(training_log.without(metrics.lines(log)), 10, 1000) if log.exists() else ""
     last = "".join(f": {line}" for line in tail.splitlines()[-1:])
     advice = baseline_advice(run, candidate, crash, log, jailed) if log.exists() else None
@@ -78,3 +138,11 @@ def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) 
         f"code (git checkout {branch}, edit, git commit), and call: autoresearch run. The log, of "
         f"which the end follows: {log}\n{tail}"
     )
+
+
+def _log_of(crash: Crash, task: TaskConfig) -> str:
+    """The name of the log that tells why a baseline failed."""
+    if crash.failure == "check":
+        return "checks.log"
+    judged = task.evaluate and crash.failure in ("evaluate", "no_summary", "two_summaries", "nan")
+    return "evaluate.log" if judged else "trial.log"

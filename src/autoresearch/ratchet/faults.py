@@ -91,6 +91,8 @@ class Faults:
             ended = trials.try_out(replace(candidate, commit=incumbent.commit), of_incumbent=True)
             found = evaluation(ended, self.run.config.task)
             why = found.reason if isinstance(found, Crash) else None
+            if why is None:  # a check that can't be started is a fault here too
+                trials.judges.failed_check(replace(candidate, commit=incumbent.commit))
         except OutsideError:
             raise
         except FAULTS as fault:

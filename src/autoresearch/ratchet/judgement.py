@@ -1,4 +1,4 @@
-"""The judgement of what a trial found: the rule, the lab's hook, the probes, and what looks odd."""
+"""The judgement of what a trial found: limits, rule, checks, probes, hook, and what looks odd."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from autoresearch.lab.run import Run
 from autoresearch.ratchet import hook
+from autoresearch.ratchet.limited import baseline_numbers, limited_numbers
 from autoresearch.ratchet.trial import Trials
 from autoresearch.ratchet.verification import verified
 from autoresearch.records import Candidate, Crash, Event, Metrics, Verdict
-from autoresearch.rules import keep
+from autoresearch.rules import keep, limits
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,57 @@ def judge_baseline(trials: Trials, candidate: Candidate, found: Metrics | Crash)
 
     Raises what Trials.try_out raises.
     """
-    if isinstance(found, Metrics):
-        found = _verified(trials, candidate, found, None)
     if isinstance(found, Crash):
         return _crash(found)
+    run = trials.run
+    own = limited_numbers(run, found)
+    beyond = limits.exceeded(run.config.task.limits, own, own)
+    if beyond is not None:
+        text = (
+            f"the baseline itself is beyond task.limits ({beyond}): only what keeps to them is kept"
+        )
+        run.emit(Event("notice", text, candidate.number))
+    refusal = trials.judges.failed_check(candidate)
+    if refusal is not None:
+        return _crash(refusal if isinstance(refusal, Crash) else Crash("check", refusal))
+    after = _verified(trials, candidate, found, None)
+    if isinstance(after, Crash):
+        return _crash(after)
     trials.keep_compiled()
     words = "the baseline" if candidate.number == 0 else "a new baseline"
-    return Judgement(Verdict("keep", words), found)
+    return Judgement(Verdict("keep", words), after)
 
 
 def judge(trials: Trials, candidate: Candidate, found: Metrics | Crash) -> Judgement:
-    """Returns the judgement of a candidate against the incumbent; raises what Trials.try_out raises."""
+    """Returns the judgement of a candidate against the incumbent; raises what Trials.try_out raises.
+
+    In this order: limits, the rule, checks, verification, the hook, and what is too good to be true.
+    """
     if isinstance(found, Crash):
         return _crash(found)
     verdict, run = _kept_or_not(trials, candidate, found), trials.run
     if verdict.status == "discard":
         return Judgement(verdict, found)
-    flag = _flag(run, found)
+    refusal = trials.judges.failed_check(candidate)
+    if isinstance(refusal, Crash):
+        return _crash(refusal)
+    if refusal is not None:
+        return Judgement(Verdict("discard", refusal, "check"), found)
+    implausible = _implausible(run, found)
+    flag = implausible or keep.unusually_slow(found.summary, run.state.calibration or {})
     if flag is not None:
         run.emit(Event("notice", flag, candidate.number))
     after = _verified(trials, candidate, found, run.state.calibration, full=flag is not None)
-    return _crash(after, flag) if isinstance(after, Crash) else Judgement(verdict, after, flag)
+    if isinstance(after, Crash):
+        return _crash(after, flag)
+    refused = hook.refusal(run, trials.slot, candidate, trials.stopping)
+    if refused is not None:
+        return Judgement(Verdict("discard", refused, "hook"), after, flag)
+    if implausible is not None and run.config.keep.implausible == "hold":
+        text = f"held, until a person has looked at it: autoresearch accept {candidate.number}"
+        run.emit(Event("notice", text, candidate.number))
+        verdict = Verdict("discard", "held", "held")
+    return Judgement(verdict, after, flag)
 
 
 def _crash(crash: Crash, flag: str | None = None) -> Judgement:
@@ -56,10 +87,13 @@ def _crash(crash: Crash, flag: str | None = None) -> Judgement:
 
 
 def _kept_or_not(trials: Trials, candidate: Candidate, found: Metrics) -> Verdict:
-    """The rule's verdict; a keep only where the branch can move to it, and the lab's hook agrees."""
+    """The verdict of limits and rule; a keep only where the branch can move to it."""
     run, incumbent = trials.run, trials.run.incumbent
-    direction = run.config.task.metric.direction
-    verdict = keep.strict(found, incumbent.value, direction, candidate.deletes_only)
+    task = run.config.task
+    beyond = limits.exceeded(task.limits, limited_numbers(run, found), baseline_numbers(run))
+    if beyond is not None:
+        return Verdict("discard", f"beyond task.limits: {beyond}", "limit")
+    verdict = keep.strict(found, incumbent.value, task.metric.direction, candidate.deletes_only)
     if verdict.status == "discard":
         return verdict
     if candidate.parent != incumbent.commit:
@@ -70,12 +104,11 @@ def _kept_or_not(trials: Trials, candidate: Candidate, found: Metrics) -> Verdic
         )
     if run.moved_by_hand():
         return Verdict("discard", f"{verdict.reason}, but the branch was moved by hand meanwhile")
-    refusal = hook.refusal(run, trials.slot, candidate, trials.stopping)
-    return verdict if refusal is None else Verdict("discard", refusal, "hook")
+    return verdict
 
 
-def _flag(run: Run, found: Metrics) -> str | None:
-    """Why a person should look at a gain; None where it is like others."""
+def _implausible(run: Run, found: Metrics) -> str | None:
+    """Why a gain is too good to be true; None where it is like others."""
     kept = [e for e in run.state.experiments if e.status == "keep"]
     gains = [
         abs(b.value - a.value)
@@ -83,8 +116,7 @@ def _flag(run: Run, found: Metrics) -> str | None:
         if not b.is_baseline and a.value is not None and b.value is not None
     ]
     assert run.incumbent.value is not None
-    implausible = keep.implausible(found.value, run.incumbent.value, gains)
-    return implausible or keep.unusually_slow(found.summary, run.state.calibration or {})
+    return keep.implausible(found.value, run.incumbent.value, gains)
 
 
 def _verified(
@@ -94,7 +126,7 @@ def _verified(
     calibration: dict[str, Any] | None,
     full: bool = False,
 ) -> Metrics | Crash:
-    """What an examiner found, once the probes hold; what a trial claims, as it is."""
-    if found.evidence == "claimed":
+    """What an examiner found, once the probes hold; anything else, as it is."""
+    if found.evidence != "examined":
         return found
     return verified(trials, candidate, found, calibration, full)

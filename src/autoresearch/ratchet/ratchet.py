@@ -21,7 +21,7 @@ from typing import Any
 from autoresearch.errors import BadAnswer, LabError
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import answer_fields, experiment_fields
-from autoresearch.ledger.state import Pending
+from autoresearch.ledger.pending import Pending
 from autoresearch.ratchet.brief import brief_of
 from autoresearch.ratchet.candidate import accept, commit
 from autoresearch.ratchet.evaluation import evaluation, failed_baseline
@@ -213,7 +213,7 @@ class Ratchet:
             judgement = rule(self._trials(candidate), candidate, found)
         if isinstance(judgement.found, Crash) and baseline:
             raise failed_baseline(self.run, candidate, judgement.found, self.sandbox.jailed)
-        return self._record(candidate, judgement, ended.outcome.seconds)
+        return self._record(candidate, judgement, ended.seconds)
 
     def _record(self, candidate: Candidate, judgement: Judgement, seconds: float) -> Experiment:
         pending, verdict = self._pending(candidate), judgement.verdict

@@ -56,9 +56,16 @@ def _policy_of(
 ) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
+    of_judges: tuple[Path, ...] = ()
     if jailed:
         more = run.config.runner.readable
         readable = readable_of(task.command, environment, root, more, toolchains)
+        of_judges = tuple(
+            path
+            for command in (task.evaluate, *task.checks)
+            if command
+            for path in readable_of(command, environment, root, (), toolchains)
+        )
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
@@ -85,6 +92,7 @@ def _policy_of(
         readable=readable,
         hidden=hidden,
         inputs=tuple(task.inputs),
+        of_judges=of_judges,
     )
 
 

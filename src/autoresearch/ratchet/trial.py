@@ -18,13 +18,15 @@ from autoresearch.ledger.files import capped
 from autoresearch.paths import cache_dir, open_to_us, write_durably
 from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners
+from autoresearch.ratchet.judges import Judges
 from autoresearch.records import Candidate, Event, Outcome
-from autoresearch.rules import training_log
+from autoresearch.rules import metrics, training_log
 from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec, unwatched
 from autoresearch.runners.environment import make_scratch, trial_environment
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
 from autoresearch.workspace.objects import Tree
+from autoresearch.workspace.outputs import read_output
 from autoresearch.workspace.removal import remove
 
 _HELD_MB = 1024  # less may be a driver's own
@@ -32,13 +34,24 @@ _HELD_MB = 1024  # less may be a driver's own
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that ended: its outcome, its log, and what its examiner found (None: it had none)."""
+    """A trial that ended: its outcome, its log, and what its examiner found (None: it had none).
+
+    evaluated: how the lab's `evaluate` ended, and its log; None where it did not run. file: the bytes of
+    metric.file, or why it was not read; None where there is none.
+    """
 
     outcome: Outcome
     log: Path
     device: str = "cpu"
     score: dict[str, Any] | None = None
     filled: bool = False  # whether the disk was full until the trial's files were gone
+    evaluated: tuple[Outcome, Path] | None = None
+    file: bytes | str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What trial and evaluation took."""
+        return self.outcome.seconds + (self.evaluated[0].seconds if self.evaluated else 0.0)
 
 
 @dataclass
@@ -59,6 +72,9 @@ class Trials:
     def __post_init__(self) -> None:
         self._examiners = Examiners(self.run, self.slot, self.environment)
         self._compiled = CompiledCaches(self.slot.paths.compiled, self.run.paths.compiled_baseline)
+        self.judges = Judges(
+            self.run, self.slot, self.runner, self.environment, self.sandbox, self.stopping
+        )
 
     def try_out(
         self,
@@ -91,8 +107,7 @@ class Trials:
                         outcome = replace(outcome, interrupted=False)
                 finally:
                     trial.abandon()
-                log = "incumbent.log" if of_incumbent else "trial.log" if own else None
-                return self._ended(candidate, outcome, log)
+                return self._ended(candidate, outcome, role, of_incumbent)
             finally:
                 self._drop_examiner()
 
@@ -114,10 +129,13 @@ class Trials:
     def clear(self) -> None:
         """Removes all that a trial may have left, `caches` included: the next one makes it anew."""
         self.slot.clear()
+        self._drop_scratch()
+        self.forget_exam()
+
+    def _drop_scratch(self) -> None:
         if self._scratch is not None:
             remove(self._scratch)
             self._scratch = None
-        self.forget_exam()
 
     def keep_control(self) -> None:
         """Keeps a baseline's losses on the vault, which others are compared with."""
@@ -171,7 +189,7 @@ class Trials:
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env.setdefault("PYTHONPYCACHEPREFIX", str(paths.compiled / "bytecode"))
         return TrialSpec(
-            tuple(tuple(c) for c in (task.setup, task.command) if c),
+            tuple(tuple(command) for command in (*task.setup, task.command)),
             self.slot.worktree.path,
             env,
             paths.running_log,
@@ -184,34 +202,60 @@ class Trials:
 
     # -- its end ------------------------------------------------------------------------------
 
-    def _ended(self, candidate: Candidate, outcome: Outcome, log_name: str | None) -> Ended:
+    def _ended(
+        self, candidate: Candidate, outcome: Outcome, role: Role, of_incumbent: bool
+    ) -> Ended:
         """Looks at what a trial did, and clears away what it left before anything is written."""
-        examiner, log = self._examiner, self.slot.paths.running_log
+        examiner, log, paths = self._examiner, self.slot.paths.running_log, self.slot.paths
         outcome = replace(outcome, tampered=self._tampered(candidate))
         open_to_us(log)
-        kept = capped(log)
+        kept, said = capped(log), None
+        evaluated, file = self._judged(candidate, outcome)
+        if evaluated is not None:
+            said = capped(paths.evaluate_log)
         filled = self._clear_away(log, kept, outcome.log_overflow)
-        if log_name is not None and kept is not None:
-            self.run.files.write_log(candidate.number, kept, log_name)
+        if role == "score":
+            name = "incumbent.log" if of_incumbent else "trial.log"
+            if kept is not None:
+                self.run.files.write_log(candidate.number, kept, name)
+            if said is not None and not of_incumbent:
+                self.run.files.write_log(candidate.number, said, paths.evaluate_log.name)
         if outcome.interrupted:
             raise Interrupted
         self._look_at_gpus(candidate.number)
+        ended = Ended(outcome, log, filled=filled, evaluated=evaluated, file=file)
         if examiner is None:
-            return Ended(outcome, log, filled=filled)
-        return Ended(outcome, log, examiner.device, examiner.finish(), filled)
+            return ended
+        return replace(ended, device=examiner.device, score=examiner.finish())
+
+    def _judged(
+        self, candidate: Candidate, outcome: Outcome
+    ) -> tuple[tuple[Outcome, Path] | None, bytes | str | None]:
+        """Returns how `evaluate` ended on what a trial left, and what the trial's file of metrics holds."""
+        task, paths = self.run.config.task, self.slot.paths
+        failed = metrics.crash_of(outcome, paths.running_log, task.timeout_s)
+        if outcome.interrupted or failed is not None:
+            return None, None
+        if task.metric.file:
+            return None, read_output(self.slot.worktree.path, task.metric.file_path)
+        if not task.evaluate:
+            return None, None
+        self._drop_scratch()
+        left_s = max(1.0, task.timeout_s - outcome.seconds)
+        judged = self.judges.evaluate(candidate, left_s)
+        judged = replace(judged, tampered=self._tampered(candidate))
+        return (judged, paths.evaluate_log), None
 
     def _tampered(self, candidate: Candidate) -> str | None:
         """Returns what a trial changed and must not have, None if nothing."""
         tampered = self.slot.worktree.tampered(candidate.commit, self._laid_out)
-        return tampered or self.sandbox.broken()
+        return tampered or self.sandbox.broken() or self.judges.planted(self._laid_out)
 
     def _clear_away(self, log: Path, kept: bytes | None, overflow: bool) -> bool:
         """Removes what a trial left; returns whether the disk was full until then."""
         was_full = self.run.is_full()
         self.slot.worktree.clean(self._laid_out, anew=bool(self.run.config.task.exam))
-        if self._scratch is not None:
-            remove(self._scratch)
-            self._scratch = None
+        self._drop_scratch()
         if kept is not None and (overflow or was_full):
             log.write_bytes(kept)  # no longer the gigabytes that it was
         if self.run.is_full():  # by what outlives a trial, or by somebody else

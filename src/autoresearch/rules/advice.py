@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from autoresearch.config import MetricConfig
+from autoresearch.config import MetricConfig, TaskConfig
 from autoresearch.records import Metrics
 from autoresearch.rules.metrics import parse
 from autoresearch.text import one_line, without_colours
@@ -41,6 +42,34 @@ def metric_advice(log: Iterable[str], config: MetricConfig) -> str | None:
         or _pattern(named, config)
         or _other_name(lines, config)
         or _nothing(lines)
+    )
+
+
+def claim_notice(task: TaskConfig, mutable: Collection[str] = ()) -> str | None:
+    """Returns the line that says so where a lab's score is what its candidates say; else None.
+
+    `mutable` are the paths that a candidate may change: a judge among them is none.
+    """
+    if task.exam:
+        return None
+    own = next((word for word in task.evaluate if os.path.normpath(word) in mutable), None)
+    metric = task.metric
+    if own is not None:
+        return (
+            f"the score is a claim: evaluate runs {own}, which a candidate may change; let it be "
+            "in files that are not mutable"
+        )
+    if task.evaluate:
+        return None
+    source = (
+        f"{metric.file_path}, which the trial writes"
+        if metric.file
+        else "what the trial prints itself"
+    )
+    return (
+        f"the score is a claim: {metric.name} is read from {source}, and one that writes a better number and "
+        "exits is kept; a command of yours that judges what a trial leaves mends that: in [task] evaluate = "
+        '["python", "evaluate.py"]'
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.config import MetricConfig
+from autoresearch.config import MetricConfig, Take
 from autoresearch.records import Crash, Metrics, Outcome
 from autoresearch.text import one_line, printable, without_colours
 
@@ -119,7 +119,7 @@ class _Claims:
 
     def __init__(self, config: MetricConfig) -> None:
         self.claims: list[str] = []
-        self._config = config
+        self.config = config
         self._pattern = re.compile(config.pattern, re.ASCII) if config.pattern else None
         self._line = _line_of(config.name)
 
@@ -132,7 +132,7 @@ class _Claims:
             self._add(line[found.end() :])
 
     def _add(self, text: str) -> None:
-        take = self._config.take
+        take = self.config.take
         if take == "only":
             self.claims = [*self.claims[:1], text]
         elif take == "last" or not self.claims or self._better(text, self.claims[0]):
@@ -140,13 +140,13 @@ class _Claims:
 
     def _better(self, text: str, best: str) -> bool:
         """Says whether a claim is better than the best one yet; one that is no number stays in sight."""
-        value, other = (_value((each,), self._config) for each in (text, best))
+        value, other = (_value((each,), self.config) for each in (text, best))
         malformed = [isinstance(v, Crash) and v.failure != "nan" for v in (value, other)]
         if any(malformed):
             return malformed[0]
         if isinstance(value, Crash) or isinstance(other, Crash):
             return isinstance(other, Crash)
-        return value > other if self._config.direction == "maximize" else value < other
+        return value > other if self.config.direction == "maximize" else value < other
 
 
 def parse(log: Iterable[str], config: MetricConfig) -> Metrics | Crash:
@@ -164,6 +164,19 @@ def claimed(parsed: ParsedLog, config: MetricConfig) -> float | None:
     """Returns the value that a log claims; None where it claims none, or several."""
     value = _value(parsed.claims, config)
     return None if isinstance(value, Crash) else value
+
+
+def numbers(
+    log: Iterable[str], names: Iterable[str], take: Take = "only"
+) -> dict[str, float | Crash]:
+    """Returns the number that a log has for each name, read as the metric is, or the crash that it lacks."""
+    wanted = {name: _Claims(MetricConfig.model_construct(name=name, take=take)) for name in names}
+    for raw in log if wanted else ():
+        if ":" in raw or "=" in raw:
+            line = without_colours(raw)
+            for claims in wanted.values():
+                claims.hear(line)
+    return {name: _value(tuple(c.claims), c.config) for name, c in wanted.items()}
 
 
 def _value(claims: tuple[str, ...], config: MetricConfig) -> float | Crash:
@@ -225,14 +238,15 @@ def crash_of(outcome: Outcome, log: Path, timeout_s: float) -> Crash | None:
             return Crash("oom", "out of memory")
         if any(_NAN_LOSS.search(line) for line in last):
             return Crash("nan", "the loss was not finite")
-        how = _exit_text(outcome.exit_code)
+        how = exit_text(outcome.exit_code)
         if outcome.setup_failed:
             return Crash("setup", f"setup {how}")
         return Crash("exit", how)
     return None
 
 
-def _exit_text(code: int | None) -> str:
+def exit_text(code: int | None) -> str:
+    """Returns in words how a process ended by its exit code, negative for a signal."""
     if code is None:
         return "never ended"
     if code == -9:

@@ -112,8 +112,11 @@ def sweep(group: int) -> int:
     return 0
 
 
-def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> int:
-    """Forks and execs one command in a session of its own, with these descriptors; returns its pid."""
+def spawn(command: list[str], log: int, stdin: int, kept: Collection[int], status: int) -> int:
+    """Forks and execs one command in a session of its own, with these descriptors; returns its pid.
+
+    `status` is told "0" where the command can't be started; it is inherited only where `kept` has it.
+    """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid:
@@ -124,9 +127,9 @@ def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> in
     os.dup2(log, 1)
     os.dup2(log, 2)
     after = 3
-    for descriptor in sorted(kept):
+    for descriptor in sorted({*kept, status}):
         os.closerange(after, descriptor)
-        os.set_inheritable(descriptor, True)
+        os.set_inheritable(descriptor, descriptor in kept)
         after = descriptor + 1
     os.closerange(after, after + 256)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
@@ -145,6 +148,7 @@ def spawn(command: list[str], log: int, stdin: int, kept: Collection[int]) -> in
         os.execvp(command[0], command)
     except OSError as fault:
         os.write(2, (command[0] + ": " + os.strerror(fault.errno or 0) + "\n").encode())
+        os.write(status, b"0")
     os._exit(127)
 
 
@@ -217,30 +221,32 @@ def words(
 
 def run(
     command: list[str], plan: LaunchPlan, log: int, stdin: int, wakeup: int
-) -> tuple[int | None, bool, int]:
+) -> tuple[int | None, bool, bool, int]:
     """Runs one command to its end, and ends what it left.
 
-    Returns its exit code, whether the jail held, and how many processes survived.
+    Returns its exit code, whether the jail held, whether the command itself could be started, and how
+    many processes survived.
     """
     told, status = os.pipe()
     os.set_blocking(told, False)
     prefix = [str(status) if word == "{status}" else word for word in plan.prefix]
     kept = [*plan.descriptors, *([status] if prefix else [])]
-    group = spawn([*prefix, *command], log, stdin, kept)
+    group = spawn([*prefix, *command], log, stdin, kept, status)
     os.close(status)
     code, grace_s = watch(group, wakeup)
     if grace_s is not None:
         stop(grace_s, group, plan.monitor)
     survivors = sweep(group)
-    held = not prefix
+    said = b""
     try:
-        held = held or os.read(told, 1) == b"1"
+        said = os.read(told, 8)
     except BlockingIOError:
         pass
     os.close(told)
+    held = not prefix or said.startswith(b"1")
     if plan.monitor and code is not None and code > 128:
         code = 128 - code  # as shells do, bwrap turns signal n into 128 + n
-    return code, held, survivors
+    return code, held, b"0" not in said, survivors
 
 
 def main() -> None:
@@ -259,9 +265,9 @@ def main() -> None:
     stdin = os.open(plan.stdin, os.O_RDONLY)
     began = time.monotonic()
     code: int | None = 0
-    held, setup_failed, survivors = True, False, 0
+    held, started, setup_failed, survivors = True, True, False, 0
     for index, command in enumerate(plan.commands):
-        code, held, left = run(command, plan, log, stdin, read_end)
+        code, held, started, left = run(command, plan, log, stdin, read_end)
         survivors += left
         if code != 0:
             setup_failed = index < len(plan.commands) - 1
@@ -273,6 +279,7 @@ def main() -> None:
         "setup_failed": setup_failed,
         "survivors": survivors,
         "held": held,
+        "started": started,
         "peak_rss_mb": used.ru_maxrss / (1024 if sys.platform == "linux" else 2**20),
         "cpu_s": used.ru_utime + used.ru_stime,
     }

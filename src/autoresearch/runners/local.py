@@ -142,6 +142,7 @@ class LocalTrial:
             timed_out=timed_out,
             interrupted=interrupted,
             setup_failed=report["setup_failed"],
+            started=report["started"],
             log_overflow=overflow or log.size(spec.log) > _LOG_MAX,
             survivors=report["survivors"],
             peak_rss_mb=report["peak_rss_mb"],

@@ -3,7 +3,8 @@
     python -I -S confine.py STATUS [landlock KIND=PATH...] -- COMMAND...
 
 STATUS is a descriptor that is told "1" when all of it holds, just before COMMAND begins; a jail that
-could not be made is so never taken for a trial that failed. KIND is read, write, hidden or device.
+could not be made is so never taken for a trial that failed. Where COMMAND can't be started it is told "0"
+besides. KIND is read, write, hidden or device.
 Without `landlock`, inside bwrap, it is system calls and privileges alone; on macOS, inside
 sandbox-exec, nothing is left to give up.
 
@@ -288,11 +289,12 @@ def main() -> None:
         os.write(2, f"the sandbox could not be made: {fault.strerror}\n".encode())
         os._exit(126)
     os.write(status, b"1")
-    os.close(status)
+    os.set_inheritable(status, False)
     try:
         os.execvp(command[0], command)
     except OSError as fault:
         os.write(2, f"{command[0]}: {os.strerror(fault.errno or 0)}\n".encode())
+        os.write(status, b"0")
     os._exit(127)
 
 

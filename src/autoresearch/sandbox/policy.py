@@ -67,7 +67,8 @@ class Policy:
     """What the trials of a run may reach, the same for each of them but for its scratch folder.
 
     root: the lab; git: its common git folder; inputs: read-only names in the worktree; readable:
-    what `readable_of` found; hidden: where held-out text could be read besides the cache.
+    what `readable_of` found; hidden: where held-out text could be read besides the cache; of_judges:
+    what `evaluate` and the checks may read besides.
     """
 
     root: Path
@@ -79,6 +80,7 @@ class Policy:
     readable: tuple[Path, ...]
     hidden: tuple[Path, ...] = ()
     inputs: tuple[str, ...] = ()
+    of_judges: tuple[Path, ...] = ()
 
     def access(self, scratch: Path) -> Access:
         """Returns what the trial with this scratch folder may reach. Makes the folder of compilers."""

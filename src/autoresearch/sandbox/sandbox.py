@@ -72,12 +72,29 @@ class Sandbox:
         """Whether a jail holds."""
         return self.self_test.level > 1
 
-    def confinement(self, worktree: Path, compiled: Path, scratch: Path) -> Confinement | None:
-        """Returns the jail of a trial with these folders of its own; None where there is no jail."""
+    def confinement(
+        self,
+        worktree: Path,
+        compiled: Path,
+        scratch: Path,
+        judging: bool = False,
+        fixed: bool = False,
+    ) -> Confinement | None:
+        """Returns the jail of a trial with these folders of its own; None where there is no jail.
+
+        judging: of a command that judges a trial, which reads its own program too; fixed: the worktree
+        is read-only.
+        """
         if self._jail is None:
             return None
         policy = replace(self._policy, worktree=worktree, compiled=compiled)
-        return self._jail.confinement(policy.access(scratch), worktree)
+        access = policy.access(scratch)
+        if judging:
+            access = replace(access, readable=(*access.readable, *policy.of_judges))
+        if fixed:
+            writable = tuple(path for path in access.writable if path != worktree)
+            access = replace(access, readable=(*access.readable, worktree), writable=writable)
+        return self._jail.confinement(access, worktree)
 
     def told(self, compiled: Path) -> dict[str, str]:
         """Returns the variables by which toolchains of the user's home find themselves in a trial."""

@@ -128,6 +128,10 @@ class Repository:
         """Returns the first line of a commit's message."""
         return text(self.root, "log", "-1", "--format=%s", "--no-show-signature", commit)
 
+    def message(self, commit: str) -> str:
+        """Returns a commit's whole message."""
+        return text(self.root, "log", "-1", "--format=%B", "--no-show-signature", commit)
+
     def has_identity(self) -> bool:
         """Says whether git knows who commits, without guessing from the host's name."""
         try:

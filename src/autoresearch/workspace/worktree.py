@@ -22,6 +22,7 @@ from autoresearch.workspace.fresh import remove_matches
 from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs, holds_tracked
 from autoresearch.workspace.objects import Tree, blob_id
+from autoresearch.workspace.outputs import remove_output
 from autoresearch.workspace.removal import detach_mounts, open_up, remove
 from autoresearch.workspace.repository import Repository
 
@@ -34,7 +35,8 @@ class Worktree:
     """A worktree of a repository at `path`, on a detached HEAD; git knows it by its `name`.
 
     inputs: what a trial reads and git does not track; caches: folders that stay from trial to trial;
-    fresh: patterns of files that are removed before a trial.
+    fresh: patterns of files that are removed before a trial; outputs: files that a trial writes, and that
+    are not laid out even where git tracks them.
     """
 
     repo: Repository
@@ -43,6 +45,7 @@ class Worktree:
     inputs: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._copies = Inputs(self.repo, self.path, self.inputs)
@@ -61,6 +64,8 @@ class Worktree:
             self._make(commit)
         self._attach(commit)
         tree = self.repo.tree(commit)
+        for name in self.outputs:
+            tree.pop(name, None)
         for name in self.caches:
             if holds_tracked(name, tree):
                 raise LabError(
@@ -78,6 +83,8 @@ class Worktree:
         self._copies.lay_out(tree)
         for pattern in self.fresh:
             remove_matches(self.path, pattern, self.caches)
+        for name in self.outputs:
+            remove_output(self.path, name)
         return tree
 
     def _attach(self, commit: str) -> None:
