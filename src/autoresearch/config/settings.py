@@ -78,10 +78,16 @@ class TaskConfig(_Section):
     caches: list[Inside] = []
     fresh: list[Inside] = []
     timeout_s: Seconds = 600
+    env: dict[Variable, str] = {}
     env_pass: list[Variable] = []
     exam: str = ""
     evaluate: list[Word] = []
     metric: MetricConfig = MetricConfig()
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Every command of the lab's own that a trial runs."""
+        return [command for command in (self.setup, self.command) if command]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

@@ -57,7 +57,7 @@ def baseline_advice(
         return None
     end = metrics.tail(metrics.lines(log), _END_LINES, 20_000).splitlines()
     tree = run.repo.tree(candidate.commit)
-    root, worktree = run.repo.root, run.slots[0].worktree.path
+    root, worktree = run.repo.root, run.slots[0].worktree.cwd
     advice = (
         _absent_files(end, root, worktree, tree)
         or _absent_module(end, root, task, tree)

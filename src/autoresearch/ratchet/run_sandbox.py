@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from autoresearch.harness import names
@@ -19,7 +20,7 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
     config, root = run.config, run.repo.root
     setting = config.runner.sandbox
     jailed = setting != "none"
-    command = config.task.command
+    command, environment = run.words(config.task.command), run.with_path(environment)
     python = (
         next(iter(pythons(command, environment, root)), None)
         if jailed
@@ -35,7 +36,8 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     if jailed:
-        readable = readable_of(task.command, environment, root, run.config.runner.readable)
+        more = _beside_our_data(run.config.runner.readable, root, cache)
+        readable = readable_of(run.words(task.command), run.with_path(environment), root, more)
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
@@ -51,7 +53,7 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
             readable += (cache / names.CURRENT, folder)
             hidden = (folder / names.VAULT,)
     return Policy(
-        root=root,
+        root=run.repo.at_top.root,
         git=run.repo.common,
         worktree=run.slots[0].paths.worktree,
         compiled=run.slots[0].paths.compiled,
@@ -59,8 +61,24 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
         home=Path.home(),
         readable=readable,
         hidden=hidden,
-        inputs=tuple(task.inputs),
+        inputs=tuple(map(run.repo.from_top, task.inputs)),
     )
+
+
+def _beside_our_data(readable: Iterable[str], root: Path, cache: Path) -> Iterator[str]:
+    """Yields runner.readable; for the harness's own cache what other programs keep there.
+
+    karpathy/autoresearch has its data in a folder of the same name. What the harness prepared stays
+    hidden, and the folder itself too, but for these.
+    """
+    for name in readable:
+        path = root / Path(name).expanduser()
+        if os.path.realpath(path) != os.path.realpath(cache):
+            yield name
+        elif path.is_dir():
+            for entry in sorted(path.iterdir()):
+                if entry.name != names.CURRENT and not (entry / names.MANIFEST).exists():
+                    yield str(entry)
 
 
 def _hidden(folder: Path) -> list[str]:

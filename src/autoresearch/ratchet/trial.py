@@ -42,6 +42,11 @@ class Ended:
     filled: bool = False  # whether the disk was full until the trial's files were gone
 
 
+def _at_home(value: str) -> str:
+    """Returns a value of task.env with the user's home for a ~ at its beginning."""
+    return str(Path(value).expanduser()) if value == "~" or value.startswith("~/") else value
+
+
 @dataclass
 class Trials:
     """Runs the trials of one slot. `environment` is the supervisor's own."""
@@ -163,6 +168,7 @@ class Trials:
             self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
             trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
         )  # fmt: skip
+        env |= {name: _at_home(value) for name, value in task.env.items()}
         if examined_on_cpu:
             # Threads that wait for each other take turns, and spin only where a script says so: spun
             # away, a step's processor time is eight times as much on a machine with other work.
@@ -170,12 +176,14 @@ class Trials:
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env["PYTHONPYCACHEPREFIX"] = str(paths.compiled / "bytecode")
         return TrialSpec(
-            tuple(tuple(c) for c in (task.setup, task.command) if c),
-            paths.worktree,
+            tuple(map(run.words, task.commands)),
+            self.slot.worktree.cwd,
             env,
             paths.running_log,
             task.timeout_s,
-            confinement=self.sandbox.confinement(paths.worktree, paths.compiled, self._scratch),
+            confinement=self.sandbox.confinement(
+                paths.worktree, paths.compiled, self._scratch, self.slot.worktree.cwd
+            ),
             descriptors=() if descriptor is None else (descriptor,),
         )
 

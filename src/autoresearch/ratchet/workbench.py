@@ -45,7 +45,7 @@ class LabWorkbench:
         stdin.write_text(prompt, "utf-8", "replace")
         outcome = process.run(
             command,
-            cwd=self._slot.paths.worktree,
+            cwd=self._slot.worktree.cwd,
             env=self._environment,
             log=log,
             timeout_s=timeout_s,

@@ -124,7 +124,8 @@ def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[
 
     Those of one folder are taken for one.
     """
-    given = (python_of(command, root), *(which(name, root) for name in ("python", "python3")))
+    path = env.get("PATH")
+    given = (python_of(command, root), *(which(name, root, path) for name in ("python", "python3")))
     programs: dict[str, str] = {}
     for program in given:
         if program is not None:

@@ -66,12 +66,14 @@ class Sandbox:
         """Whether a jail holds."""
         return self.self_test.level > 1
 
-    def confinement(self, worktree: Path, compiled: Path, scratch: Path) -> Confinement | None:
+    def confinement(
+        self, worktree: Path, compiled: Path, scratch: Path, cwd: Path
+    ) -> Confinement | None:
         """Returns the jail of a trial with these folders of its own; None where there is no jail."""
         if self._jail is None:
             return None
         policy = replace(self._policy, worktree=worktree, compiled=compiled)
-        return self._jail.confinement(policy.access(scratch), worktree)
+        return self._jail.confinement(policy.access(scratch), cwd)
 
     def evict(self) -> None:
         """Sees that no trial can tell by the page cache what an earlier one read.
