@@ -130,15 +130,30 @@ def init(
         str | None, typer.Option("--from", help="The commit to start from; default HEAD.")
     ] = None,
     template: Annotated[str | None, typer.Option("--template", help="gpt or none.")] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", help="What one trial runs, as typed in a shell.")
+    ] = None,
+    mutable: Annotated[
+        list[str] | None,
+        typer.Option("--mutable", metavar="PATTERN", help="What may be changed; repeatable."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="The name of the number that a trial prints.")
+    ] = None,
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="Higher is better; without it lower is.")
+    ] = False,
     profile: Profile = None,
     sets: Sets = None,
 ) -> None:
-    """Make a lab in an empty folder, and a run in a lab."""
+    """Make a lab of an empty folder or of a project, and a run in a lab."""
     from autoresearch.commands import init
     from autoresearch.lab.lab import current_folder
+    from autoresearch.lab.new_config import Flags
     from autoresearch.streams import say
 
-    init.init(current_folder(), tag, task, rev, template, profile, sets or [], say)
+    flags = Flags(command, tuple(mutable or ()), metric, maximize)
+    init.init(current_folder(), tag, task, rev, template, profile, sets or [], flags, say)
 
 
 @app.command()

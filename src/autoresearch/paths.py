@@ -1,12 +1,13 @@
 """The names of all files that a run writes, and how a file is written so that it survives a power cut.
 
 <git-common-dir>/autoresearch/
-    .last                    the tag of the run last made or run
+    .last                    the tag of the run last made or run; .last-HASH: of a lab in a subfolder
     <tag>/
         journal              the truth (journal.py)
         lock                 held with flock while a process drives the run
         results.tsv          the run's own copy, whatever lies in the checkout
         musings.md
+        history.json         rows of results files from before the run (ledger/history.py)
         compiled.baseline/   what compilers made for the baseline: where each trial starts from
         vault_losses.npy     the baseline's losses on the vault, which verification compares with
         experiments/NNNN/    record.json prompt.txt answer.txt candidate.patch trial.log metrics.json,
@@ -44,6 +45,7 @@ REFS = "refs/autoresearch/"
 CONFIG = "autoresearch.toml"
 CHARTER = "program.md"
 MUSINGS = "musings.md"
+GUIDANCE = "guidance.md"
 # What begins the names of files that a sandbox is tried on, for a moment, in a person's folders too.
 DECOY = ".autoresearch-witness-"
 
@@ -74,6 +76,11 @@ class RunPaths:
     @property
     def musings(self) -> Path:
         return self.state / MUSINGS
+
+    @property
+    def history(self) -> Path:
+        """The rows of results files that were there before the run."""
+        return self.state / "history.json"
 
     @property
     def compiled_baseline(self) -> Path:
@@ -150,9 +157,10 @@ def worktrees_folder(
     return Path(os.path.realpath(base), digest)
 
 
-def last_tag_file(common_dir: Path) -> Path:
-    """Returns the file that names the run last made or run."""
-    return common_dir / "autoresearch" / ".last"
+def last_tag_file(common_dir: Path, folder: str = "") -> Path:
+    """Returns the file that names the run last made or run in the lab of a folder of the repository."""
+    mark = f"-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}" if folder else ""
+    return common_dir / "autoresearch" / f".last{mark}"
 
 
 def branch_ref(tag: str) -> str:

@@ -189,6 +189,9 @@ class Experiment:
     claimed: float | None = None
     evidence: Evidence = "claimed"
     flag: str = ""  # what a person should look at before believing the value
+    python: str | None = (
+        None  # what the word meant in the lab's commands; None: nothing, or what PATH had
+    )
     abbreviated: str | None = None  # the commit as git abbreviated it when the row was written
 
     @property

@@ -1,4 +1,4 @@
-"""`init`: a lab out of an empty folder, and a run out of a lab."""
+"""`init`: a lab out of an empty folder or of a project, and a run out of a lab."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import STARTER, Lab
+from autoresearch.lab.new_config import Flags, folder_of, is_new, project_of, told
 from autoresearch.lab.new_lab import (
     Say,
     holds_nothing_but,
@@ -30,15 +31,21 @@ def init(
     template: str | None,
     profile: str | None,
     sets: Sequence[str],
+    flags: Flags,
     say: Say,
 ) -> None:
-    """Makes a lab where the folder is empty, then a run; `say` gets the few lines that are told.
+    """Makes a lab where there is none, then a run; `say` gets the few lines that are told.
 
     profile and sets are the template's; None and nothing stand for what suits the device that is found.
     """
     if template not in (None, "gpt", "none"):
         raise UsageError(f"--template {template}: there are gpt and none")
-    files, lines = template_files(template, profile, sets) if may_become_lab(folder) else ({}, [])
+    if template is not None and flags:
+        raise UsageError(
+            "--template is for an empty folder, and --command for a project: leave one out"
+        )
+    may_be_empty = not flags and may_become_lab(folder)
+    files, lines = template_files(template, profile, sets) if may_be_empty else ({}, [])
     empty = bool(files) and holds_nothing_but(folder, files)
     if (profile is not None or sets) and (template == "none" or not empty):
         raise UsageError(
@@ -56,27 +63,58 @@ def init(
     elif not in_repository(folder):
         raise LabError(
             f"{folder} is not empty, and in no git repository. Make a lab in an empty folder, or, to "
-            f"make this one a lab: git init, write {CONFIG}, git add and commit, then autoresearch init"
+            "make this one a lab: git init, git add and commit what is there, then autoresearch init"
         )
-    lab = Lab(Repository.discover(folder))
-    root = lab.repo.root
-    if template == "none" and not (root / CONFIG).exists():
-        (root / CONFIG).write_text(STARTER)
-        say(
-            f"wrote {root / CONFIG}, a start: edit it, then git add {CONFIG} && git commit, and "
-            "autoresearch init"
-        )
+    lab = Lab.around(folder)
+    if is_new(lab.repo, lab.repo.resolve(rev or "HEAD")):
+        lab = Lab(folder_of(lab.repo, folder))
+        if template == "none":
+            _write_starter(lab.repo.root, say)
+        elif task is not None:
+            raise LabError(f"--task {task}: {lab.repo.root} has no {CONFIG} yet, and so no tasks")
+        else:
+            _make_both(lab, tag, rev, flags, say)
         return
-    _tell(lab, make_run(lab, tag, task, rev, say), say)
+    if flags:
+        raise UsageError(
+            f"--command, --mutable, --metric and --maximize are for a project without {CONFIG}: edit "
+            f"{lab.repo.root / CONFIG} and commit it, then autoresearch init"
+        )
+    _tell(lab, make_run(lab, tag, task, rev, say, just_made=empty), say)
+
+
+def _write_starter(folder: Path, say: Say) -> None:
+    (folder / CONFIG).write_text(STARTER)
+    say(
+        f"wrote {folder / CONFIG}, a start: edit it, then git add {CONFIG} && git commit, and "
+        "autoresearch init"
+    )
+
+
+def _make_both(lab: Lab, tag: str | None, rev: str | None, flags: Flags, say: Say) -> None:
+    """Makes a project a lab, by a configuration on the branch that is checked out, and then a run."""
+    base = lab.repo.resolve("HEAD")
+    assert base is not None
+    if rev is not None:
+        raise LabError(
+            f"--from {rev}: that commit has no {CONFIG}; autoresearch init without --from makes one for "
+            "the branch that is checked out"
+        )
+    project = project_of(lab.repo, lab.repo.tree(base), flags)
+    told(project, say)
+    made = make_run(lab, tag, None, None, say, project.configuration())
+    _tell_run(lab, made, project.before, say)
 
 
 def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     """Says in a few lines what was found, and what comes next."""
-    repo, task, tag, base = lab.repo, made.settings.task, made.tag, made.base
-    here = (repo.head_branch() or f"detached at {base[:7]}").removeprefix("refs/heads/")
+    repo, task, base = lab.repo, made.settings.task, made.base
     better = "lower" if task.metric.direction == "minimize" else "higher"
     mutable = [path for path in repo.tree(base) if made.rules.names(path)]
-    say(f"run {tag}: branch autoresearch/{tag} at {base[:7]}; the checkout stays on {here}")
+    harness = any(
+        b"autoresearch.harness" in blob
+        for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()
+    )
     say(f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s")
     say(f"metric: {task.metric.name}, {better} is better")
     say(
@@ -86,13 +124,16 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     claim = claim_notice(task, mutable)
     if claim is not None:
         say(claim)
-    harness = any(
-        b"autoresearch.harness" in blob
-        for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()
-    )
+    _tell_run(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
+
+
+def _tell_run(lab: Lab, made: NewRun, before: Sequence[str], say: Say) -> None:
+    """Says where the new run stands, which branch is checked out for `try`, and the next command."""
+    repo, tag = lab.repo, made.tag
+    here = (repo.head_branch() or f"detached at {made.base[:7]}").removeprefix("refs/heads/")
     say(
-        "next: "
-        + ("autoresearch prepare (data, once), then " if harness else "")
-        + "autoresearch run"
-        + (f" --tag {tag}" if repo.head_tag() not in (None, tag) else "")
+        f"run {tag}: branch autoresearch/{tag} at {made.base[:7]}; the checkout stays on {here} (to try "
+        f"edits of your own: git checkout autoresearch/{tag})"
     )
+    command = "autoresearch run" + (f" --tag {tag}" if repo.head_tag() not in (None, tag) else "")
+    say("next: " + ", then ".join([*before, command]))

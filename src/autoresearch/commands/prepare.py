@@ -14,6 +14,7 @@ from autoresearch.errors import AutoresearchError, Interrupted, LabError
 from autoresearch.harness.names import current_name
 from autoresearch.lab.data import data_name
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.python import chosen_python
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.runners.environment import python_of
 
@@ -34,8 +35,7 @@ def prepare(
     found = _lab(notice)
     python, folder = sys.executable, None
     if found is not None:
-        root, config = found
-        python = python_of(config.task.command, root) or python
+        root, config, python = found
         settings = config.harness
         if source is None:
             folder = root  # a path in the table is meant from there
@@ -74,8 +74,11 @@ def prepare(
     return code
 
 
-def _lab(notice: Callable[[str], None]) -> tuple[Path, Config] | None:
-    """Returns the lab's root and settings; None outside of a lab, or, said aloud, without valid settings."""
+def _lab(notice: Callable[[str], None]) -> tuple[Path, Config, str] | None:
+    """Returns the lab's root, settings and Python; None outside of a lab.
+
+    None too, and said aloud, where they are not valid.
+    """
     try:
         lab = Lab.here()
         if not (lab.repo.root / CONFIG).is_file():
@@ -86,7 +89,10 @@ def _lab(notice: Callable[[str], None]) -> tuple[Path, Config] | None:
     with contextlib.suppress(LabError):
         tag = lab.tag(None)
     try:
-        return lab.repo.root, lab.config(tag)
+        config = lab.config(tag)
+        chosen = chosen_python(lab, tag, config, os.environ)
+        python = chosen.program if chosen else python_of(config.task.command, lab.repo.root)
+        return lab.repo.root, config, python or sys.executable
     except AutoresearchError as fault:
         notice(f"notice: {fault}; without it the harness's own defaults are used")
         return None

@@ -11,6 +11,7 @@ from autoresearch.config import Config
 from autoresearch.console import screen
 from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.python import chosen_python
 from autoresearch.lab.run import Run
 from autoresearch.ratchet.drive import Driver, Limits
 from autoresearch.ratchet.interrupts import Interrupts
@@ -63,10 +64,13 @@ def opened(tag: str | None, notices: bool = True, unwatched: bool = False) -> It
             for sink in sinks:
                 sink(event)
 
-        run = Run(lab, tag, config, emit)
+        python = chosen_python(lab, tag, config, environment)
+        run = Run(lab, tag, config, emit, python=None if python is None else python.program)
         run.make_room()
         sandbox = sandbox_of(run, environment)
         if notices:
+            if python is not None and run.state.frozen is None:
+                say(python.text)
             say(sandbox.self_test.line)
         advice = missing_program(
             lab.repo, lab.repo.tree(lab.repo.resolve(run.ref) or run.state.base)

@@ -62,9 +62,15 @@ class TaskConfig(_Section):
     limits: Bounds = {}
     metric: MetricConfig = MetricConfig()
 
+    @property
     def commands(self) -> list[list[str]]:
-        """Returns the commands that run in a jail, in their order."""
-        return [each for each in (*self.setup, self.command, self.evaluate, *self.checks) if each]
+        """The commands of a trial, in their order."""
+        return [*self.setup, self.command]
+
+    @property
+    def all_commands(self) -> list[list[str]]:
+        """Every command of the lab's own: of a trial, and of what judges it."""
+        return [*self.commands, *([self.evaluate] if self.evaluate else []), *self.checks]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

@@ -39,14 +39,29 @@ direction = "minimize"
 
 @dataclass(frozen=True)
 class Lab:
-    """A repository with an autoresearch.toml."""
+    """A folder of a repository with an autoresearch.toml; `repo` is seen from that folder."""
 
     repo: Repository
 
     @classmethod
     def here(cls) -> Lab:
         """Returns the lab of the current folder."""
-        return cls(Repository.discover(current_folder()))
+        return cls.around(current_folder())
+
+    @classmethod
+    def around(cls, folder: Path) -> Lab:
+        """Returns the lab that a folder lies in: the nearest one upward, within the repository.
+
+        Where no folder above has a configuration (its branch may not be checked out), that is the
+        folder that a run was made in, else the checkout's top.
+        """
+        repo = Repository.discover(folder)
+        place = repo.path_of(folder)
+        above = ["" if each == Path() else each.as_posix() for each in (place, *place.parents)]
+        made = set(cls(repo)._folders().values())
+        there = (name for name in above if (repo.root / name / CONFIG).is_file())
+        known = (name for name in above if name in made)
+        return cls(repo.seen_from(next(there, next(known, ""))))
 
     def config(self, tag: str | None = None) -> Config:
         """Returns the settings of the checkout, else of the run's branch, with the run's own task."""
@@ -63,8 +78,15 @@ class Lab:
 
     def tags(self) -> list[str]:
         """Returns every run of the lab, by name."""
-        folder = self.repo.common / "autoresearch"
-        return sorted(path.parent.name for path in folder.glob("*/journal"))
+        return sorted(tag for tag, folder in self._folders().items() if folder == self.repo.folder)
+
+    def _folders(self) -> dict[str, str]:
+        """Returns the folder of the lab of every run in the repository, by tag."""
+        runs = self.repo.common / "autoresearch"
+        return {
+            path.parent.name: journal.first(path).get("folder", "")
+            for path in runs.glob("*/journal")
+        }
 
     def tag(self, given: str | None) -> str:
         """Returns the run that is meant: the one named, else the one checked out, else the last one.
@@ -73,15 +95,22 @@ class Lab:
         """
         if given is None:
             given = self.repo.head_tag()
-            if given is None:
+            if given is None or self._folders().get(given, self.repo.folder) != self.repo.folder:
+                given = None  # what is checked out may be a run of another lab's
                 with contextlib.suppress(FileNotFoundError):
-                    given = last_tag_file(self.repo.common).read_text().strip()
+                    given = last_tag_file(self.repo.common, self.repo.folder).read_text().strip()
         if given is None:
             if not (self.repo.root / CONFIG).is_file():
                 raise LabError(no_config(self.repo.root))
             raise LabError("there is no run here yet; make one with: autoresearch init")
         if given not in self.tags():
             known = ", ".join(self.tags()) or "none"
+            other = self._folders().get(given)
+            if other is not None:
+                raise LabError(
+                    f"the run {given} is that of the lab in {self.repo.at_top.root / other}; call this "
+                    "there"
+                )
             raise LabError(
                 f"there is no run {given!r} here (there are: {known}); make one with: "
                 "autoresearch init TAG"
@@ -106,7 +135,7 @@ class Lab:
 
     def remember(self, tag: str) -> None:
         """Makes a run the one that commands without a tag mean."""
-        file = last_tag_file(self.repo.common)
+        file = last_tag_file(self.repo.common, self.repo.folder)
         make_folder(file.parent)
         write_durably(file, f"{tag}\n".encode(), writer=tag)
 

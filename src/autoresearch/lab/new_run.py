@@ -9,14 +9,17 @@ from autoresearch import __version__, config
 from autoresearch.config import Config
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import Lab, no_config
+from autoresearch.lab.new_config import commit_configuration, matches
 from autoresearch.lab.new_lab import Say, ensure_identity
 from autoresearch.lab.worktree_check import check_worktree
+from autoresearch.ledger import history
 from autoresearch.ledger.files import Files, exclude
 from autoresearch.ledger.journal import Journal
 from autoresearch.ledger.state import FORMAT, State
 from autoresearch.paths import BRANCH, CONFIG, branch_ref
 from autoresearch.rules.guard import Mutable, unknown_symbols
 from autoresearch.workspace.checkout import Checkout
+from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.repository import Repository
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -38,9 +41,19 @@ class NewRun:
     rules: Mutable
 
 
-def make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say: Say) -> NewRun:
+def make_run(
+    lab: Lab,
+    tag: str | None,
+    task: str | None,
+    rev: str | None,
+    say: Say,
+    written: bytes | None = None,
+    just_made: bool = False,
+) -> NewRun:
     """Makes the branch, the journal and the results file of a run from a revision, HEAD unless named.
 
+    written: a configuration for a repository that has none, committed once all else is as it must be;
+    just_made: whether the lab was empty a moment ago, and may lack the files that it is about.
     Raises LabError where the checkout or the revision is not as a run needs it, UsageError for a
     tag that makes no branch.
     """
@@ -54,28 +67,43 @@ def make_run(lab: Lab, tag: str | None, task: str | None, rev: str | None, say: 
         raise LabError(
             f"{repo.root} has no commit yet; git add and commit what the run starts from"
         )
-    settings = _settings(lab, base, task, rev)
+    settings = (
+        _settings(lab, base, task, rev) if written is None else config.parse(written, CONFIG, task)
+    )
     tag = valid_tag(repo, tag)
     rules = Mutable.of(settings.task.mutable, settings.task.protected)
     _refuse_unknown_symbols(repo, rules, base)
+    _say_unmatched(repo.tree(base), settings.task.mutable, just_made, say)
     check_worktree(repo, repo.tree(base), settings.task, rules, say)
     _refuse_edits(repo, rules)
     ensure_identity(repo, say)
     _refuse_taken(lab, tag)
+    if written is not None:
+        commit_configuration(repo, written)
+        committed = repo.resolve("HEAD")
+        assert committed is not None
+        base, settings = committed, _settings(lab, committed, task, None)
+        say(f"committed {CONFIG} as {base[:7]}; it is yours to edit and commit")
     with lab.locked(tag):
         journal = Journal(lab.paths(tag).journal)
         state = State.of(journal.records)
         if not state.tag:
             state.add(
                 journal.append(
-                    "run", tag=tag, base=base, task=settings.task_name, at=time.time(),
-                    format=FORMAT, version=__version__,
+                    "run", tag=tag, base=base, task=settings.task_name, folder=repo.folder,
+                    at=time.time(), format=FORMAT, version=__version__,
                 )
             )  # fmt: skip
         repo.set_ref(branch_ref(tag), base)
-        exclude(repo.exclude_file)
-        files = Files(lab.paths(tag), repo.root, settings.results_name, settings.task.metric.name)
-        for notice in files.write_tables(state):
+        exclude(repo.exclude_file, repo.folder)
+        files = Files(
+            lab.paths(tag), repo.root, settings.results_name, settings.task.metric.name,
+            Checkout(repo).tracks,
+        )  # fmt: skip
+        earlier = history.found_in(files.earlier_results())
+        if earlier.rows:
+            history.write(lab.paths(tag).history, earlier)
+        for notice in (*earlier.notices, *files.write_tables(state)):
             say(notice)
         journal.close()
     lab.remember(tag)
@@ -117,6 +145,18 @@ def _refuse_unknown_symbols(repo: Repository, rules: Mutable, base: str) -> None
     unknown = unknown_symbols(rules, content)
     if unknown:
         raise LabError(f"{CONFIG}: mutable or protected: {'; '.join(unknown)}; mend it and commit")
+
+
+def _say_unmatched(tree: Tree, mutable: list[str], just_made: bool, say: Say) -> None:
+    """Says which patterns name no file yet; raises LabError where none of them names any."""
+    unmatched = [pattern for pattern in mutable if not matches(tree, pattern)]
+    if len(unmatched) == len(mutable) and not just_made:
+        raise LabError(
+            f"{CONFIG}: mutable: {', '.join(unmatched)}: no file has such a path; git ls-files shows them "
+            "all. Mend it and commit"
+        )
+    if unmatched:
+        say(f"mutable: no file yet has a path as {', '.join(unmatched)}")
 
 
 def _refuse_edits(repo: Repository, rules: Mutable) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from autoresearch import __version__
 from autoresearch.config import Config, HarnessConfig, MetricConfig, TaskConfig
 from autoresearch.errors import InfrastructureError, Interrupted, LabError, OutsideError
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.python import with_python
 from autoresearch.lab.room import check_disk, is_full
 from autoresearch.lab.slot import Slot
 from autoresearch.lab.worktrees import find_worktrees
@@ -41,7 +42,8 @@ def _ignore(event: Event) -> None:
 class Run:
     """One run of a lab. Hold the lab's lock for the tag while there is one.
 
-    `emit` is called with every event: the console, a tracker and a test are such sinks.
+    `emit` is called with every event: the console, a tracker and a test are such sinks. `python` is what
+    the word means in the lab's commands; None leaves it to PATH.
     """
 
     def __init__(
@@ -51,23 +53,38 @@ class Run:
         config: Config,
         emit: Sink = _ignore,
         now: Callable[[], float] = time.time,
+        python: str | None = None,
     ) -> None:
         task = config.task
         self.tag, self.config, self.emit, self.now = tag, config, emit, now
+        self.python = python
         self.repo = lab.repo
         self.ref = branch_ref(tag)
         self.paths: RunPaths = lab.paths(tag)
         self.journal = Journal(self.paths.journal)
         self.state = State.of(self.journal.records, str(self.paths.journal))
-        self.files = Files(self.paths, self.repo.root, config.results_name, task.metric.name)
         self.checkout = Checkout(self.repo)
         worktrees = find_worktrees(config.runner.worktrees, self.repo, os.environ)
+        self.files = Files(
+            self.paths, self.repo.root, config.results_name, task.metric.name, self.checkout.tracks
+        )
         self.slots = [
             Slot.of(self.repo, tag, self.paths, task, worktrees, number)
             for number in range(config.runner.slots)
         ]
         self._refuse_other_exam()
         self.rules = Mutable.of(task.mutable, task.protected, bool(task.exam))
+
+    def words(self, command: Sequence[str]) -> tuple[str, ...]:
+        """Returns a command of the lab's as it is started: with the run's own Python."""
+        return with_python(command, self.python)
+
+    def with_path(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Returns an environment in which the programs of the run's Python are found first."""
+        if self.python is None:
+            return dict(environment)
+        folders = [os.path.dirname(self.python), environment.get("PATH", os.defpath)]
+        return {**environment, "PATH": os.pathsep.join(folders)}
 
     def note(self, kind: str, **fields: Any) -> None:
         """Journal a record, durably, and fold it into the state."""
@@ -211,7 +228,7 @@ class Run:
             "command": task.command, "setup": task.setup, "env": task.env, "inputs": task.inputs,
             "caches": task.caches,
             "metric": task.metric.model_dump(exclude={"memory"}), "exam": task.exam,
-            "evaluate": task.evaluate,
+            "evaluate": task.evaluate, "python": self.python,
             "harness": self.config.harness.model_dump(),
         }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,20 +16,33 @@ from autoresearch.records import Experiment
 from autoresearch.text import one_line
 
 _EXCLUDED = (
-    "/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md",
-    "/.results*.tmp", "/.musings*.tmp", f"/{DECOY}*",
+    "/results.tsv", "/results-*.tsv", "/results.*.tsv", f"/{MUSINGS}", "/musings.*.md", "/musings-*.md",
+    "/.results*.tmp", "/.musings*.tmp",
 )  # fmt: skip
 _LOG_PART = 1 << 20
 
 
 class Files:
-    """Writes what a person reads. root: the checkout that results.tsv and musings.md lie in."""
+    """Writes what a person reads.
 
-    def __init__(self, paths: RunPaths, root: Path, results_name: str, metric: str) -> None:
+    root: the lab's folder in the checkout, in which results.tsv and musings.md lie; tracked: says whether
+    git tracks a file there.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        root: Path,
+        results_name: str,
+        metric: str,
+        tracked: Callable[[str], bool],
+    ) -> None:
         self._paths = paths
         self._root = root
         self._name = results_name
         self._metric = metric
+        self._is_tracked = tracked
+        self._tracked: dict[str, bool] = {}  # name -> whether, asked once
 
     def rebuild(self, state: State, patch: Callable[[str, str], bytes]) -> None:
         """Write what is missing of the experiments' files; patch: the diff between two commits.
@@ -66,12 +80,37 @@ class Files:
             (self._paths.results, self._name, self._table),
             (self._paths.musings, MUSINGS, self._musings),
         ):
+            shown = self._root / name
+            if self.is_tracked(name):
+                shown = shown.with_name(f"{shown.stem}-{self._paths.state.name}{shown.suffix}")
+                if not shown.exists():
+                    notices.append(
+                        f"git tracks {name}, which stays as it is: this run's is {shown.name}"
+                    )
             then = made(earlier).encode() if earlier else b""
-            notices += self._write_table(own, self._root / name, made(state).encode(), then)
+            notices += self._write_table(own, shown, made(state).encode(), then)
         return notices
 
     def _table(self, state: State) -> str:
         return results.table(state.experiments, self._metric)
+
+    def is_tracked(self, name: str) -> bool:
+        """Says whether git tracks a file of the lab's folder, and so nothing is written there."""
+        if name not in self._tracked:
+            self._tracked[name] = self._is_tracked(name)
+        return self._tracked[name]
+
+    def earlier_results(self) -> list[Path]:
+        """Returns the results files in the lab's folder that no run of the lab has written."""
+        stem = Path(self._name).stem
+        names = [self._root / self._name, *sorted(self._root.glob(f"{stem}.*.tsv"))]
+        return [
+            file
+            for file in names
+            if file.is_file()
+            and not file.is_symlink()
+            and (self.is_tracked(file.name) or not self._ours(file.read_bytes(), "results.tsv"))
+        ]
 
     def _write_table(self, own: Path, shown: Path, content: bytes, then: bytes) -> list[str]:
         """The run's own file first: by it the next start knows which file in the checkout is ours.
@@ -157,10 +196,12 @@ class Files:
         write_durably(folder / name, content)
 
 
-def exclude(file: Path) -> None:
-    """See that git never offers the run's files for a commit."""
+def exclude(file: Path, folder: str = "") -> None:
+    """Sees that git never offers the run's files for a commit; folder: the lab's, from the top."""
     there = file.read_text() if file.exists() else ""
-    missing = [pattern for pattern in _EXCLUDED if pattern not in there.splitlines()]
+    above = re.sub(r"([\\*?\[])", r"\\\1", f"/{folder}") if folder else ""
+    wanted = (*(above + pattern for pattern in _EXCLUDED), f"/{DECOY}*")
+    missing = [pattern for pattern in wanted if pattern not in there.splitlines()]
     if missing:
         make_folder(file.parent)
         glue = "" if not there or there.endswith("\n") else "\n"

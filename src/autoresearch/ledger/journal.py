@@ -66,6 +66,13 @@ def read(path: Path) -> list[Record]:
         return []
 
 
+def first(path: Path) -> Record:
+    """Returns the first record of a journal, which says what run it is; {} where there is none."""
+    with path.open("rb") as file:
+        decoded = _decode(file.readline().rstrip(b"\n"), 0)
+    return decoded[0] if decoded is not None else {}
+
+
 class Journal:
     """A journal open for appending. Hold the run's lock while one is open."""
 

@@ -57,6 +57,7 @@ class State:
     tag: str = ""
     base: str = ""
     task: str | None = None
+    folder: str = ""  # of the lab, from the repository's top
     frozen: Record | None = None  # the settings that results hang on, fixed by the baseline
     experiments: list[Experiment] = field(default_factory=list)  # in the order of their verdicts
     incumbent: Experiment | None = None
@@ -118,6 +119,7 @@ class State:
     def _run(self, record: Record) -> None:
         self._written_by(record)
         self.tag, self.base, self.task = record["tag"], record["base"], record.get("task")
+        self.folder = record.get("folder", "")
 
     def _session(self, record: Record) -> None:
         self._written_by(record)

@@ -57,7 +57,7 @@ def baseline_advice(
     if crash.failure not in ("exit", "setup", "exam"):
         return None
     tree = run.repo.tree(candidate.commit)
-    root, worktree = run.repo.root, run.slots[0].worktree.path
+    root, worktree = run.repo.root, run.slots[0].worktree.cwd
     return start_advice(log, root, worktree, task, tree, jailed)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from autoresearch.lab.run import Run
+from autoresearch.ledger import history
 from autoresearch.paths import CHARTER
 from autoresearch.records import Experiment
 from autoresearch.researchers.base import Brief
@@ -23,7 +24,12 @@ def brief_of(run: Run, number: int) -> Brief:
     state, repo, task = run.state, run.repo, run.config.task
     incumbent = run.incumbent
     tree = repo.tree(incumbent.commit)
-    plain = {path: blob for path, (mode, blob) in tree.items() if mode in ("100644", "100755")}
+    plain = {
+        path: blob
+        for path, (mode, blob) in tree.items()
+        if mode in ("100644", "100755")
+        and not path.startswith("../")  # outside of the lab's folder
+    }
     mutable = [path for path in plain if run.rules.names(path)]
     described = [p for p in plain if p not in mutable and p.endswith(".py")][:_DESCRIBED_FILES]
     first = {p: blob for p, (_, blob) in repo.tree(state.experiments[0].commit).items()}
@@ -55,6 +61,7 @@ def brief_of(run: Run, number: int) -> Brief:
         baseline_files={path: bytes_of[first[path]] for path in mutable if path in first},
         answers=tuple(state.answers),
         asked=state.asked,
+        history=history.lines(run.paths.history),
     )
 
 

@@ -142,7 +142,7 @@ class Examiners:
     def __init__(self, run: Run, slot: Slot, outer: dict[str, str]) -> None:
         task = run.config.task
         self._run, self._slot = run, slot
-        self._python = python_of(task.command, run.repo.root) or sys.executable
+        self._python = python_of(run.words(task.command), run.repo.root) or sys.executable
         self._env = {k: v for k, v in outer.items() if k in ("PATH", "LANG", "LC_ALL", "TZ")}
         self._device = ""
         self._begun = False

@@ -43,8 +43,10 @@ class Fingerprint:
         if not was:
             return
         now, fault = self._ask()
+        if now is None:
+            raise LabError(self._unasked(was, fault))
         if now != was:
-            raise LabError(self._changed(was, now, fault))
+            raise LabError(self._changed(was, now))
 
     def judge(self, found: Metrics | Crash) -> Metrics | Crash:
         """Returns what a trial found, where its fingerprint is the run's.
@@ -84,9 +86,8 @@ class Fingerprint:
                 trial_variables(run.config.harness, run.repo.root),
                 written=task.env,
             )
-            python = python_of(task.command, run.repo.root) or sys.executable
             asking = (
-                python,
+                self._python(),
                 "-m",
                 "autoresearch.harness",
                 "fingerprint",
@@ -109,18 +110,33 @@ class Fingerprint:
             return last, ""
         return None, last
 
-    def _changed(self, was: str, now: str | None, fault: str) -> str:
+    def _python(self) -> str:
+        run = self.run
+        return python_of(run.words(run.config.task.command), run.repo.root) or sys.executable
+
+    def _unasked(self, was: str, fault: str) -> str:
+        """Returns what is said where the harness gives no answer: nothing says that anything changed."""
+        return (
+            f"the harness can't be asked whether the data is that of the run {self.run.tag}, whose baseline "
+            f"has the fingerprint {was}: {self._python()} says: {fault}. Mend that: where no data is there, "
+            f"{self._prepare()}; where that Python has no autoresearch.harness, install autoresearch there"
+        )
+
+    def _changed(self, was: str, now: str) -> str:
         tag = self.run.tag
-        says = f"the harness now says {now}" if now else f"the harness now says none ({fault})"
+        return (
+            f"data or harness changed under the run {tag}: its baseline was measured with the "
+            f"fingerprint {was}, the harness now says {now}, and results would not compare. Put it back "
+            f"with: {self._prepare()} (and the same release of autoresearch in the trials' Python), then "
+            "call this again; or start another run from its tip: autoresearch init TAG --from "
+            f"autoresearch/{tag}"
+        )
+
+    def _prepare(self) -> str:
+        """Returns the command that makes the run's data."""
         settings = (self.run.state.frozen or {}).get("harness", {})
         flags: list[str] = []
         for key in DATA_SETTINGS:
             if settings.get(key):
                 flags += [f"--{key.replace('_', '-')}", str(settings[key])]
-        return (
-            f"data or harness changed under the run {tag}: its baseline was measured with the "
-            f"fingerprint {was}, {says}, and results would not compare. Put it back with: "
-            f"{shlex.join(['autoresearch', 'prepare', *flags])} (and the same release of autoresearch "
-            "in the trials' Python), then call this again; or start another run from its tip: autoresearch "
-            f"init TAG --from autoresearch/{tag}"
-        )
+        return shlex.join(["autoresearch", "prepare", *flags])

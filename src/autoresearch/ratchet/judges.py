@@ -121,11 +121,14 @@ class Judges:
         task = self.run.config.task
         if not task.evaluate:
             return None
+        repo = self.run.repo
         own = dict.fromkeys((*task.inputs, *task.caches), ("", ""))
-        python = own_python(task.evaluate, self.environment, self.run.repo.root)
+        named = {repo.from_here(path): entry for path, entry in tree.items()}
+        here = {path: entry for path, entry in named.items() if not path.startswith("../")}
+        python = own_python(self.run.words(task.evaluate), self.environment, repo.root)
         found = planted_file(
-            self.slot.worktree.path,
-            {**own, **tree},
+            self.slot.worktree.cwd,
+            {**own, **here},
             self.run.rules.names,
             None if python is None else python.packages,
         )
@@ -155,8 +158,10 @@ class Judges:
             env |= self.sandbox.import_path(worktree, env.get("PYTHONPATH"))
             # Bytecode that a trial left beside a module would run in its place.
             env["PYTHONPYCACHEPREFIX"] = str(scratch / "bytecode")
-            jail = self.sandbox.confinement(worktree, scratch, scratch, True, fixed)
-            spec = TrialSpec(commands, worktree, env, log, timeout_s, confinement=jail)
+            cwd = self.slot.worktree.cwd
+            jail = self.sandbox.confinement(worktree, scratch, scratch, cwd, True, fixed)
+            words = tuple(map(run.words, commands))
+            spec = TrialSpec(words, cwd, env, log, timeout_s, confinement=jail)
             process = self.runner.start(spec)
             try:
                 run.note(kind, n=candidate.number, identity=process.identity)

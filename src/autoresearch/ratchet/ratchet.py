@@ -71,11 +71,12 @@ class Ratchet:
     stopping: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
+        environment = self.run.with_path(self.environment)
         self.trials = [
-            Trials(self.run, slot, self.runner, self.environment, self.sandbox, self.stopping)
+            Trials(self.run, slot, self.runner, environment, self.sandbox, self.stopping)
             for slot in self.run.slots
         ]
-        self.fingerprint = Fingerprint(self.run, self.environment, self.stopping)
+        self.fingerprint = Fingerprint(self.run, environment, self.stopping)
         self.faults = Faults(self.run, self.fingerprint, self._trials)
 
     # -- ask ----------------------------------------------------------------------------------
@@ -231,6 +232,7 @@ class Ratchet:
             usage=_sum([*(answer.usage for answer in pending.answers), *pending.spent]),
             at=self.run.now(),
             sandbox=self.sandbox.text,
+            python=self.run.python,
             summary=metrics.summary if metrics else {},
             fingerprint=metrics.fingerprint if metrics else "",
             device=metrics.device if metrics else "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from autoresearch.errors import LabError
@@ -29,15 +30,16 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
     config, root = run.config, run.repo.root
     setting = config.runner.sandbox
     jailed = setting != "none"
-    command = config.task.command
+    command, environment = run.words(config.task.command), run.with_path(environment)
     python = (
         next(iter(pythons(command, environment, root)), None)
         if jailed
         else own_python(command, environment, root)
     )
     toolchains = toolchains_of(config.task, environment, root)
-    policy = _policy_of(run, environment, jailed, toolchains)
-    fault = without_effect(policy, config.runner.readable) if jailed else None
+    readable = tuple(beside_our_data(config.runner.readable, root, cache_dir()))
+    policy = _policy_of(run, environment, jailed, readable, toolchains)
+    fault = without_effect(policy, root, readable) if jailed else None
     if fault is not None:
         raise LabError(fault)
     return Sandbox(
@@ -47,24 +49,27 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
         run.tag,
         lambda: (run.state.frozen or {}).get("sandbox"),
         toolchains,
-        imported_from(config.task.command, environment, policy.root, toolchains),
+        imported_from(command, environment, policy.root, toolchains),
     )
 
 
 def _policy_of(
-    run: Run, environment: Mapping[str, str], jailed: bool, toolchains: Toolchains
+    run: Run,
+    environment: Mapping[str, str],
+    jailed: bool,
+    more: Iterable[str],
+    toolchains: Toolchains,
 ) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     of_judges: tuple[Path, ...] = ()
     if jailed:
-        more = run.config.runner.readable
-        readable = readable_of(task.command, environment, root, more, toolchains)
+        readable = readable_of(run.words(task.command), environment, root, more, toolchains)
         of_judges = tuple(
-            path
+            place
             for command in (task.evaluate, *task.checks)
             if command
-            for path in readable_of(command, environment, root, (), toolchains)
+            for place in readable_of(run.words(command), environment, root, (), toolchains)
         )
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
@@ -83,7 +88,7 @@ def _policy_of(
     worktree = run.slots[0].worktree.path
     hidden += (worktree.parent.parent, *toolchains.hidden)  # the first: other slots and runs
     return Policy(
-        root=root,
+        root=run.repo.at_top.root,
         git=run.repo.common,
         worktree=worktree,
         compiled=run.slots[0].paths.compiled,
@@ -91,9 +96,25 @@ def _policy_of(
         home=Path.home(),
         readable=readable,
         hidden=hidden,
-        inputs=tuple(task.inputs),
+        inputs=tuple(map(run.repo.from_top, task.inputs)),
         of_judges=of_judges,
     )
+
+
+def beside_our_data(readable: Iterable[str], root: Path, cache: Path) -> Iterator[str]:
+    """Yields runner.readable; for the harness's own cache what other programs keep there.
+
+    karpathy/autoresearch has its data in a folder of the same name. What the harness prepared stays
+    hidden, and the folder itself too, but for these.
+    """
+    for name in readable:
+        path = root / Path(name).expanduser()
+        if os.path.realpath(path) != os.path.realpath(cache):
+            yield name
+        elif path.is_dir():
+            for entry in sorted(path.iterdir()):
+                if entry.name != names.CURRENT and not (entry / names.MANIFEST).exists():
+                    yield str(entry)
 
 
 def _hidden(folder: Path) -> list[str]:

@@ -189,13 +189,13 @@ class Trials:
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env.setdefault("PYTHONPYCACHEPREFIX", str(paths.compiled / "bytecode"))
         return TrialSpec(
-            tuple(tuple(command) for command in (*task.setup, task.command)),
-            self.slot.worktree.path,
+            tuple(map(run.words, task.commands)),
+            self.slot.worktree.cwd,
             env,
             paths.running_log,
             task.timeout_s,
             confinement=self.sandbox.confinement(
-                self.slot.worktree.path, paths.compiled, self._scratch
+                self.slot.worktree.path, paths.compiled, self._scratch, self.slot.worktree.cwd
             ),
             descriptors=() if descriptor is None else (descriptor,),
         )
@@ -237,7 +237,7 @@ class Trials:
         if outcome.interrupted or failed is not None:
             return None, None
         if task.metric.file:
-            return None, read_output(self.slot.worktree.path, task.metric.file_path)
+            return None, read_output(self.slot.worktree.cwd, task.metric.file_path)
         if not task.evaluate:
             return None, None
         self._drop_scratch()

@@ -69,7 +69,7 @@ class LabWorkbench:
         stdin.write_text(prompt, "utf-8", "replace")
         outcome = process.run(
             command,
-            cwd=self._slot.worktree.path,
+            cwd=self._slot.worktree.cwd,
             env=self._environment,
             log=log,
             timeout_s=timeout_s,

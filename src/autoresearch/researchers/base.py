@@ -30,6 +30,7 @@ class Brief:
     last trial's log, folded and bounded, without its training lines; `training` sums those up, for
     the last trial and for the incumbent's. `answers` holds (experiment number, text) of the last
     answer to every experiment; `asked` counts the answers of this run, refused ones included.
+    `history` has lines about experiments from before the run, by other means.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Brief:
     baseline_files: dict[str, bytes] | None = None
     answers: tuple[tuple[int, str], ...] = ()
     asked: int = 0
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ WARMUP_STEPS = 50
 
 def render(brief: Brief) -> str:
     """Returns the prompt for the next proposal."""
-    parts = [_job(brief), _charter(brief), _frozen(brief), _results(brief)]
+    parts = [_job(brief), _charter(brief), _frozen(brief), history(brief), _results(brief)]
     parts += [_last(brief), _refusals(brief), _files(brief), _FORM]
     return "\n\n".join(part for part in parts if part is not None) + "\n"
 
@@ -134,6 +134,17 @@ def _results(brief: Brief) -> str | None:
         cells += [one_line(e.reason, 200), one_line(e.lesson, 300)]
         lines.append(" | ".join(cells).rstrip(" |"))
     return "\n".join(lines)
+
+
+def history(brief: Brief) -> str | None:
+    """Returns what was tried before this run; None where nothing is known of that."""
+    if not brief.history:
+        return None
+    lines = [one_line(line, 300) for line in brief.history]
+    return (
+        "## Before this run\n\nRows of an earlier results file. They were measured by other means: learn "
+        "from them what was tried, and compare no number with them.\n\n" + "\n".join(lines)
+    )
 
 
 def _number(value: float, metric: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
-from autoresearch.paths import CHARTER, CONFIG, MUSINGS
+from autoresearch.paths import CHARTER, CONFIG, GUIDANCE, MUSINGS
 from autoresearch.records import Edit
 from autoresearch.rules import obfuscation
 from autoresearch.rules.symbols import SymbolError, language_of
@@ -87,9 +87,10 @@ def never(path: str) -> str | None:
     if folded == [CHARTER]:
         return "the charter"
     if len(parts) == 1 and (
-        folded[0] == MUSINGS or (folded[0].startswith("results") and folded[0].endswith(".tsv"))
+        folded[0] in (MUSINGS, GUIDANCE)
+        or (folded[0].startswith("results") and folded[0].endswith(".tsv"))
     ):
-        return "the tool's own file"
+        return "written by the tool and the person"
     return None
 
 

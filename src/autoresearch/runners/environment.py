@@ -40,9 +40,12 @@ def python_of(command: Sequence[str], root: Path) -> str | None:
     return which(command[0], root) if is_python(command[0]) else None
 
 
-def which(program: str, root: Path) -> str | None:
-    """Returns where a command's program is, as a trial would find it from the lab's root, or None."""
-    return shutil.which(str(root / program) if "/" in program else program)
+def which(program: str, root: Path, path: str | None = None) -> str | None:
+    """Returns where a command's program is, as a trial would find it from the lab's root, or None.
+
+    path: the PATH of the trial, ours where it is None.
+    """
+    return shutil.which(str(root / program) if "/" in program else program, path=path)
 
 
 def make_scratch() -> Path:

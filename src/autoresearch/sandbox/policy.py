@@ -96,10 +96,13 @@ class Policy:
         )  # fmt: skip
 
 
-def without_effect(policy: Policy, names: Iterable[str]) -> str | None:
-    """Returns why one of the paths in runner.readable opens nothing, with what would; None where all do."""
+def without_effect(policy: Policy, root: Path, names: Iterable[str]) -> str | None:
+    """Returns why one of the paths in runner.readable opens nothing, with what would; None where all do.
+
+    root: the lab's folder, which they are relative to.
+    """
     for name in names:
-        path = policy.root / Path(name).expanduser()
+        path = root / Path(name).expanduser()
         if not os.path.lexists(path):
             return f"runner.readable: {name} does not exist ({path}); mend the path, or take it out"
         access = policy.access(Path(tempfile.gettempdir(), "of-a-trial"))
@@ -115,7 +118,7 @@ def without_effect(policy: Policy, names: Iterable[str]) -> str | None:
 def toolchains_of(task: TaskConfig, env: Mapping[str, str], root: Path) -> Toolchains:
     """Returns the toolchains in the user's home that the commands of a task use."""
     homes = tuple(dict.fromkeys((Path.home(), *_users_home())))
-    return find_toolchains(task.commands(), env, root, homes, (*task.inputs, *task.caches))
+    return find_toolchains(task.all_commands, env, root, homes, (*task.inputs, *task.caches))
 
 
 def readable_of(
@@ -189,7 +192,8 @@ def pythons(command: Sequence[str], env: Mapping[str, str], root: Path) -> list[
 
     Those of one folder are taken for one.
     """
-    given = (python_of(command, root), *(which(name, root) for name in ("python", "python3")))
+    path = env.get("PATH")
+    given = (python_of(command, root), *(which(name, root, path) for name in ("python", "python3")))
     programs: dict[str, str] = {}
     for program in given:
         if program is not None:

@@ -77,13 +77,14 @@ class Sandbox:
         worktree: Path,
         compiled: Path,
         scratch: Path,
+        cwd: Path,
         judging: bool = False,
         fixed: bool = False,
     ) -> Confinement | None:
         """Returns the jail of a trial with these folders of its own; None where there is no jail.
 
-        judging: of a command that judges a trial, which reads its own program too; fixed: the worktree
-        is read-only.
+        cwd: where in the worktree its commands run; judging: of a command that judges a trial, which reads
+        its own program too; fixed: the worktree is read-only.
         """
         if self._jail is None:
             return None
@@ -94,7 +95,7 @@ class Sandbox:
         if fixed:
             writable = tuple(path for path in access.writable if path != worktree)
             access = replace(access, readable=(*access.readable, worktree), writable=writable)
-        return self._jail.confinement(access, worktree)
+        return self._jail.confinement(access, cwd)
 
     def told(self, compiled: Path) -> dict[str, str]:
         """Returns the variables by which toolchains of the user's home find themselves in a trial."""

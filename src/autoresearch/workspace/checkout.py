@@ -36,14 +36,16 @@ class Checkout:
         Bytes are as git would commit them (line ends and filters of the user's own applied); of paths
         that are not wanted they are not read, and empty: data may lie there.
         """
-        root = self.repo.root
+        root, top = self.repo.root, self.repo.at_top.root
         with self._index_copy() as env:
-            git(root, "update-index", "-q", "--refresh", env=env, ok=(0, 1))
-            raw = entries(git(root, "diff-index", "-z", "--raw", "--no-renames", base, env=env))
-            others = entries(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-        found = {path: edit_of(root, path, wanted(path)) for path in [*raw[1::2], *others]}
+            git(top, "update-index", "-q", "--refresh", env=env, ok=(0, 1))
+            raw = entries(git(top, "diff-index", "-z", "--raw", "--no-renames", base, env=env))
+            others = entries(git(top, "ls-files", "-z", "--others", "--exclude-standard"))
+        found = {}
+        for path in map(self.repo.from_here, [*raw[1::2], *others]):
+            found[path] = edit_of(root, path, wanted(path))
         old_modes = {
-            path: meta.lstrip(":").split(" ")[0]
+            self.repo.from_here(path): meta.lstrip(":").split(" ")[0]
             for meta, path in zip(raw[::2], raw[1::2], strict=True)
         }
         for path, edit in list(found.items()):
@@ -84,6 +86,11 @@ class Checkout:
             if index.exists():
                 shutil.copy2(index, copy)
             yield {"GIT_INDEX_FILE": str(copy)}
+
+    def tracks(self, path: str) -> bool:
+        """Says whether git tracks a path, by the index."""
+        literal = {"GIT_LITERAL_PATHSPECS": "1"}
+        return bool(git(self.repo.root, "ls-files", "-z", "--", path, env=literal))
 
     # -- moving with the run's branch ---------------------------------------------------------
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,14 +22,24 @@ from autoresearch.workspace.refs import OnlyGitKnows, Refs
 _TAG_MAX = 200  # bytes: a tag is the name of a folder and of a file beside its lock
 _BLOBS = 1 << 24  # bytes of blobs that are remembered: scripts, and no data
 _ABBREVIATION = 7  # hex digits of a commit, where they name it alone
+_DIFF = (
+    "diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index",
+    "--binary",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository with a checkout. root: the checkout's top folder; common: the common git directory."""
+    """A repository with a checkout, seen from a folder of it.
+
+    root: that folder, the lab's; common: the common git directory; folder: the path of `root` from the
+    checkout's top, "" for the top itself. Paths are relative to `root`: what lies outside of it begins
+    with "../".
+    """
 
     root: Path
     common: Path
+    folder: str = ""
 
     @classmethod
     def discover(cls, folder: Path) -> Repository:
@@ -65,6 +76,36 @@ class Repository:
             raise LabError(f"{folder} is inside a git directory; go to the lab's own folder")
         root = Path(text(folder, "rev-parse", "--path-format=absolute", "--show-toplevel"))
         return cls(root, Path(answer[2]))
+
+    # -- which folder paths are relative to --------------------------------------------------------
+
+    @cached_property
+    def at_top(self) -> Repository:
+        """The same repository, seen from the checkout's top."""
+        if not self.folder:
+            return self
+        return replace(self, root=self.root.parents[self.folder.count("/")], folder="")
+
+    def seen_from(self, folder: str) -> Repository:
+        """Returns the same repository, seen from a folder that is named from the top."""
+        if folder == self.folder:
+            return self
+        return replace(self.at_top, root=self.at_top.root / folder, folder=folder)
+
+    def path_of(self, folder: Path) -> Path:
+        """Returns the path of a folder of the checkout from its top."""
+        return Path(text(folder, "rev-parse", "--show-prefix"))
+
+    def from_top(self, path: str) -> str:
+        """Returns a path of this folder as it is named from the top."""
+        return posixpath.normpath(f"{self.folder}/{path}") if self.folder else path
+
+    def from_here(self, path: str) -> str:
+        """Returns a path that is named from the top as it is named from this folder."""
+        if not self.folder:
+            return path
+        inside = path.removeprefix(f"{self.folder}/")
+        return inside if inside != path else posixpath.relpath(path, self.folder)
 
     # -- commits and refs -------------------------------------------------------------------
 
@@ -161,6 +202,9 @@ class Repository:
 
     def tree(self, commit: str) -> Tree:
         """Returns every path of a commit, by its full id."""
+        if self.folder:
+            tree = self.at_top.tree(commit)
+            return {self.from_here(path): entry for path, entry in tree.items()}
         found = self._trees.get(commit)
         if found is None:
             found = {}
@@ -196,7 +240,10 @@ class Repository:
         return found
 
     def changed(self, old: str, new: str) -> tuple[Change, ...]:
-        """Returns (path, old mode, new mode, old blob, new blob) of all that differs between two commits."""
+        """Returns (path, old mode, new mode, old blob, new blob) of all that differs between two commits.
+
+        The paths are named from the top.
+        """
         return self._difference(old, new).changes
 
     def write_blob(self, content: bytes) -> str:
@@ -214,6 +261,9 @@ class Repository:
         The same arguments give the same commit, so that a commit lost in a crash is made again as
         it was. index: a scratch file.
         """
+        if self.folder:
+            named = [Edit(self.from_top(edit.path), edit.content, edit.mode) for edit in edits]
+            return self.at_top.commit(parent, named, message, at, index)
         before = self.tree(parent)
         lines = []
         for edit in edits:
@@ -243,16 +293,25 @@ class Repository:
         return commit, tree
 
     def patch(self, old: str, new: str) -> bytes:
-        """Returns the diff between two commits, as git prints it."""
-        return self._difference(old, new).patch
+        """Returns the diff between two commits, as git prints it; paths are relative to this folder.
+
+        Where it changes something outside of the folder they are named from the top.
+        """
+        found = self._difference(old, new)
+        if not self.folder or not all(
+            path.startswith(f"{self.folder}/") for path, *_ in found.changes
+        ):
+            return found.patch
+        return git(self.at_top.root, *_DIFF, "-p", f"--relative={self.folder}", old, new)
 
     def _difference(self, old: str, new: str) -> Difference:
+        if self.folder:
+            return self.at_top._difference(old, new)
         found = self._differences.get((old, new))
         if found is None:
-            found = Difference.read(git(
-                self.root, "diff-tree", "-r", "-z", "--raw", "--numstat", "-p", "--no-renames",
-                "--no-ext-diff", "--no-textconv", "--no-color", "--full-index", "--binary", old, new,
-            ))  # fmt: skip
+            found = Difference.read(
+                git(self.root, *_DIFF, "-z", "--raw", "--numstat", "-p", old, new)
+            )
             self._differences.put((old, new), found)
         return found
 
@@ -265,7 +324,7 @@ class Repository:
 
     @cached_property
     def _refs(self) -> Refs:
-        return Refs(self.root, self.common)
+        return Refs(self.at_top.root, self.common)
 
     @cached_property
     def _commits(self) -> set[str]:

@@ -36,7 +36,9 @@ class Worktree:
 
     inputs: what a trial reads and git does not track; caches: folders that stay from trial to trial;
     fresh: patterns of files that are removed before a trial; outputs: files that a trial writes, and that
-    are not laid out even where git tracks them.
+    are not laid out even where git tracks them. These, and the paths that are returned, are relative to
+    the lab's folder, as those of `repo` are; a Tree that is laid out has all paths as they are named from
+    the top.
     """
 
     repo: Repository
@@ -48,8 +50,16 @@ class Worktree:
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._copies = Inputs(self.repo, self.path, self.inputs)
+        self._top = self.repo.at_top
+        self._kept_caches = tuple(map(self.repo.from_top, self.caches))
+        names = tuple(map(self.repo.from_top, self.inputs))
+        self._copies = Inputs(self._top, self.path, names)
         self._sizes: dict[str, int] = {}  # blob -> bytes, of those that were laid out
+
+    @property
+    def cwd(self) -> Path:
+        """The lab's folder in the worktree, where its commands run."""
+        return self.path / self.repo.folder
 
     # -- laying out -------------------------------------------------------------------------
 
@@ -63,17 +73,17 @@ class Worktree:
         if anew:
             self._make(commit)
         self._attach(commit)
-        tree = self.repo.tree(commit)
+        tree = self._top.tree(commit)
         for name in self.outputs:
-            tree.pop(name, None)
-        for name in self.caches:
-            if holds_tracked(name, tree):
+            tree.pop(self.repo.from_top(name), None)
+        for name, cache in zip(self.caches, self._kept_caches, strict=True):
+            if holds_tracked(cache, tree):
                 raise LabError(
                     f"caches: {name} holds files that git tracks; name a folder of its own"
                 )
         self._copies.plan(tree)
         have = self._sweep(tree) | self._copies.paths
-        blobs = self.repo.blobs(
+        blobs = self._top.blobs(
             blob for path, (mode, blob) in tree.items() if path not in have and mode != "160000"
         )
         for path, (mode, blob) in tree.items():
@@ -82,9 +92,9 @@ class Worktree:
                 self._sizes[blob] = len(blobs.get(blob, b""))
         self._copies.lay_out(tree)
         for pattern in self.fresh:
-            remove_matches(self.path, pattern, self.caches)
+            remove_matches(self.cwd, pattern, self.caches)
         for name in self.outputs:
-            remove_output(self.path, name)
+            remove_output(self.cwd, name)
         return tree
 
     def _attach(self, commit: str) -> None:
@@ -159,14 +169,14 @@ class Worktree:
         """Removes what does not belong; returns the paths that are there as the tree has them."""
         have: set[str] = set()
         folders = {path[:i] for path in tree for i, c in enumerate(path) if c == "/"}
-        kept = {*self._copies.paths, *self.caches}
+        kept = {*self._copies.paths, *self._kept_caches}
         above = {name[:i] for name in kept for i, c in enumerate(name) if c == "/"}
         for entry, path in self._walk():
             folder = entry.is_dir(follow_symlinks=False)
             # A link could lead a later trial, or our own deletions, outside.
             if path in self._copies.paths and not entry.is_symlink():
                 continue
-            if path in self.caches and folder:
+            if path in self._kept_caches and folder:
                 open_up(Path(entry.path))
                 continue
             if folder:
@@ -184,7 +194,7 @@ class Worktree:
 
     def _walk(self) -> Iterator[tuple[os.DirEntry[str], str]]:
         """Yields every entry below the worktree but .git, folders first; enters no inputs and no caches."""
-        kept = {*self._copies.paths, *self.caches}
+        kept = {*self._copies.paths, *self._kept_caches}
         waiting = [("", self.path)]
         while waiting:
             prefix, folder = waiting.pop()
@@ -252,13 +262,16 @@ class Worktree:
             return ".git"
         if plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
-        return self.altered(tree) or self._copies.changed()
+        changed = self.altered(tree)
+        if changed is None and (copy := self._copies.changed()) is not None:
+            changed = self.repo.from_here(copy)
+        return changed
 
     def altered(self, tree: Tree) -> str | None:
         """Returns the first path that is not as a tree has it, None if all are."""
         for path, (mode, blob) in tree.items():
             if path not in self._copies.paths and not self._same(path, mode, blob):
-                return path
+                return self.repo.from_here(path)
         return None
 
     def clean(self, tree: Tree, anew: bool = False) -> None:
@@ -290,13 +303,13 @@ class Worktree:
         that are not wanted are not read: the guard refuses them, and a checkpoint may lie there.
         """
         self._attach(commit)
-        found = []
-        for path, (mode, blob) in tree.items():
-            if path not in self._copies.paths and not self._same(path, mode, blob):
-                found.append(edit_of(self.path, path, wanted(path)))
+        changed = [
+            path
+            for path, (mode, blob) in tree.items()
+            if path not in self._copies.paths and not self._same(path, mode, blob)
+        ]
         others = entries(git(self.path, "ls-files", "-z", "--others", "--exclude-standard"))
-        kept = (*self.inputs, *self.caches)
-        for path in others:
-            if not any(lies_in(path, name) for name in kept):
-                found.append(edit_of(self.path, path, wanted(path)))
-        return tuple(found)
+        kept = (*map(self.repo.from_top, self.inputs), *self._kept_caches)
+        changed += [path for path in others if not any(lies_in(path, name) for name in kept)]
+        named = map(self.repo.from_here, changed)
+        return tuple(edit_of(self.cwd, path, wanted(path)) for path in named)

@@ -15,8 +15,9 @@ from rich.console import Console
 from autoresearch.commands.doctor import fit, machine, start, training
 from autoresearch.commands.doctor.finding import Finding
 from autoresearch.config import Config, ResearcherConfig, RunnerConfig, TaskConfig
-from autoresearch.errors import AutoresearchError
+from autoresearch.errors import AutoresearchError, LabError
 from autoresearch.lab.lab import Lab
+from autoresearch.lab.python import chosen_python, with_python
 from autoresearch.paths import CHARTER, CONFIG
 from autoresearch.ratchet.toolchain_advice import elsewhere, path_with
 from autoresearch.report.table import hanging
@@ -35,7 +36,9 @@ def checks(lab: Lab | None) -> list[Finding]:
     found += about_lab
     task = config.task if config else TaskConfig(command=["python"], mutable=["train.py"])
     root = lab.repo.root if lab else Path.cwd()
-    if config:
+    if lab and config:
+        task, about_python = _with_python(lab, config)
+        found += about_python
         found.append(_command(task.command[0], root))
     found += training.training(task, root)
     if lab and config:
@@ -48,7 +51,7 @@ def checks(lab: Lab | None) -> list[Finding]:
     sandbox, jail = machine.sandbox(runner, task.command, root)
     found += [training.data(settings, root), sandbox]
     if lab and config:
-        found += start.start(lab, config, tag, jail)
+        found += start.start(lab, config.model_copy(update={"task": task}), tag, jail)
     return [*found, machine.slurm()]
 
 
@@ -59,6 +62,26 @@ def render(found: Iterable[Finding], console: Console) -> None:
         hanging(console, head, each.what, _STYLES[each.state])
         if each.mend:
             console.print(f"{'':20} {each.mend}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _with_python(lab: Lab, config: Config) -> tuple[TaskConfig, list[Finding]]:
+    """Returns the task as its trials run it, and what is to be said of the Python that they run with."""
+    task = config.task
+    try:
+        tag: str | None = lab.tag(None)
+    except (AutoresearchError, OSError):
+        tag = None
+    try:
+        chosen = chosen_python(lab, tag, config, os.environ)
+    except LabError as fault:
+        return task, [Finding("trials", "missing", str(fault))]
+    if chosen is None:
+        return task, []
+    command, *setup = (
+        list(with_python(words, chosen.program)) for words in (task.command, *task.setup)
+    )
+    said = Finding("trials", "ok", chosen.text)
+    return task.model_copy(update={"command": command, "setup": setup}), [said]
 
 
 # -- the lab ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from autoresearch.lab.lab import Lab
 from autoresearch.lab.worktrees import find_worktrees
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.ratchet.advice import start_advice
+from autoresearch.ratchet.run_sandbox import beside_our_data
 from autoresearch.rules import metrics
 from autoresearch.runners.base import TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
@@ -74,17 +75,18 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
     toolchains = toolchains_of(task, os.environ, root)
     with tempfile.TemporaryDirectory() as folder:
         compiled, log = Path(folder, "compiled"), Path(folder, "log")
-        readable = readable_of(task.command, os.environ, root, config.runner.readable, toolchains)
+        more = beside_our_data(config.runner.readable, root, cache_dir())
+        readable = readable_of(task.command, os.environ, root, more, toolchains)
         name = data_name(config.harness, root)
         if name is not None:
             readable += (cache_dir() / CURRENT, cache_dir() / name)
         policy = Policy(
-            root, lab.repo.common, worktree.path, compiled, cache_dir(), Path.home(), readable,
-            toolchains.hidden, tuple(task.inputs),
+            lab.repo.at_top.root, lab.repo.common, worktree.path, compiled, cache_dir(), Path.home(),
+            readable, toolchains.hidden, tuple(map(lab.repo.from_top, task.inputs)),
         )  # fmt: skip
         spec = TrialSpec(
-            tuple(map(tuple, task.commands())),
-            worktree.path,
+            tuple(map(tuple, task.commands)),
+            worktree.cwd,
             trial_environment(
                 os.environ, 0, scratch, cache_dir(), task.env_pass,
                 trial_variables(config.harness, root), compiled,
@@ -92,7 +94,7 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
             ),
             log,
             _WAIT_S,
-            confinement=jail.confinement(policy.access(scratch), worktree.path),
+            confinement=jail.confinement(policy.access(scratch), worktree.cwd),
         )  # fmt: skip
         try:
             outcome = LocalRunner().start(spec).run(lambda: False)
@@ -108,7 +110,7 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
         last = metrics.tail(metrics.lines(log), 1, 300).strip() if log.exists() else ""
         part = "setup" if outcome.setup_failed else "command"
         text = f"task.{part} fails in the sandbox{used} (exit code {outcome.exit_code}): {last}"
-        mend = start_advice(log, root, worktree.path, task, tree, jailed=True)
+        mend = start_advice(log, root, worktree.cwd, task, tree, jailed=True)
         return Finding("start", "missing", one_line(text), mend or f"edit {CONFIG}, or the code")
 
 
