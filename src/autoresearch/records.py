@@ -64,13 +64,14 @@ class Answer:
 
     edits is None where the proposal is in the text (an LLM's blocks); a program that edits
     the worktree has its edits here. stopped is the provider's word for why it ended the answer before
-    the model did; None where the model came to its end.
+    the model did; None where the model came to its end. notes say what of a program's files was dropped.
     """
 
     text: str
     usage: Usage = Usage()
     edits: tuple[Edit, ...] | None = None
     stopped: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

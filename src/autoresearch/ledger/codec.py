@@ -28,6 +28,8 @@ def answer_fields(answer: Answer) -> Record:
         ]
     if answer.stopped is not None:
         record["stopped"] = answer.stopped
+    if answer.notes:
+        record["notes"] = list(answer.notes)
     return record
 
 
@@ -44,6 +46,7 @@ def answer_of(record: Record) -> Answer:
             for path, content, mode in edits
         ),
         record.get("stopped"),
+        tuple(record.get("notes", ())),
     )
 
 
