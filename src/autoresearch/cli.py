@@ -7,16 +7,17 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from autoresearch import __version__
-from autoresearch.errors import AutoresearchError, Interrupted, NotYetError
+from autoresearch.errors import AutoresearchError, Interrupted, NotYetError, UsageError
 from autoresearch.ratchet.interrupts import stopping
 from autoresearch.streams import ensure_utf8, outlive
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType, TracebackType
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ Sets = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A single value of the profile; repeatable."),
 ]
 
+_WrongUsage: Any = typer.BadParameter.__base__  # click's own, which typer may bring or import
 _MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
@@ -52,28 +54,58 @@ def main() -> NoReturn:
     ensure_utf8()
     outlive()
     _interruptible()
+    code = 0
     try:
         try:
-            typer.main.get_command(app)()  # app() itself would put an excepthook over ours
+            code = _called()
         finally:
             sys.stdout.flush()  # here, where a full disk can be told of
     except AutoresearchError as fault:
-        from autoresearch.streams import say
-
-        say(f"error: {fault}", sys.stderr)
+        _say_error(str(fault), fault.status, fault.paths)
         sys.exit(fault.exit_code)
     except OSError as fault:
         if fault.errno not in _MACHINE_FAULTS:
             raise
-        print(
-            f"error: {fault.filename or 'the disk'}: {fault.strerror}. Nothing recorded is lost; mend "
-            "it and call the same command again",
-            file=sys.stderr,
+        _say_error(
+            f"{fault.filename or 'the disk'}: {fault.strerror}. Nothing recorded is lost; mend it and "
+            "call the same command again"
         )
         sys.exit(1)
     except Interrupted:
+        if _json_wanted():
+            _say_error("interrupted; the same command goes on from here")
         sys.exit(130)
-    sys.exit(0)
+    sys.exit(code)
+
+
+def _json_wanted() -> bool:
+    """Whether standard output is JSON, wrong usage included, which no command comes to see."""
+    return "--json" in sys.argv[1:]
+
+
+def _called() -> int:
+    """Runs the command that was typed, and returns its exit code.
+
+    With JSON wrong usage is raised as an error of ours, which is printed as JSON too.
+    """
+    command = typer.main.get_command(app)  # app() itself would put an excepthook over ours
+    if not _json_wanted():
+        command()
+        return 0
+    try:
+        code = command(standalone_mode=False)
+    except _WrongUsage as fault:
+        raise UsageError(fault.format_message()) from None
+    return code if isinstance(code, int) else 0
+
+
+def _say_error(reason: str, status: str = "error", paths: Sequence[str] = ()) -> None:
+    """Says on standard error what went wrong, and on standard output where JSON is wanted there."""
+    from autoresearch.streams import say, say_json
+
+    say(f"error: {reason}", sys.stderr)
+    if _json_wanted():
+        say_json({"status": status, "reason": reason, "paths": list(paths)})
 
 
 def _interruptible() -> None:
@@ -96,11 +128,8 @@ def _bug(kind: type[BaseException], fault: BaseException, where: TracebackType |
     descriptor, path = tempfile.mkstemp(prefix="autoresearch-bug-", suffix=".log")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(about + "".join(lines))
-    print(
-        f"error: a bug in autoresearch: {lines[-1].strip()}\nNothing recorded is lost. The log to "
-        f"report: {path}",
-        file=sys.stderr,
-        flush=True,
+    _say_error(
+        f"a bug in autoresearch: {lines[-1].strip()}\nNothing recorded is lost. The log to report: {path}"
     )
     os._exit(3)
 
@@ -247,12 +276,16 @@ def try_(
         bool, typer.Option("--rewind", help="Edits that lose make way for the incumbent.")
     ] = False,
     as_json: JSON = False,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Untracked files to pass over, as in .gitignore."),
+    ] = None,
     tag: Tag = None,
 ) -> None:
     """Judge the edits in the checkout as one experiment."""
     from autoresearch.commands.try_ import try_
 
-    try_(tag, message, rewind, as_json)
+    try_(tag, message, rewind, as_json, ignore or [])
 
 
 @app.command()
@@ -266,14 +299,17 @@ def accept(
 
 
 @app.command()
-def check(rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD") -> None:
+def check(
+    rev: Annotated[str, typer.Argument(help="The commit to compare with.")] = "HEAD",
+    as_json: JSON = False,
+) -> None:
     """Whether a candidate may change what was edited since REV.
 
     Looks from REV to the working tree, and exits with 1 where it may not.
     """
     from autoresearch.commands.check import check
 
-    if not check(rev):
+    if not check(rev, as_json):
         raise typer.Exit(1)
 
 
@@ -300,18 +336,35 @@ def report(
 
 
 @app.command()
-def status(tag: Tag = None) -> None:
+def status(as_json: JSON = False, tag: Tag = None) -> None:
     """Where the run stands."""
     from autoresearch.commands.status import status
 
-    status(tag)
+    status(tag, as_json)
 
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(min=0, help="The experiment.")], tag: Tag = None
+    number: Annotated[int, typer.Argument(min=0, help="The experiment.")],
+    as_json: JSON = False,
+    tag: Tag = None,
 ) -> None:
     """One experiment: its idea, diff, metrics, log and verdict."""
     from autoresearch.commands.show import show
 
-    show(number, tag)
+    show(number, tag, as_json)
+
+
+@app.command()
+def skill(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="Where to; default: the lab's folders of agents' skills."
+        ),
+    ] = None,
+) -> None:
+    """Write a skill file that teaches a coding agent to work in a lab."""
+    from autoresearch.commands.skill import skill
+
+    skill(folder)

@@ -4,6 +4,7 @@
     ├── UsageError           wrong flags or configuration (exit 2)
     │   └── NotYetError      a key or flag that a later release brings (exit 2)
     ├── LabError             the repository, the branch or the checkout is not as a run needs it
+    │   └── RefusedError     edits of the checkout's that no candidate may make
     ├── BusyError            another process holds the run's lock
     ├── JournalError         the run's journal can't be read or written
     ├── ResultsError         a results file of somebody's can't be read
@@ -13,6 +14,7 @@
 
     Signals between our own parts; none of them reaches the user as an error:
     ├── BadAnswer            an answer that makes no proposal; its text goes back to the researcher
+    │   └── TriedBefore      a proposal of files that an earlier experiment tried
     ├── Outage               the provider is down or asks us to wait
     │   └── AnswerTimeout    the provider took the question, and gave no whole answer in its time
     ├── NothingToPropose     the researcher has come to its end
@@ -23,6 +25,7 @@ Everything else that is raised is a bug of this tool (exit 3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,9 +33,14 @@ if TYPE_CHECKING:
 
 
 class AutoresearchError(Exception):
-    """A fault that the user can mend."""
+    """A fault that the user can mend; `paths` are the files that it is about, where it knows them."""
 
     exit_code = 1
+    status = "error"  # what JSON calls it
+
+    def __init__(self, message: str = "", paths: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.paths = tuple(paths)
 
 
 class UsageError(AutoresearchError):
@@ -47,6 +55,12 @@ class NotYetError(UsageError):
 
 class LabError(AutoresearchError):
     """The repository, the branch or the checkout is not as a run needs it."""
+
+
+class RefusedError(LabError):
+    """Edits of the checkout's that no candidate may make."""
+
+    status = "refused"
 
 
 class BusyError(AutoresearchError):
@@ -82,6 +96,14 @@ class BadAnswer(Exception):
     def __init__(self, message: str, final: bool = False) -> None:
         super().__init__(message)
         self.final = final
+
+
+class TriedBefore(BadAnswer):
+    """A proposal that makes the same files as an earlier experiment, whose number it has."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class Outage(Exception):

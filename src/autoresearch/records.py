@@ -70,7 +70,7 @@ class Answer:
     edits is None where the proposal is in the text (an LLM's blocks); a program that edits
     the worktree has its edits here. stopped is the provider's word for why it ended the answer before
     the model did; None where the model came to its end. strays names what changed of the user's own
-    while a program worked.
+    while a program worked; notes say what of its files was dropped.
     """
 
     text: str
@@ -78,6 +78,7 @@ class Answer:
     edits: tuple[Edit, ...] | None = None
     stopped: str | None = None
     strays: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import io
+import json
+import math
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -72,6 +75,19 @@ def say(line: str, file: TextIO | None = None) -> None:
     file = file or sys.stdout
     encoding = file.encoding or "utf-8"
     print(line.encode(encoding, "replace").decode(encoding), file=file, flush=True)
+
+
+def say_json(fields: Mapping[str, Any]) -> None:
+    """Prints one JSON object; a number that JSON has none of (NaN, an infinity) becomes null."""
+    print(json.dumps(_finite(fields), indent=2, allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _lasting(stream: TextIO | None) -> TextIO:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from autoresearch.ledger import journal
 from tests.conftest import CONFIG, TRIAL, Lab, MakeLab, on_branch
 
 BRANCH = "autoresearch/t"
@@ -19,6 +23,12 @@ def edit(lab: Lab, first: int = 100, second: int = 50, rest: str = "spare\n") ->
 
 def candidate(lab: Lab, number: int, path: str = "value.txt") -> str:
     return lab.git("show", f"refs/autoresearch/t/{number:04d}:{path}")
+
+
+def under_trial(lab: Lab, number: int) -> bool:
+    """Whether the trial of an experiment was started."""
+    records = journal.read(lab.state() / "journal")
+    return any(record["kind"] == "trial" and record["n"] == number for record in records)
 
 
 # -- win and lose -----------------------------------------------------------------------------
@@ -141,7 +151,60 @@ def test_json(lab: Lab) -> None:
     assert json.loads(ran.stdout)["status"] == "discard" and ran.stderr == ""
     lab.write("other.txt", "no\n")
     ran = lab.cli("try", "-m", "refused", "--json", code=1)
-    assert ran.stdout == "" and "other.txt" in ran.stderr
+    assert json.loads(ran.stdout)["paths"] == ["other.txt"] and "other.txt" in ran.stderr
+
+
+def test_json_of_a_verdict_is_whole(lab: Lab) -> None:
+    edit(lab, 90)
+    record = json.loads(lab.cli("try", "-m", "better", "--json").stdout)
+    here = {"number": 1, "commit": lab.head(BRANCH), "value": 140.0}
+    assert record["incumbent"] == record["best"] == here
+    assert record["reason"] == "better by 10.000000" and record["flags"] == []
+    assert "val_bpb: 140" in record["log_tail"]
+    lab.write("value.txt", "broken\n")
+    record = json.loads(lab.cli("try", "-m", "broken", "--json").stdout)
+    assert (record["status"], record["value"], record["best"]) == ("crash", None, here)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("try", "--json"), 2, "Missing option"),
+        (("try", "-m", "x", "--json", "--none"), 2, "--none"),
+        (("try", "-m", "x", "--json", "--tag", "other"), 1, "no run 'other'"),
+        (("try", "-m", "x", "--json"), 1, "nothing to try"),
+        (("show", "7", "--json"), 1, "no experiment 7"),
+        (("check", "nowhere", "--json"), 1, "no such commit"),
+    ],
+)
+def test_json_of_an_error(lab: Lab, arguments: tuple[str, ...], code: int, reason: str) -> None:
+    ran = lab.cli(*arguments, code=code)
+    told = json.loads(ran.stdout)
+    assert (told["status"], told["paths"]) == ("error", []) and reason in told["reason"]
+    assert "Traceback" not in ran.stderr
+
+
+def test_json_where_there_is_no_lab_and_a_wrong_configuration(make_lab: MakeLab) -> None:
+    lab = make_lab({"autoresearch.toml": CONFIG.replace("timeout_s", "timeouts")}, tag=None)
+    told = json.loads(lab.cli("check", "--json", code=2).stdout)
+    assert told["status"] == "error" and "timeouts: unknown key" in told["reason"]
+
+
+def test_json_of_status_show_and_check(lab: Lab) -> None:
+    empty = json.loads(lab.cli("status", "--json").stdout)
+    assert empty["incumbent"] is None and empty["experiments"] == 0
+    edit(lab, 90)
+    assert json.loads(lab.cli("check", "--json").stdout)["paths"] == ["value.txt"]
+    lab.cli("try", "-m", "better")
+    status = json.loads(lab.cli("status", "--json").stdout)
+    assert status["incumbent"] == {"number": 1, "commit": lab.head(BRANCH), "value": 140.0}
+    assert (status["experiments"], status["keep"], status["driven"]) == (1, 1, False)
+    shown = json.loads(lab.cli("show", "1", "--json").stdout)
+    assert shown["metrics"] == {"peak_vram_mb": 2048.0, "val_bpb": 140.0}
+    assert "+90" in shown["diff"] and "val_bpb: 140" in shown["log_tail"]
+    lab.write("other.txt", "x\n")
+    told = json.loads(lab.cli("check", "--json", code=1).stdout)
+    assert told == {"status": "refused", "reason": "other.txt: not mutable", "paths": ["other.txt"]}
 
 
 def test_an_empty_and_a_long_description(lab: Lab) -> None:
@@ -171,12 +234,60 @@ def test_edits_in_the_way_of_the_guard(lab: Lab) -> None:
     lab.write("trial.sh", "echo val_bpb: 1\n")
     lab.write("stray.txt", "no\n")
     before = lab.picture()
-    ran = lab.cli("try", "-m", "more than may be", "--rewind", code=1)
+    ran = lab.cli("try", "-m", "more than may be", code=1)
     for path in ("other.txt", "trial.sh", "stray.txt"):
         assert f"{path}: not mutable" in ran.stderr
     assert "value.txt" not in ran.stderr
+    assert "untracked: stray.txt (--ignore" in ran.stderr
     assert lab.picture() == before
     assert lab.statuses() == [], "refused before any trial"
+
+
+@pytest.mark.parametrize("branch", ["main", BRANCH])
+def test_refused_edits_make_way(lab: Lab, branch: str) -> None:
+    lab.git("checkout", "-q", branch)
+    edit(lab, 90)
+    lab.write("new/file.txt", "mine\n")
+    lab.write("other.txt", "not mine\n")
+    lab.write("stray.txt", "a person's\n")
+    (lab.root / "trial.sh").unlink()
+    ran = lab.cli("try", "-m", "too much", "--rewind", "--json", code=1)
+    told = json.loads(ran.stdout)
+    assert told["status"] == "refused"
+    assert told["paths"] == ["other.txt", "stray.txt", "trial.sh"]
+    assert lab.git("status", "--porcelain") == "?? stray.txt", "it may be anything of a person's"
+    [ref] = lab.git("for-each-ref", "--format=%(refname)", "refs/autoresearch/t/").splitlines()
+    assert ref in told["reason"] and "left there: stray.txt" in told["reason"]
+    for path, content in (("value.txt", "90\n50\nspare"), ("other.txt", "not mine")):
+        assert lab.git("show", f"{ref}:{path}") == content
+    assert lab.git("show", f"{ref}:new/file.txt") == "mine"
+    assert "trial.sh" not in lab.git("ls-tree", "--name-only", ref)
+    edit(lab, 80)
+    lab.cli("try", "-m", "better", "--ignore", "stray.*")
+    assert lab.first_line(BRANCH) == "80"
+
+
+def test_comments_alone_make_way_too(lab: Lab) -> None:
+    lab.cli("run", "--max", "1")
+    lab.write("code.py", "# why\nx = 1\n")
+    told = json.loads(lab.cli("try", "-m", "x", "--rewind", "--json", code=1).stdout)
+    assert (told["status"], told["paths"]) == ("refused", ["code.py"])
+    assert lab.read("code.py") == "x = 1\n"
+
+
+def test_stray_files_are_passed_over_aloud(lab: Lab) -> None:
+    edit(lab, 90)
+    lab.write("out/big.bin", "x")
+    lab.write("notes.md", "x")
+    lab.write(".claude/settings.local.json", "{}")
+    ran = lab.cli("try", "-m", "x", "--ignore", "out/", "--ignore", "*.md", "--json")
+    told = json.loads(ran.stdout)
+    assert told["ignored"] == [".claude/settings.local.json", "notes.md", "out/big.bin"]
+    assert "notice: notes.md: untracked" in ran.stderr
+    assert lab.git("diff", "--name-only", "HEAD", BRANCH) == "value.txt"
+    edit(lab, 80)
+    lab.write("other.txt", "x")
+    lab.cli("try", "-m", "x", "--ignore", "other.txt", code=1)  # it is tracked, and no stray
 
 
 def test_a_refusal_comes_before_the_baseline(lab: Lab) -> None:
@@ -192,15 +303,45 @@ def test_nothing_to_try(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_bytes_again(lab: Lab) -> None:
+def test_the_same_edits_again_are_answered_with_their_verdict(lab: Lab) -> None:
     edit(lab, 110)
     lab.cli("try", "-m", "worse")
-    ran = lab.cli("try", "-m", "again", code=1)
-    assert "experiment 1 (worse: discard, val_bpb 160)" in ran.stderr
+    ran = lab.cli("try", "-m", "again")
+    assert "tried before, as experiment 1 (worse): discard, worse by" in ran.stdout
     edit(lab, 90)
     lab.cli("try", "-m", "better")
-    lab.cli("try", "-m", "again", code=1)
+    told = json.loads(lab.cli("try", "-m", "again", "--json").stdout)
+    assert (told["number"], told["status"], told["value"]) == (2, "keep", 140.0)
+    assert "tried before, as experiment 2" in told["notices"][0]
+    edit(lab, 110)
+    told = json.loads(lab.cli("try", "-m", "again", "--json", "--rewind").stdout)
+    assert (told["number"], told["status"]) == (1, "discard")
+    assert lab.read("value.txt").startswith("90"), "they make way as they would have then"
     assert lab.statuses() == ["keep", "discard", "keep"]
+
+
+@pytest.mark.parametrize("value", [90, 110])
+def test_a_killed_try_is_finished_and_told(make_lab: MakeLab, tmp_path: Path, value: int) -> None:
+    trial = (
+        TRIAL + 'if [ "$AUTORESEARCH_EXPERIMENT" = 1 ] && [ -e "$LAB/slow" ]; then sleep 60; fi\n'
+    )
+    config = CONFIG.replace("timeout_s", 'env_pass = ["LAB"]\ntimeout_s')
+    lab = make_lab({"trial.sh": trial, "autoresearch.toml": config})
+    slow, env = tmp_path / "slow", {"LAB": str(tmp_path)}
+    slow.touch()
+    edit(lab, value)
+    command = [sys.executable, "-m", "autoresearch", "try", "-m", "first"]
+    killed = subprocess.Popen(command, cwd=lab.root, env={**os.environ, **env})
+    end = time.monotonic() + 100
+    while not under_trial(lab, 1):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    slow.unlink()
+    told = json.loads(lab.cli("try", "-m", "again", "--json", env=env).stdout)
+    assert "experiment 1 (first)" in told["notices"][0] and "finished" in told["notices"][0]
+    assert told["number"] == 1 and len(lab.rows()) == 2
 
 
 def test_comments_alone(lab: Lab) -> None:

@@ -111,7 +111,9 @@ class ResearcherConfig(_Section):
     key_env: str = ""
     price_per_mtok: list[Limit] = []
     retry_hours: Limit = 6
+    agent: Literal["", "claude", "codex", "aider", "opencode", "qwen", "mini"] = ""
     command: list[Word] = []
+    ignore: list[Pattern] = []
     timeout_s: Seconds = 1800
     knobs: Ranges = {}
 
@@ -126,8 +128,19 @@ class ResearcherConfig(_Section):
                 f"price_per_mtok: {self.price_per_mtok} must be [input, output] in dollars per "
                 "million tokens, as in [3, 15]"
             )
-        if self.kind == "command" and not self.command:
-            raise ValueError('command: kind = "command" needs the program and its arguments')
+        if self.agent and self.command:
+            raise ValueError(
+                f'agent: "{self.agent}" brings its own command; leave agent or command out'
+            )
+        if self.agent and self.kind not in ("auto", "command"):
+            raise ValueError(
+                f'agent: "{self.agent}" is for kind = "command" (or "auto"), not "{self.kind}"'
+            )
+        if self.kind == "command" and not (self.command or self.agent):
+            raise ValueError(
+                'command: kind = "command" needs the program and its arguments, or agent = "claude" '
+                "(codex, aider, opencode, qwen, mini)"
+            )
         return self
 
 

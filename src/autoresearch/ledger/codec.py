@@ -30,6 +30,8 @@ def answer_fields(answer: Answer) -> Record:
         record["stopped"] = answer.stopped
     if answer.strays:
         record["strays"] = list(answer.strays)
+    if answer.notes:
+        record["notes"] = list(answer.notes)
     return record
 
 
@@ -47,6 +49,7 @@ def answer_of(record: Record) -> Answer:
         ),
         record.get("stopped"),
         tuple(record.get("strays") or ()),
+        tuple(record.get("notes", ())),
     )
 
 

@@ -70,6 +70,7 @@ class State:
     answers: list[tuple[int, str]] = field(default_factory=list)
     asked: int = 0
     trees: dict[str, Experiment] = field(default_factory=dict)
+    tries: list[tuple[Record, Experiment]] = field(default_factory=list)  # the edits of each try
     usd: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -212,6 +213,8 @@ class State:
         experiment = experiment_of(record)
         pending = self.open.pop(experiment.number, None)
         if pending is not None:
+            if pending.checkout:
+                self.tries.append((pending.checkout, experiment))
             if pending.checkout and experiment.status == "keep":
                 self.checkout = pending.checkout
             if pending.answers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autoresearch.errors import BadAnswer
+from autoresearch.errors import BadAnswer, TriedBefore
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import candidate_fields
 from autoresearch.ledger.pending import Pending
@@ -41,9 +41,10 @@ def commit(run: Run, pending: Pending, proposal: Proposal, description: str = ""
         value = (
             "" if earlier.value is None else f", {run.config.task.metric.name} {earlier.value:g}"
         )
-        raise BadAnswer(
+        raise TriedBefore(
             f"this makes the same files as experiment {earlier.number} ({earlier.description}: "
-            f"{earlier.status}{value}); propose something that was not tried"
+            f"{earlier.status}{value}); propose something that was not tried",
+            earlier.number,
         )
     ref = candidate_ref(run.tag, number)
     run.repo.set_ref(ref, made, run.repo.resolve(ref))

@@ -84,15 +84,27 @@ class Driver:
         """Experiment 0, or a new baseline where a person has committed on the run's branch."""
         self._session(partial(self._baseline, again=True), "baseline")
 
-    def attempt(self, proposal: Callable[[], Proposal], checkout: dict[str, Any]) -> Experiment:
-        """Returns a person's edits judged as one experiment; `proposal` puts them on the incumbent."""
+    def attempt(
+        self, proposal: Callable[[], Proposal | Experiment], checkout: dict[str, Any]
+    ) -> Experiment:
+        """Returns a person's edits judged as one experiment.
+
+        `proposal` puts them on the incumbent, or returns the experiment that tried them before. What
+        a call that was killed left under way is finished first, and told.
+        """
         tried: list[Experiment] = []
 
         def steps() -> str:
             self._baseline()
             self._finish()
-            tried.append(self._trial(self.ratchet.submit(proposal(), checkout)))
-            return "tried"
+            made = proposal()
+            submitted = self.ratchet.submit(made, checkout) if isinstance(made, Proposal) else made
+            if isinstance(submitted, Candidate):
+                tried.append(self._trial(submitted))
+                return "tried"
+            self._tell(submitted, "these edits were tried before, as")
+            tried.append(submitted)
+            return "tried before"
 
         self._session(steps, "try")
         return tried[0]
@@ -231,10 +243,18 @@ class Driver:
             run.emit(Event("notice", warning))
 
     def _finish(self) -> None:
-        """Bring the candidates that were under way to their verdicts."""
+        """Brings the candidates that were under way to their verdicts, and tells them."""
         for pending in list(self.ratchet.run.state.open.values()):
             if pending.candidate is not None:
-                self._trial(pending.candidate)
+                verdict = self._trial(pending.candidate)
+                self._tell(verdict, f"what an interrupted {pending.by} began is finished:")
+
+    def _tell(self, experiment: Experiment, what: str) -> None:
+        text = (
+            f"{what} experiment {experiment.number} ({experiment.description}): "
+            f"{experiment.status}, {experiment.reason}"
+        )
+        self.ratchet.run.emit(Event("notice", text, experiment.number, experiment))
 
     def _trial(self, candidate: Candidate) -> Experiment:
         """One candidate from its start to its verdict."""

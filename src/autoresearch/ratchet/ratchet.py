@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from autoresearch.errors import BadAnswer, LabError
+from autoresearch.errors import BadAnswer, RefusedError, TriedBefore
 from autoresearch.lab.run import Run
 from autoresearch.ledger.codec import answer_fields, experiment_fields
 from autoresearch.ledger.pending import Pending
@@ -42,7 +42,6 @@ from autoresearch.records import (
     Verdict,
 )  # fmt: skip
 from autoresearch.researchers.base import Researcher, Turn
-from autoresearch.researchers.prompt import render
 from autoresearch.runners.base import Runner
 from autoresearch.sandbox.sandbox import Sandbox
 
@@ -108,7 +107,7 @@ class Ratchet:
             return pending.candidate
         self.run.emit(Event("ask", researcher.kind, pending.number))
         brief = brief_of(self.run, pending.number)
-        prompt = render(brief)
+        prompt = researcher.prompt(brief)
         self.run.files.write_prompt(pending.number, prompt)
         turns: list[Turn] = []
         retry = Retry(
@@ -157,9 +156,10 @@ class Ratchet:
             return state.open[number]
         return pending
 
-    def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate:
-        """Returns a person's proposal (`try`) as the next candidate; LabError where it is refused.
+    def submit(self, proposal: Proposal, checkout: dict[str, Any]) -> Candidate | Experiment:
+        """Returns a person's proposal (`try`) as the next candidate; RefusedError where it is refused.
 
+        Where an earlier experiment tried the same files, that experiment is returned.
         `checkout` holds root, head and path -> blob of the files that were tried, for the next merge.
         """
         number = self.run.state.next_number
@@ -171,7 +171,12 @@ class Ratchet:
             return commit(self.run, self.run.state.open[number], proposal)
         except BadAnswer as bad:
             self.run.note("refused", n=number, reason=str(bad))
-            raise LabError(str(bad)) from None
+            earlier = (
+                self.run.state.experiment(bad.number) if isinstance(bad, TriedBefore) else None
+            )
+            if earlier is not None:
+                return earlier
+            raise RefusedError(str(bad), [edit.path for edit in proposal.edits]) from None
 
     def workbench(self, slot: int = 0) -> LabWorkbench:
         """Returns what a program that edits files is given to work with, in a slot."""

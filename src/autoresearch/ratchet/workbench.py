@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
 
 from autoresearch.errors import Interrupted
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
 from autoresearch.records import Event, Outcome
+from autoresearch.researchers.agents import BY_PRODUCTS, agent_of
 from autoresearch.researchers.base import ProgramRun
 from autoresearch.runners import process
+from autoresearch.text import one_line
 from autoresearch.workspace.trespass import Watch
 
+_WORD_BYTES = 120_000  # of one argument; Linux takes 128 KiB with what ends it
 # What would lead git, or a program that goes by it, to another place than the working directory.
 _ELSEWHERE = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
@@ -48,8 +55,17 @@ class LabWorkbench:
         failure = _failure(outcome, timeout_s)
         if failure is not None:
             return ProgramRun(failure, output, (), strays)
-        edits = worktree.edits(commit, tree, self._run.rules.names)
-        return ProgramRun(None, output, edits, strays)
+        its_own = GitIgnoreSpec.from_lines([*BY_PRODUCTS, *self._run.config.researcher.ignore])
+
+        def dropped(path: str) -> bool:
+            return path not in tree and its_own.match_file(path)
+
+        found = worktree.edits(
+            commit, tree, lambda path: self._run.rules.names(path) and not dropped(path)
+        )
+        edits = tuple(edit for edit in found if not dropped(edit.path))
+        notes = _notes([edit.path for edit in found if dropped(edit.path)])
+        return ProgramRun(None, output, edits, strays, notes)
 
     def _tell(self, strays: tuple[str, ...]) -> None:
         """Say what changed of the user's own while the program worked."""
@@ -65,20 +81,43 @@ class LabWorkbench:
     ) -> tuple[Outcome, str]:
         """Runs the program to its end, and returns that and what it printed, in bounds."""
         state = self._run.paths.state
-        stdin, log = state / "program.stdin", state / "program.log"
-        stdin.write_text(prompt, "utf-8", "replace")
+        file, log = state / "program.prompt", state / "program.log"
+        file.write_text(prompt, "utf-8", "replace")
+        words, on_stdin = _filled_in(command, prompt, file)
+        known = agent_of(command)
         outcome = process.run(
-            command,
+            words,
             cwd=self._slot.worktree.cwd,
-            env=self._environment,
+            env={**dict(known.env if known else ()), **self._environment},
             log=log,
             timeout_s=timeout_s,
             stopping=self._stopping,
-            stdin=stdin,
+            stdin=file if on_stdin else None,
         )
         if outcome.interrupted:
             raise Interrupted
         return outcome, (capped(log) or b"").decode("utf-8", "replace")
+
+
+def _filled_in(command: Sequence[str], prompt: str, file: Path) -> tuple[list[str], bool]:
+    """Returns the command with the prompt, or the file that holds it, in their places.
+
+    The second value says that it has a place for neither, so that the prompt is to be on standard
+    input. A prompt that is longer than a word of a command may be is read from the file.
+    """
+    if len(os.fsencode(prompt)) > _WORD_BYTES:
+        prompt = f"Read the file {file} to its end: it holds your task. Then do what it says."
+    words = [w.replace("{prompt_file}", str(file)).replace("{prompt}", prompt) for w in command]
+    return words, not any("{prompt}" in word or "{prompt_file}" in word for word in command)
+
+
+def _notes(dropped: Sequence[str]) -> tuple[str, ...]:
+    """Returns what is said aloud of files that a program left for itself."""
+    if not dropped:
+        return ()
+    listed = ", ".join(one_line(path, 120) for path in dropped[:5])
+    more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+    return (f"dropped, as the program's own: {listed}{more}",)
 
 
 def _failure(outcome: Outcome, timeout_s: float) -> str | None:

@@ -70,6 +70,10 @@ class Researcher(Protocol):
         """Begins, aside, what takes long before the first question; may be called at any time."""
         ...
 
+    def prompt(self, brief: Brief) -> str:
+        """Returns what is asked with a brief."""
+        ...
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """Returns one answer to the prompt.
 
@@ -90,20 +94,25 @@ class Researcher(Protocol):
 class ProgramRun:
     """How a program of the user's ended: why it failed, what it printed, what it changed.
 
-    strays names what changed meanwhile of the user's own, outside of the workbench.
+    strays names what changed meanwhile of the user's own, outside of the workbench; notes say what of its
+    files was dropped.
     """
 
     failure: str | None
     output: str
     edits: tuple[Edit, ...]
     strays: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Workbench(Protocol):
     """The place where a program of the user's works on the incumbent."""
 
     def run(self, command: Sequence[str], prompt: str, timeout_s: float) -> ProgramRun:
-        """Lays the incumbent out, runs the program with the prompt on its standard input, and reads
-        what it changed. A program that failed has made no edits.
+        """Lays the incumbent out, runs the program with the prompt, and reads what it changed.
+
+        The prompt stands where a word of the command has {prompt}, and in the file that stands where
+        one has {prompt_file}; where none has, it is on the standard input. A program that failed has
+        made no edits.
         """
         ...

@@ -1,26 +1,29 @@
-"""Any program that edits files in place: the prompt on its standard input, its edits from the worktree."""
+"""Any program that edits files in place, a coding agent for one: its edits are read from the worktree."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autoresearch.errors import BadAnswer
+from autoresearch.errors import BadAnswer, Outage, ResearcherError
 from autoresearch.records import Answer, Proposal
-from autoresearch.researchers import blocks
+from autoresearch.researchers import blocks, prompt
+from autoresearch.researchers.agents import FILES, agent_of, lasting_fault, passing_fault
 from autoresearch.researchers.base import (
     DESCRIPTION_LENGTH,
     REMARK_LENGTH,
     Brief,
+    ProgramRun,
     Turn,
     Workbench,
 )
-from autoresearch.researchers.dress import marker
-from autoresearch.text import one_line
+from autoresearch.researchers.dress import header, marker
+from autoresearch.researchers.echo import without_echo
+from autoresearch.text import one_line, printable
 
 _TEXT_MAX = 20_000
-_HEADER = re.compile(r"^(description|hypothesis|lesson):[ \t]*(.+)$", re.MULTILINE)
+_FILES_MAX = 40  # that are named to a program on its command line
+_NOT_STARTED = (126, 127)  # a shell's words for a program that can't be run, and for none
 
 
 class CommandResearcher:
@@ -47,35 +50,62 @@ class CommandResearcher:
     def warm_up(self) -> None:
         """There is nothing to prepare."""
 
+    def prompt(self, brief: Brief) -> str:
+        """Returns what a program is told, which reads and edits the files itself."""
+        return prompt.for_program(brief)
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
-        """Returns what the program printed, with its edits; raises BadAnswer where it failed."""
-        ran = self._workbench.run(self._command, prompt, self._timeout_s)
+        """Returns what the program printed, with its edits.
+
+        Raises BadAnswer where it failed, ResearcherError where it will fail again, and Outage where
+        a known agent's provider is down.
+        """
+        ran = self._workbench.run(_with_files(self._command, brief), prompt, self._timeout_s)
+        said = printable(without_echo(ran.output, prompt))
+        if ran.failure is not None or not (ran.edits or _has_blocks(said)):
+            self._check(ran, said)
         if ran.failure is not None:
-            last = ran.output.strip().splitlines()[-1:]
-            said = one_line(": ".join([f"the program {ran.failure}", *last]), 500)
-            raise BadAnswer(said + _strayed(ran.strays))
-        return Answer(ran.output[-_TEXT_MAX:], edits=ran.edits, strays=ran.strays)
+            last = said.strip().splitlines()[-1:]
+            failed = one_line(": ".join([f"the program {ran.failure}", *last]), 500)
+            raise BadAnswer(failed + _strayed(ran.strays))
+        return Answer(said[-_TEXT_MAX:], edits=ran.edits, strays=ran.strays, notes=ran.notes)
+
+    def _check(self, ran: ProgramRun, said: str) -> None:
+        """Raises ResearcherError for a failure that will not pass, Outage for one that will by itself."""
+        program, last = self._command[0], (said.strip().splitlines() or [""])[-1]
+        why = lasting_fault(said)
+        if why is None and ran.failure in [f"exited with {code}" for code in _NOT_STARTED]:
+            why = last or ran.failure
+        if why is not None:
+            raise ResearcherError(one_line(f"{program} can't work here: {why}", 500))
+        known = agent_of(self._command)
+        if known is not None and (passing := passing_fault(said)):
+            raise Outage(one_line(f"{program}: {passing}", 500))
 
     def read(self, answer: Answer, brief: Brief) -> Proposal:
         """Returns the edits as a proposal, or the blocks that were printed; raises BadAnswer."""
         if not answer.edits:
             try:
-                return self._printed(answer.text, brief)
+                return replace(self._printed(answer, brief), notes=answer.notes)
             except BadAnswer as bad:
                 raise BadAnswer(f"{bad}{_strayed(answer.strays)}", bad.final) from None
-        said = dict(_HEADER.findall(answer.text))
-        last = (answer.text.strip().splitlines() or [""])[-1]
+        said = dict(filter(None, map(header, answer.text.splitlines())))
+        lines = [line for line in answer.text.splitlines() if any(map(str.isalnum, line))]
+        last = lines[-1] if lines else ""
         return Proposal(
             one_line(said.get("description") or self._description or last, DESCRIPTION_LENGTH),
             answer.edits,
             one_line(said.get("hypothesis", ""), REMARK_LENGTH),
             one_line(said.get("lesson", ""), REMARK_LENGTH),
+            answer.notes,
         )
 
-    def _printed(self, text: str, brief: Brief) -> Proposal:
+    def _printed(self, answer: Answer, brief: Brief) -> Proposal:
         """Returns the proposal in search/replace blocks that a program printed instead of editing."""
-        if not any(marker(line) == "open" for line in text.splitlines()):
-            raise BadAnswer("the program changed no file and printed no block")
+        text = answer.text
+        if not _has_blocks(text):
+            dropped = f" ({'; '.join(answer.notes)})" if answer.notes else ""
+            raise BadAnswer(f"the program changed no file and printed no block{dropped}")
         if len(text) == _TEXT_MAX:
             raise BadAnswer("the program printed too much for its blocks to be read whole")
         proposal = blocks.parse(text, brief.files, brief.tree)
@@ -92,3 +122,15 @@ def _strayed(strays: tuple[str, ...]) -> str:
         f"; meanwhile {one_line(', '.join(strays), 500)} changed in the user's checkout, which is not where "
         "it works: edit the files of the working directory, by relative paths, and make no branches or tags"
     )
+
+
+def _has_blocks(text: str) -> bool:
+    return any(marker(line) == "open" for line in text.splitlines())
+
+
+def _with_files(command: tuple[str, ...], brief: Brief) -> tuple[str, ...]:
+    """Returns the command with the mutable files where it names them."""
+    if FILES not in command:
+        return command
+    at = command.index(FILES)
+    return (*command[:at], *sorted(brief.files)[:_FILES_MAX], *command[at + 1 :])

@@ -18,6 +18,7 @@ from autoresearch.fit.declarations import knobs_in
 from autoresearch.grammars import GrammarMissing
 from autoresearch.records import Answer, Edit, Experiment, Proposal
 from autoresearch.researchers.base import DESCRIPTION_LENGTH, REMARK_LENGTH, Brief, Turn
+from autoresearch.researchers.prompt import render
 from autoresearch.researchers.ranges import Number, Range, range_of, written_range
 from autoresearch.text import one_line
 
@@ -44,6 +45,10 @@ class KnobsResearcher:
 
     def warm_up(self) -> None:
         """There is nothing to prepare."""
+
+    def prompt(self, brief: Brief) -> str:
+        """Returns the prompt of a model."""
+        return render(brief)
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """Returns the next values, as JSON: what changes, and the whole vector.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autoresearch.config import ResearcherConfig
-from autoresearch.errors import UsageError
+from autoresearch.errors import ResearcherError, UsageError
+from autoresearch.researchers.agents import AGENTS, agent_of, command_of
 from autoresearch.researchers.base import Researcher, Workbench
 from autoresearch.researchers.command import CommandResearcher
 
@@ -14,11 +16,13 @@ KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
 def kind_of(config: ResearcherConfig, env: Mapping[str, str]) -> str:
-    """Returns the kind that is meant: for `auto` the server, the key, the command, else knobs."""
+    """Returns the kind that is meant: for `auto` the server, the agent, the key, the command, else knobs."""
     if config.kind != "auto":
         return config.kind
     if config.base_url:
         return "openai"
+    if config.agent:
+        return "command"
     for kind, key in KEYS.items():
         if env.get(key, "").strip():
             return kind
@@ -43,16 +47,21 @@ def make(
     if kind in KEYS:
         return _model(config, kind, env, usd_limited)
     if kind == "command":
-        if not config.command:
+        command = tuple(config.command)
+        if config.agent:
+            command = command_of(config.agent, config.model)
+        if not command:
             raise UsageError(
-                "researcher.command is empty: the researcher `command` needs a program"
+                "researcher.command is empty: the researcher `command` needs a program, or one of the "
+                f"coding agents in researcher.agent: {', '.join(AGENTS)}"
             )
         if usd_limited:
             raise UsageError(
                 "what the program of `command` spends is not known here, so a limit in dollars can't "
                 "be kept; limit --max or --hours instead"
             )
-        return CommandResearcher(workbench, config.command, config.timeout_s, description)
+        _check_installed(command, env)
+        return CommandResearcher(workbench, command, config.timeout_s, description)
     if kind == "scripted":
         from autoresearch.researchers.scripted import ScriptedResearcher
 
@@ -67,6 +76,16 @@ def make(
         return KnobsResearcher(config.knobs)
     known = "anthropic, openai, command, knobs, scripted, auto"
     raise UsageError(f"--researcher {kind}: there is no such researcher; there are {known}")
+
+
+def _check_installed(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raises ResearcherError where a program is named that is not on PATH."""
+    program, path = command[0], env.get("PATH")
+    if "/" in program or not path or shutil.which(program, path=path):
+        return
+    known = agent_of(command)
+    how = f"install it ({known.install})" if known else "install it"
+    raise ResearcherError(f"the researcher's program {program} is not on PATH; {how}")
 
 
 def _model(

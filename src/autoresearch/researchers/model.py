@@ -24,7 +24,7 @@ from autoresearch.records import Answer, Proposal, Usage
 from autoresearch.researchers import blocks, provider, stop
 from autoresearch.researchers.base import Brief, Turn
 from autoresearch.researchers.prices import Price, Tokens
-from autoresearch.researchers.prompt import conversation, encodable
+from autoresearch.researchers.prompt import conversation, encodable, render
 from autoresearch.researchers.provider import Endpoint, checked_key, checked_url
 
 SILENCE_S = 600.0  # a model may think that long before its first word
@@ -112,6 +112,10 @@ class ModelResearcher:
             executor = ThreadPoolExecutor(1)
             self._connecting = executor.submit(self._connect)
             executor.shutdown(wait=False)
+
+    def prompt(self, brief: Brief) -> str:
+        """Returns the prompt of a model."""
+        return render(brief)
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """Returns one answer; its text may be empty or cut off, which is for `read` to say."""

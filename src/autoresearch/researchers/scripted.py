@@ -8,6 +8,7 @@ from autoresearch.errors import NothingToPropose, ResearcherError
 from autoresearch.records import Answer, Proposal
 from autoresearch.researchers import blocks
 from autoresearch.researchers.base import Brief, Turn
+from autoresearch.researchers.prompt import render
 
 SEPARATOR = "--- answer ---"
 
@@ -33,6 +34,10 @@ class ScriptedResearcher:
 
     def warm_up(self) -> None:
         """There is nothing to prepare."""
+
+    def prompt(self, brief: Brief) -> str:
+        """Returns the prompt of a model."""
+        return render(brief)
 
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         """Returns the next answer; raises NothingToPropose behind the last."""
