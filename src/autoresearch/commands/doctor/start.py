@@ -33,10 +33,17 @@ _NAME = ".doctor"  # no run has a name with a dot there
 
 
 def start(lab: Lab, config: Config, tag: str | None, jail: Jail | None) -> list[Finding]:
-    """Returns whether setup and command start, and the line that mends it; [] where there is no jail."""
+    """Returns whether setup and command start, and the line that mends it; [] where there is no jail.
+
+    Where private worktrees can't lie where they should, that is said instead.
+    """
+    repo, task = lab.repo, config.task
+    try:
+        worktrees = find_worktrees(config.runner.worktrees, repo, os.environ)
+    except (AutoresearchError, OSError) as fault:
+        return [Finding("start", "missing", one_line(str(fault)), f"edit {CONFIG}")]
     if jail is None:
         return []
-    repo, task = lab.repo, config.task
     commit = repo.resolve("HEAD")
     if commit is None:
         return []
@@ -50,7 +57,6 @@ def start(lab: Lab, config: Config, tag: str | None, jail: Jail | None) -> list[
         return [Finding("start", "ok", "not tried: the inputs are large; the baseline starts it")]
     try:
         with lab.locked(_NAME):
-            worktrees = find_worktrees(config.runner.worktrees, repo, os.environ)
             worktree = Worktree(
                 repo, worktrees / _NAME / "0", "autoresearch-doctor",
                 tuple(task.inputs), tuple(task.caches), tuple(task.fresh),
