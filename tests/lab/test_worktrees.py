@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,32 +134,46 @@ def test_a_folder_that_is_closed_is_refused(lab: Lab, tmp_path: Path) -> None:
     assert "runner.worktrees" in lab.cli("baseline", code=1).stderr
 
 
+TELL = """\
+import os, sys
+with open(sys.argv[1], "a") as log:
+    print(sys.argv[2], os.environ.get("PWD"), os.getcwd(), file=log)
+"""
+
+
 def test_every_command_of_a_trial_and_the_program_are_told_where_they_stand(
     make_lab: MakeLab, tmp_path: Path
 ) -> None:
-    """Of the shell's own PWD nothing is left: some programs believe it more than the kernel."""
-    log = tmp_path / "log"
-    told = f"sh -c 'echo \"$0 $PWD $(pwd -P)\" >> {log}'"
+    """Of the shell's own PWD nothing is left: some programs believe it more than the kernel.
+
+    No shell stands between: it would set the variable itself.
+    """
+    log, script = tmp_path / "log", tmp_path / "tell.py"
+    script.write_text(TELL)
+    told = [sys.executable, str(script), str(log)]
     config = f"""\
 [task]
-command = ["sh", "trial.sh"]
-setup = ["sh", "-c", "{told.replace('"', chr(92) + '"')[:-1]}' setup"]
+command = {json.dumps([sys.executable, "trial.py", "trial"])}
+setup = {json.dumps([*told, "setup"])}
 mutable = ["value.txt"]
 [researcher]
 kind = "command"
-command = ["sh", "propose.sh"]
+command = {json.dumps([sys.executable, "propose.py", "program"])}
 [runner]
 sandbox = "none"
 """
+    tell = f"import sys\nsys.argv.insert(1, {str(log)!r})\n{TELL}"
     lab = make_lab({
         "autoresearch.toml": config,
-        "trial.sh": f"{told} trial\necho val_bpb: $(cat value.txt)\n",
-        "propose.sh": f"{told} program\ncat > /dev/null; echo 1 > value.txt; echo lower\n",
+        "trial.py": f"{tell}print('val_bpb:', open('value.txt').read())\n",
+        "propose.py": f"{tell}open('value.txt', 'w').write('1')\nprint('lower')\n",
         "value.txt": "2\n",
     })  # fmt: skip
-    hook = lab.write(".git/hooks/pre-commit", f"#!/bin/sh\n{told} hook\n")
+    hook = lab.write(
+        ".git/hooks/pre-commit", f"#!{sys.executable}\nimport sys\nsys.argv.append('hook')\n{tell}"
+    )
     hook.chmod(0o755)
     lab.cli("run", "--max", "1", env={"PWD": str(lab.root)})
     lines = [line.split() for line in log.read_text().splitlines()]
     assert {name for name, *_ in lines} == {"setup", "trial", "program", "hook"}
-    assert all(pwd == real == str(lab.worktree()) for _, pwd, real in lines)
+    assert all(pwd == cwd == str(lab.worktree()) for _, pwd, cwd in lines)

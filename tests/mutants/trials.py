@@ -227,6 +227,33 @@ MUTANTS = [
         "        return tampered or",
         ("tests/sandbox/test_sandbox.py::test_without_a_jail_what_a_trial_did_to_git_is_seen",),
     ),
+    Mutant(
+        "the shell's PWD goes on",
+        "runners/local.py",
+        '            env={**spec.env, "PWD": str(spec.cwd)},',
+        "            env=spec.env,",
+        (
+            "tests/lab/test_worktrees.py::"
+            "test_every_command_of_a_trial_and_the_program_are_told_where_they_stand",
+        ),
+    ),
+    Mutant(
+        "what a program changed of the user's own is not looked at",
+        "ratchet/workbench.py",
+        "            strays = before.changed(self._watch.picture())\n",
+        "            strays = ()\n",
+        ("tests/researchers/test_trespass.py::test_a_program_that_failed_is_seen_too",),
+    ),
+    Mutant(
+        "the credentials of cargo's registry are opened with it",
+        "sandbox/toolchains.py",
+        "        hidden += [",
+        "        [",
+        (
+            "tests/sandbox/test_toolchains.py::"
+            "test_rustup_is_opened_without_the_keys_of_its_registry",
+        ),
+    ),
     # -- what would stop the run --------------------------------------------------------------
     Mutant(
         "a fault of the machine is held against a candidate",

@@ -234,6 +234,19 @@ def test_a_disk_that_a_candidate_fills_is_its_own_doing(tmp_path: Path, kind: st
 
 
 @needs_root
+def test_a_disk_of_the_worktrees_alone_that_a_candidate_fills(tmp_path: Path) -> None:
+    """The journal's disk has room all the while: worktrees lie elsewhere."""
+    stops = [stop for stop in FILLED if "the worktree" in stop.name]
+    lab = plain_lab(tmp_path, "none", stops)
+    apart = lab.root.parent / "home" / ".local"
+    apart.mkdir(exist_ok=True)
+    with small_disk(apart):
+        play(lab, stops, "1.500000")
+        reasons = [lab.record(n)["reason"] for n in range(1, 2 * len(stops), 2)]
+        assert all("it had filled the disk" in reason for reason in reasons), reasons
+
+
+@needs_root
 def test_a_disk_that_somebody_else_fills_is_held_against_nobody(tmp_path: Path) -> None:
     fails = Stop("fails", "sys.exit(1)")
     with small_disk(tmp_path):

@@ -34,7 +34,7 @@ def found(
     home: Path, *commands: list[str], laid_out: tuple[str, ...] = (), **env: str
 ) -> Toolchains:
     """What is found in a home whose bin folders are on PATH, from a lab beside it."""
-    bins = sorted({str(path.parent) for path in home.rglob("bin/*")})
+    bins = sorted({str(path.parent) for path in home.rglob("*bin/*")})
     bins += sorted({str(path.parent) for path in home.rglob("shims/*")})
     root = home.parent / "lab"
     root.mkdir(exist_ok=True)
@@ -104,6 +104,7 @@ def test_variables_of_the_users_say_where_they_are(home: Path, tmp_path: Path) -
     [
         (".nvm/versions/node/v22.1.0/bin/node", ["node", "a.js"], ".nvm/versions/node/v22.1.0"),
         ("miniconda3/envs/x/bin/R", ["R", "-f", "a.R"], "miniconda3/envs/x"),
+        ("miniforge3/condabin/conda", ["conda", "run", "-n", "x", "R"], "miniforge3"),
         ("sdk/go1.22/bin/go", ["go", "run", "."], "sdk/go1.22"),
         ("julia-1.11/bin/julia", ["julia", "a.jl"], "julia-1.11"),
         (".local/share/mise/shims/node", ["node", "a.js"], ".local/share/mise"),
@@ -117,6 +118,14 @@ def test_an_installation_is_opened_as_a_whole(
     program(home / where)
     (home / opened / "lib").mkdir()
     assert home / opened in found(home, command).readable
+
+
+def test_an_active_environment_of_condas_is_told(home: Path) -> None:
+    place = home / "miniforge3/envs/x"
+    program(place / "bin/R")
+    told = dict(found(home, ["R", "-f", "a.R"], CONDA_PREFIX=str(place)).variables)
+    assert told["CONDA_PREFIX"] == str(place)
+    assert "CONDA_PREFIX" not in dict(found(home, ["sh"], CONDA_PREFIX=str(place)).variables)
 
 
 def test_a_shared_folder_is_not(home: Path) -> None:

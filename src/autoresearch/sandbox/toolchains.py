@@ -61,8 +61,9 @@ _KINDS = (
     ),
     Kind("pyenv", ("pyenv",), (("PYENV_ROOT", ".pyenv"),), passed=("PYENV_VERSION",)),
     Kind(
-        "conda", ("conda", "mamba", "micromamba"), (("MAMBA_ROOT_PREFIX", "micromamba"),),
-        passed=("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_EXE", "CONDA_PYTHON_EXE", "CONDA_SHLVL"),
+        "conda", ("conda", "mamba", "micromamba"),
+        (("MAMBA_ROOT_PREFIX", "micromamba"), ("CONDA_PREFIX", "miniconda3")),
+        passed=("CONDA_DEFAULT_ENV", "CONDA_EXE", "CONDA_PYTHON_EXE", "CONDA_SHLVL"),
     ),
     Kind("nvm", ("nvm",), (("NVM_DIR", ".nvm"),), passed=("NVM_BIN",)),
     Kind("volta", ("volta",), (("VOLTA_HOME", ".volta"),)),
@@ -204,7 +205,9 @@ def _installation(program: Path, homes: Sequence[Path]) -> Iterator[Path]:
     prefix = program.parent.parent
     if program.parent.name == "shims":
         yield prefix
-    elif program.parent.name == "bin" and any(home in prefix.parents for home in homes):
+    elif program.parent.name in ("bin", "condabin") and any(
+        home in prefix.parents for home in homes
+    ):
         shared = prefix in [home / name for home in homes for name in _SHARED]
         if (
             not shared

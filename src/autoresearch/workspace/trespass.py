@@ -18,7 +18,7 @@ from pathlib import Path
 from autoresearch.workspace.git import entries, git, text
 from autoresearch.workspace.repository import Repository
 
-_READ_MAX = 64 << 20  # bytes; a larger file is known by its size and times
+_READ_MAX = 1 << 20  # bytes: sources, and no data; a larger file is known by its size and times
 _REFS = ("refs/heads", "refs/tags", "refs/stash")  # a person's editor fetches into refs/remotes
 _KINDS = {"refs/heads/": "the branch ", "refs/tags/": "the tag ", "refs/": "the "}
 

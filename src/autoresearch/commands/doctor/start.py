@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,14 +31,24 @@ from autoresearch.workspace.worktree import Worktree
 
 _WAIT_S = 8.0
 _INPUTS_MAX = 2 << 30  # bytes; more would take long to copy, and the baseline copies them anyway
+_CAUSE = re.compile(
+    r"^error|error: |not found|no such|no module|cannot |can't |denied", re.IGNORECASE
+)
 _NAME = ".doctor"  # no run has a name with a dot there
 
 
 def start(lab: Lab, config: Config, tag: str | None, jail: Jail | None) -> list[Finding]:
-    """Returns whether setup and command start, and the line that mends it; [] where there is no jail."""
+    """Returns whether setup and command start, and the line that mends it; [] where there is no jail.
+
+    Where private worktrees can't lie where they should, that is said instead.
+    """
+    repo, task = lab.repo, config.task
+    try:
+        worktrees = find_worktrees(config.runner.worktrees, repo, os.environ)
+    except (AutoresearchError, OSError) as fault:
+        return [Finding("start", "missing", one_line(str(fault)), f"edit {CONFIG}")]
     if jail is None:
         return []
-    repo, task = lab.repo, config.task
     commit = repo.resolve("HEAD")
     if commit is None:
         return []
@@ -51,7 +62,6 @@ def start(lab: Lab, config: Config, tag: str | None, jail: Jail | None) -> list[
         return [Finding("start", "ok", "not tried: the inputs are large; the baseline starts it")]
     try:
         with lab.locked(_NAME):
-            worktrees = find_worktrees(config.runner.worktrees, repo, os.environ)
             worktree = Worktree(
                 repo, worktrees / _NAME / "0", "autoresearch-doctor",
                 tuple(task.inputs), tuple(task.caches), tuple(task.fresh),
@@ -107,11 +117,20 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
             return Finding("start", "ok", text)
         if outcome.exit_code == 0:
             return Finding("start", "ok", f"{what} ran in the sandbox to the end{used}")
-        last = metrics.tail(metrics.lines(log), 1, 300).strip() if log.exists() else ""
         part = "setup" if outcome.setup_failed else "command"
-        text = f"task.{part} fails in the sandbox{used} (exit code {outcome.exit_code}): {last}"
+        said = f"task.{part} fails in the sandbox{used} (exit code {outcome.exit_code})"
+        text = f"{said}: {_telling(log)}"
         mend = start_advice(log, root, worktree.cwd, task, tree, jailed=True)
         return Finding("start", "missing", one_line(text), mend or f"edit {CONFIG}, or the code")
+
+
+def _telling(log: Path) -> str:
+    """Returns the last line of a log that sounds like a cause, else the last; "" where there is none."""
+    lines = metrics.tail(metrics.lines(log), 20, 4000).splitlines() if log.exists() else []
+    lines = [line.strip() for line in lines if line.strip()]
+    return next((line for line in reversed(lines) if _CAUSE.search(line)), (lines or [""])[-1])[
+        :300
+    ]
 
 
 def _bytes_of(places: Iterator[Path]) -> int:
