@@ -39,7 +39,7 @@ def lab_of(
     task: str = EVALUATE,
     train: str = TRAIN,
     rest: str = "",
-    timeout_s: float = 20,
+    timeout_s: float = 60,
     **files: str,
 ) -> Lab:
     """A lab whose proposals make these changes (old, new), each once the one before is judged."""
@@ -77,7 +77,7 @@ def test_what_evaluate_prints_counts_and_not_what_the_trial_prints(tmp_path: Pat
         ("print('val_bpb: 1')\nprint('val_bpb: 2')", "two_summaries", "evaluate's output has more"),
         ("print('loss 3')", "no_summary", "evaluate's output has no line with val_bpb"),
         ("print('val_bpb: nan')", "nan", "val_bpb is nan"),
-        ("import time\ntime.sleep(60)", "timeout", "evaluate was killed at 3 s"),
+        ("import time\ntime.sleep(60)", "timeout", "evaluate was killed at 10 s"),
         ("open('train.py', 'a').write('#')\nprint('val_bpb: 1')", "tampered", "evaluate changed train.py"),
         ("import os, signal\nos.kill(os.getppid(), 9)\nprint('val_bpb: 1')", "tampered", "evaluate killed"),
     ],
@@ -91,7 +91,8 @@ def test_evaluate_that_fails_on_a_candidate_is_a_crash(
     script += "".join(f"    {line}\n" for line in judge.splitlines())
     script += "else:\n    print('val_bpb:', loss)\n"
     changes = [("VALUE = 1.5", "VALUE = 1.4"), ("VALUE = 1.5", "VALUE = 1.6")]
-    lab = lab_of(tmp_path, changes, timeout_s=3, judge__py=script)
+    short = 10 if failure == "timeout" else 60
+    lab = lab_of(tmp_path, changes, timeout_s=short, judge__py=script)
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "crash", "discard"]
     assert lab.record(1)["failure"] == failure and words in lab.record(1)["reason"]
@@ -304,9 +305,9 @@ def test_a_check_that_fails_on_the_code_as_it_is_stops_the_run(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ("sleep 60", "discard", "killed at 3 s"),
+        ("sleep 60", "discard", "killed at 10 s"),
         ("echo '#' >> train.py", "crash", "a check changed train.py"),
-        ("exit 3", "discard", "exited with 3"),
+        ("exit 3", "discard", "check.sh: exited with 3"),
         ("exit 127", "discard", "exited with 127"),
         ("kill -9 $$", "discard", "killed by signal 9"),
         ("nosuchprogram", "discard", "nosuchprogram"),
@@ -314,8 +315,11 @@ def test_a_check_that_fails_on_the_code_as_it_is_stops_the_run(tmp_path: Path) -
 )
 def test_how_a_check_can_fail(tmp_path: Path, body: str, status: str, words: str) -> None:
     script = f"grep -q 'VALUE = 1.5' train.py && exit 0\n{body}\n"
-    task = f"{EVALUATE}\nchecks = [['sh', 'check.sh']]"
-    lab = lab_of(tmp_path, [("VALUE = 1.5", "VALUE = 1.4")], task, timeout_s=3, check__sh=script)
+    task = f"{EVALUATE}\nchecks = [['echo', 'before'], ['sh', 'check.sh']]"
+    short = 10 if "sleep" in body else 60
+    lab = lab_of(
+        tmp_path, [("VALUE = 1.5", "VALUE = 1.4")], task, timeout_s=short, check__sh=script
+    )
     lab.cli("run", "--max", "1")
     assert lab.statuses() == ["keep", status] and words in lab.record(1)["reason"]
 

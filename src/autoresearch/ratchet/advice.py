@@ -53,16 +53,14 @@ def baseline_advice(
         )
     if crash.failure == "nan":
         return "The code diverges as it stands: lower its learning rate, or mend it, first"
-    if crash.failure not in ("exit", "setup", "exam"):
+    if crash.failure not in ("exit", "setup", "exam", "evaluate", "check"):
         return None
     end = metrics.tail(metrics.lines(log), _END_LINES, 20_000).splitlines()
     tree = run.repo.tree(candidate.commit)
     root, worktree = run.repo.root, run.slots[0].worktree.path
-    advice = (
-        _absent_files(end, root, worktree, tree)
-        or _absent_module(end, root, task, tree)
-        or _absent_program(end, task, root)
-    )
+    advice = _absent_files(end, root, worktree, tree)
+    if crash.failure not in ("evaluate", "check"):
+        advice = advice or _absent_module(end, root, task, tree) or _absent_program(end, task, root)
     return advice or (_refused(end, root, worktree) if jailed else None)
 
 
