@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.lab.run import _frozen_or_default
 from autoresearch.ratchet.planted import planted_file
 from tests.jailed import jail_of
 from tests.labs import Lab, eventually, kill, make_lab, running, scripted, swap
@@ -369,6 +370,11 @@ def test_a_limit_that_is_exceeded_is_a_discard_and_one_that_is_absent_a_crash(
     assert lab.record(1)["failure"] == "limit"
     assert "p95_ms is 12, and must be <= baseline * 1.1 (11)" in lab.record(1)["reason"]
     assert lab.record(3)["failure"] == "no_summary" and "p95_ms" in lab.record(3)["reason"]
+    prompt = lab.file(1, "prompt.txt")
+    assert (
+        "limits, as lines of the log have them: p95_ms <= baseline * 1.1, tokens >= 10." in prompt
+    )
+    assert "judge.py` prints about what the trial leaves" in prompt
     assert lab.record(2)["summary"]["p95_ms"] == 11
 
 
@@ -517,3 +523,9 @@ def test_ctrl_c_while_it_is_judged_ends_the_judge(tmp_path: Path) -> None:
     assert process.wait(30) == 130
     assert lab.statuses() == ["keep"] and lab.records("pause")
     assert list(lab.temporary.iterdir()) == []
+
+
+def test_a_setup_that_an_older_release_journaled_is_the_same_command() -> None:
+    assert _frozen_or_default({"setup": ["make", "-j"]})["setup"] == [["make", "-j"]]
+    assert _frozen_or_default({"setup": [["a"], ["b"]]})["setup"] == [["a"], ["b"]]
+    assert _frozen_or_default({})["setup"] == []

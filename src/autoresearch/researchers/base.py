@@ -29,7 +29,8 @@ class Brief:
     `refusals` what was wrong with the proposals since the last one. `log_tail` is the end of the
     last trial's log, folded and bounded, without its training lines; `training` sums those up, for
     the last trial and for the incumbent's. `answers` holds (experiment number, text) of the last
-    answer to every experiment; `asked` counts the answers of this run, refused ones included.
+    answer to every experiment; `asked` counts the answers of this run, refused ones included. `gates`
+    are sentences about what else a change must pass.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Brief:
     baseline_files: dict[str, bytes] | None = None
     answers: tuple[tuple[int, str], ...] = ()
     asked: int = 0
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
