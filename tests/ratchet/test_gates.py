@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.lab.run import _frozen_or_default
 from autoresearch.ratchet.planted import planted_file
 from tests.jailed import jail_of
 from tests.labs import Lab, eventually, kill, make_lab, running, scripted, swap
@@ -39,7 +40,7 @@ def lab_of(
     task: str = EVALUATE,
     train: str = TRAIN,
     rest: str = "",
-    timeout_s: float = 20,
+    timeout_s: float = 60,
     **files: str,
 ) -> Lab:
     """A lab whose proposals make these changes (old, new), each once the one before is judged."""
@@ -77,7 +78,7 @@ def test_what_evaluate_prints_counts_and_not_what_the_trial_prints(tmp_path: Pat
         ("print('val_bpb: 1')\nprint('val_bpb: 2')", "two_summaries", "evaluate's output has more"),
         ("print('loss 3')", "no_summary", "evaluate's output has no line with val_bpb"),
         ("print('val_bpb: nan')", "nan", "val_bpb is nan"),
-        ("import time\ntime.sleep(60)", "timeout", "evaluate was killed at 3 s"),
+        ("import time\ntime.sleep(60)", "timeout", "evaluate was killed at 10 s"),
         ("open('train.py', 'a').write('#')\nprint('val_bpb: 1')", "tampered", "evaluate changed train.py"),
         ("import os, signal\nos.kill(os.getppid(), 9)\nprint('val_bpb: 1')", "tampered", "evaluate killed"),
     ],
@@ -91,7 +92,8 @@ def test_evaluate_that_fails_on_a_candidate_is_a_crash(
     script += "".join(f"    {line}\n" for line in judge.splitlines())
     script += "else:\n    print('val_bpb:', loss)\n"
     changes = [("VALUE = 1.5", "VALUE = 1.4"), ("VALUE = 1.5", "VALUE = 1.6")]
-    lab = lab_of(tmp_path, changes, timeout_s=3, judge__py=script)
+    short = 10 if failure == "timeout" else 60
+    lab = lab_of(tmp_path, changes, timeout_s=short, judge__py=script)
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "crash", "discard"]
     assert lab.record(1)["failure"] == failure and words in lab.record(1)["reason"]
@@ -304,9 +306,9 @@ def test_a_check_that_fails_on_the_code_as_it_is_stops_the_run(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ("sleep 60", "discard", "killed at 3 s"),
+        ("sleep 60", "discard", "killed at 10 s"),
         ("echo '#' >> train.py", "crash", "a check changed train.py"),
-        ("exit 3", "discard", "exited with 3"),
+        ("exit 3", "discard", "check.sh: exited with 3"),
         ("exit 127", "discard", "exited with 127"),
         ("kill -9 $$", "discard", "killed by signal 9"),
         ("nosuchprogram", "discard", "nosuchprogram"),
@@ -314,8 +316,11 @@ def test_a_check_that_fails_on_the_code_as_it_is_stops_the_run(tmp_path: Path) -
 )
 def test_how_a_check_can_fail(tmp_path: Path, body: str, status: str, words: str) -> None:
     script = f"grep -q 'VALUE = 1.5' train.py && exit 0\n{body}\n"
-    task = f"{EVALUATE}\nchecks = [['sh', 'check.sh']]"
-    lab = lab_of(tmp_path, [("VALUE = 1.5", "VALUE = 1.4")], task, timeout_s=3, check__sh=script)
+    task = f"{EVALUATE}\nchecks = [['echo', 'before'], ['sh', 'check.sh']]"
+    short = 10 if "sleep" in body else 60
+    lab = lab_of(
+        tmp_path, [("VALUE = 1.5", "VALUE = 1.4")], task, timeout_s=short, check__sh=script
+    )
     lab.cli("run", "--max", "1")
     assert lab.statuses() == ["keep", status] and words in lab.record(1)["reason"]
 
@@ -365,6 +370,11 @@ def test_a_limit_that_is_exceeded_is_a_discard_and_one_that_is_absent_a_crash(
     assert lab.record(1)["failure"] == "limit"
     assert "p95_ms is 12, and must be <= baseline * 1.1 (11)" in lab.record(1)["reason"]
     assert lab.record(3)["failure"] == "no_summary" and "p95_ms" in lab.record(3)["reason"]
+    prompt = lab.file(1, "prompt.txt")
+    assert (
+        "limits, as lines of the log have them: p95_ms <= baseline * 1.1, tokens >= 10." in prompt
+    )
+    assert "judge.py` prints about what the trial leaves" in prompt
     assert lab.record(2)["summary"]["p95_ms"] == 11
 
 
@@ -513,3 +523,9 @@ def test_ctrl_c_while_it_is_judged_ends_the_judge(tmp_path: Path) -> None:
     assert process.wait(30) == 130
     assert lab.statuses() == ["keep"] and lab.records("pause")
     assert list(lab.temporary.iterdir()) == []
+
+
+def test_a_setup_that_an_older_release_journaled_is_the_same_command() -> None:
+    assert _frozen_or_default({"setup": ["make", "-j"]})["setup"] == [["make", "-j"]]
+    assert _frozen_or_default({"setup": [["a"], ["b"]]})["setup"] == [["a"], ["b"]]
+    assert _frozen_or_default({})["setup"] == []

@@ -54,27 +54,29 @@ def baseline_advice(
         )
     if crash.failure == "nan":
         return "The code diverges as it stands: lower its learning rate, or mend it, first"
-    if crash.failure not in ("exit", "setup", "exam"):
+    if crash.failure not in ("exit", "setup", "exam", "evaluate", "check"):
         return None
     tree = run.repo.tree(candidate.commit)
     root, worktree = run.repo.root, run.slots[0].worktree.cwd
-    return start_advice(log, root, worktree, task, tree, jailed)
+    judging = crash.failure in ("evaluate", "check")
+    return start_advice(log, root, worktree, task, tree, jailed, judging)
 
 
 def start_advice(
-    log: Path, root: Path, worktree: Path, task: TaskConfig, tree: Tree, jailed: bool
+    log: Path, root: Path, worktree: Path, task: TaskConfig, tree: Tree, jailed: bool,
+    judging: bool = False,
 ) -> str | None:
     """Returns what would make the commands of a task start, by the end of a log; None where it does not say.
 
-    root is the lab's folder, worktree where its commands ran, tree what was laid out there.
+    root is the lab's folder, worktree where its commands ran, tree what was laid out there; judging:
+    whether the log is of a command that judges a trial.
     """
     end = metrics.tail(metrics.lines(log), _END_LINES, 20_000).splitlines()
-    advice = (
-        _absent_files(end, root, worktree, tree)
-        or toolchain_advice(end, root, tree, task.inputs)
-        or _absent_module(end, root, task, tree)
-        or _absent_program(end, task, root)
+    advice = _absent_files(end, root, worktree, tree) or toolchain_advice(
+        end, root, tree, task.inputs
     )
+    if not judging:
+        advice = advice or _absent_module(end, root, task, tree) or _absent_program(end, task, root)
     return advice or (_refused(end, root, worktree) if jailed else None)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from importlib import resources
 
+from autoresearch.config import TaskConfig
 from autoresearch.lab.run import Run
 from autoresearch.ledger import history
 from autoresearch.paths import CHARTER
@@ -62,7 +64,20 @@ def brief_of(run: Run, number: int) -> Brief:
         answers=tuple(state.answers),
         asked=state.asked,
         history=history.lines(run.paths.history),
+        gates=tuple(_gates(task)),
     )
+
+
+def _gates(task: TaskConfig) -> Iterator[str]:
+    """Yields what a change must pass besides the rule, a sentence each."""
+    if task.evaluate:
+        judge = shlex.join(task.evaluate)
+        yield f"The metric is what `{judge}` prints about what the trial leaves, not what the trial prints."
+    if task.limits:
+        listed = ", ".join(f"{name} {limit}" for name, limit in task.limits.items())
+        yield f"It must keep to these limits, as lines of the log have them: {listed}."
+    if task.checks:
+        yield f"These must succeed: {', '.join(f'`{shlex.join(check)}`' for check in task.checks)}."
 
 
 def _log(run: Run, experiment: Experiment) -> Iterator[str]:

@@ -80,20 +80,19 @@ class Judges:
         task, worktree, log = self.run.config.task, self.slot.worktree, self.slot.paths.checks_log
         if not task.checks:
             return None
-        remove(log)
-        tree = worktree.lay_out(candidate.commit)
+        tree, said = worktree.lay_out(candidate.commit), b""
         try:
             for count, check in enumerate(task.checks):
+                remove(log)  # what an earlier one said is none of this one's words
                 commands = (*(task.setup if count == 0 else ()), check)
                 refusal = self._checked(candidate, [tuple(each) for each in commands], tree)
+                said += f"$ {shlex.join(check)}\n".encode() + (capped(log) or b"")
                 if refusal is not None:
                     return refusal
             return None
         finally:
-            kept = capped(log)
             worktree.clean(tree)
-            if kept is not None:
-                self.run.files.write_log(candidate.number, kept, log.name)
+            self.run.files.write_log(candidate.number, said, log.name)
 
     def _checked(
         self, candidate: Candidate, commands: Sequence[tuple[str, ...]], tree: Tree

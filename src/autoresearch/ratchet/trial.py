@@ -233,13 +233,12 @@ class Trials:
     ) -> tuple[tuple[Outcome, Path] | None, bytes | str | None]:
         """Returns how `evaluate` ended on what a trial left, and what the trial's file of metrics holds."""
         task, paths = self.run.config.task, self.slot.paths
-        failed = metrics.crash_of(outcome, paths.running_log, task.timeout_s)
-        if outcome.interrupted or failed is not None:
+        if outcome.interrupted or not (task.evaluate or task.metric.file):
+            return None, None
+        if metrics.crash_of(outcome, paths.running_log, task.timeout_s) is not None:
             return None, None
         if task.metric.file:
             return None, read_output(self.slot.worktree.cwd, task.metric.file_path)
-        if not task.evaluate:
-            return None, None
         self._drop_scratch()
         left_s = max(1.0, task.timeout_s - outcome.seconds)
         judged = self.judges.evaluate(candidate, left_s)

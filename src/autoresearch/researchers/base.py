@@ -30,7 +30,8 @@ class Brief:
     last trial's log, folded and bounded, without its training lines; `training` sums those up, for
     the last trial and for the incumbent's. `answers` holds (experiment number, text) of the last
     answer to every experiment; `asked` counts the answers of this run, refused ones included.
-    `history` has lines about experiments from before the run, by other means.
+    `history` has lines about experiments from before the run, by other means; `gates` are sentences about
+    what else a change must pass.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Brief:
     answers: tuple[tuple[int, str], ...] = ()
     asked: int = 0
     history: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

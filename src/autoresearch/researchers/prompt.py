@@ -128,6 +128,7 @@ def _job(brief: Brief, division: str) -> str:
         f"Propose one change that improves `{brief.metric}` ({better} is better).",
         f"Each trial is stopped after {brief.timeout_s:g} s, start-up and evaluation included.",
         "A change is kept if the metric gets better; otherwise it is taken back.",
+        *brief.gates,
         "You may change: " + ", ".join(f"`{pattern}`" for pattern in brief.mutable) + ".",
     ]
     if any("::" in pattern for pattern in brief.mutable):
