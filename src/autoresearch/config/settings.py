@@ -84,10 +84,9 @@ class TaskConfig(_Section):
     evaluate: list[Word] = []
     metric: MetricConfig = MetricConfig()
 
-    @property
     def commands(self) -> list[list[str]]:
-        """Every command of the lab's own that a trial runs."""
-        return [command for command in (self.setup, self.command) if command]
+        """Returns the commands that run in a jail, in their order."""
+        return [each for each in (self.setup, self.command) if each]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

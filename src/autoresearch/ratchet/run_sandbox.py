@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.harness import names
@@ -36,8 +35,8 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     if jailed:
-        more = _beside_our_data(run.config.runner.readable, root, cache)
-        readable = readable_of(run.words(task.command), run.with_path(environment), root, more)
+        command = run.words(task.command)
+        readable = readable_of(command, environment, root, run.config.runner.readable)
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness
         require_data(run.config.harness, root)
     name = data_name(run.config.harness, root)
@@ -63,22 +62,6 @@ def _policy_of(run: Run, environment: Mapping[str, str], jailed: bool) -> Policy
         hidden=hidden,
         inputs=tuple(map(run.repo.from_top, task.inputs)),
     )
-
-
-def _beside_our_data(readable: Iterable[str], root: Path, cache: Path) -> Iterator[str]:
-    """Yields runner.readable; for the harness's own cache what other programs keep there.
-
-    karpathy/autoresearch has its data in a folder of the same name. What the harness prepared stays
-    hidden, and the folder itself too, but for these.
-    """
-    for name in readable:
-        path = root / Path(name).expanduser()
-        if os.path.realpath(path) != os.path.realpath(cache):
-            yield name
-        elif path.is_dir():
-            for entry in sorted(path.iterdir()):
-                if entry.name != names.CURRENT and not (entry / names.MANIFEST).exists():
-                    yield str(entry)
 
 
 def _hidden(folder: Path) -> list[str]:
