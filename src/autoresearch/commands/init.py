@@ -103,7 +103,8 @@ def _make_both(lab: Lab, tag: str | None, rev: str | None, flags: Flags, say: Sa
     project = project_of(lab.repo, lab.repo.tree(base), flags)
     told(project, say)
     made = make_run(lab, tag, None, None, say, project.configuration())
-    _tell_run(lab, made, project.before, say)
+    _tell_branch(lab, made, say)
+    _tell_next(lab, made, project.before, say)
 
 
 def _tell(lab: Lab, made: NewRun, say: Say) -> None:
@@ -115,6 +116,7 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
         b"autoresearch.harness" in blob
         for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()
     )
+    _tell_branch(lab, made, say)
     say(f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s")
     say(f"metric: {task.metric.name}, {better} is better")
     say(
@@ -124,16 +126,20 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     claim = claim_notice(task, mutable)
     if claim is not None:
         say(claim)
-    _tell_run(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
+    _tell_next(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
 
 
-def _tell_run(lab: Lab, made: NewRun, before: Sequence[str], say: Say) -> None:
-    """Says where the new run stands, which branch is checked out for `try`, and the next command."""
-    repo, tag = lab.repo, made.tag
-    here = (repo.head_branch() or f"detached at {made.base[:7]}").removeprefix("refs/heads/")
+def _tell_branch(lab: Lab, made: NewRun, say: Say) -> None:
+    """Says where the new run stands, and which branch is checked out for `try`."""
+    here = lab.repo.head_branch() or f"detached at {made.base[:7]}"
     say(
-        f"run {tag}: branch autoresearch/{tag} at {made.base[:7]}; the checkout stays on {here} (to try "
-        f"edits of your own: git checkout autoresearch/{tag})"
+        f"run {made.tag}: branch autoresearch/{made.tag} at {made.base[:7]}; the checkout stays on "
+        f"{here.removeprefix('refs/heads/')} (to try edits of your own: git checkout "
+        f"autoresearch/{made.tag})"
     )
-    command = "autoresearch run" + (f" --tag {tag}" if repo.head_tag() not in (None, tag) else "")
-    say("next: " + ", then ".join([*before, command]))
+
+
+def _tell_next(lab: Lab, made: NewRun, before: Sequence[str], say: Say) -> None:
+    other = lab.repo.head_tag() not in (None, made.tag)
+    run = f"autoresearch run --tag {made.tag}" if other else "autoresearch run"
+    say("next: " + ", then ".join([*before, run]))

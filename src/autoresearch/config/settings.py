@@ -62,15 +62,13 @@ class TaskConfig(_Section):
     limits: Bounds = {}
     metric: MetricConfig = MetricConfig()
 
-    @property
     def commands(self) -> list[list[str]]:
-        """The commands of a trial, in their order."""
+        """Returns the commands of a trial, in their order."""
         return [*self.setup, self.command]
 
-    @property
     def all_commands(self) -> list[list[str]]:
-        """Every command of the lab's own: of a trial, and of what judges it."""
-        return [*self.commands, *([self.evaluate] if self.evaluate else []), *self.checks]
+        """Returns every command of the lab's own: of a trial, and of what judges it."""
+        return [*self.commands(), *([self.evaluate] if self.evaluate else []), *self.checks]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

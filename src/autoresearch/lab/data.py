@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import HarnessConfig
+from autoresearch.config import HarnessConfig, RunnerConfig
 from autoresearch.errors import LabError
 from autoresearch.harness.names import (
+    CURRENT,
     DATA_SETTINGS,
     DATA_VARIABLE,
+    MANIFEST,
     cache_folder,
     current_name,
     data_settings,
@@ -27,6 +30,27 @@ def wanted_data(harness: HarnessConfig, root: Path) -> dict[str, Any] | None:
     if not {*DATA_SETTINGS} & harness.model_fields_set:
         return None
     return data_settings(harness.model_dump(), root)
+
+
+def with_open_cache(runner: RunnerConfig, root: Path) -> RunnerConfig:
+    """Returns settings in which the harness's own cache is no readable folder, but what others keep in it.
+
+    karpathy/autoresearch has its data in a folder of the same name. What the harness prepared stays
+    hidden, and so does the folder itself.
+    """
+    cache, readable = cache_folder(), []
+    for name in runner.readable:
+        path = root / Path(name).expanduser()
+        if os.path.realpath(path) != os.path.realpath(cache):
+            readable.append(name)
+        elif path.is_dir():
+            readable += [str(entry) for entry in sorted(path.iterdir()) if not _is_ours(entry)]
+    return runner.model_copy(update={"readable": readable})
+
+
+def _is_ours(entry: Path) -> bool:
+    """Returns whether a folder or file of the cache is the harness's own."""
+    return entry.name == CURRENT or (entry / MANIFEST).exists()
 
 
 def data_name(harness: HarnessConfig, root: Path) -> str | None:

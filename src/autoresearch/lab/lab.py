@@ -14,6 +14,7 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.config import Config, TaskConfig
 from autoresearch.errors import BusyError, LabError
+from autoresearch.lab.data import with_open_cache
 from autoresearch.ledger import journal
 from autoresearch.ledger.state import State
 from autoresearch.paths import (
@@ -65,6 +66,13 @@ class Lab:
 
     def config(self, tag: str | None = None) -> Config:
         """Returns the settings of the checkout, else of the run's branch, with the run's own task."""
+        settings = self._config(tag)
+        if settings.task.exam:  # of its data nothing is opened
+            return settings
+        runner = with_open_cache(settings.runner, self.repo.root)
+        return settings.model_copy(update={"runner": runner})
+
+    def _config(self, tag: str | None) -> Config:
         task = self.state(tag).task if tag else None
         file = self.repo.root / CONFIG
         if file.is_file():

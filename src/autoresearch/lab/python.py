@@ -20,7 +20,7 @@ def chosen_python(
     None where no command leaves that open, and for a run of a release that took what PATH has. Raises
     LabError where the Python of the run's baseline is gone, and where none has what the lab needs.
     """
-    if not any(is_meant(command[0]) for command in config.task.commands):
+    if not any(is_meant(command[0]) for command in config.task.commands()):
         return None
     frozen = lab.state(tag).frozen if tag is not None else None
     if frozen is None:

@@ -63,7 +63,12 @@ def baseline_advice(
 
 
 def start_advice(
-    log: Path, root: Path, worktree: Path, task: TaskConfig, tree: Tree, jailed: bool,
+    log: Path,
+    root: Path,
+    worktree: Path,
+    task: TaskConfig,
+    tree: Tree,
+    jailed: bool,
     judging: bool = False,
 ) -> str | None:
     """Returns what would make the commands of a task start, by the end of a log; None where it does not say.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.errors import LabError
@@ -37,9 +36,8 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
         else own_python(command, environment, root)
     )
     toolchains = toolchains_of(config.task, environment, root)
-    readable = tuple(beside_our_data(config.runner.readable, root, cache_dir()))
-    policy = _policy_of(run, environment, jailed, readable, toolchains)
-    fault = without_effect(policy, root, readable) if jailed else None
+    policy = _policy_of(run, environment, jailed, toolchains)
+    fault = without_effect(policy, root, config.runner.readable) if jailed else None
     if fault is not None:
         raise LabError(fault)
     return Sandbox(
@@ -57,14 +55,14 @@ def _policy_of(
     run: Run,
     environment: Mapping[str, str],
     jailed: bool,
-    more: Iterable[str],
     toolchains: Toolchains,
 ) -> Policy:
     task, root, cache = run.config.task, run.repo.root, cache_dir()
     readable: tuple[Path, ...] = ()
     of_judges: tuple[Path, ...] = ()
     if jailed:
-        readable = readable_of(run.words(task.command), environment, root, more, toolchains)
+        command, more = run.words(task.command), run.config.runner.readable
+        readable = readable_of(command, environment, root, more, toolchains)
         of_judges = tuple(
             place
             for command in (task.evaluate, *task.checks)
@@ -99,22 +97,6 @@ def _policy_of(
         inputs=tuple(map(run.repo.from_top, task.inputs)),
         of_judges=of_judges,
     )
-
-
-def beside_our_data(readable: Iterable[str], root: Path, cache: Path) -> Iterator[str]:
-    """Yields runner.readable; for the harness's own cache what other programs keep there.
-
-    karpathy/autoresearch has its data in a folder of the same name. What the harness prepared stays
-    hidden, and the folder itself too, but for these.
-    """
-    for name in readable:
-        path = root / Path(name).expanduser()
-        if os.path.realpath(path) != os.path.realpath(cache):
-            yield name
-        elif path.is_dir():
-            for entry in sorted(path.iterdir()):
-                if entry.name != names.CURRENT and not (entry / names.MANIFEST).exists():
-                    yield str(entry)
 
 
 def _hidden(folder: Path) -> list[str]:

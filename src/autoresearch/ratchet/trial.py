@@ -189,7 +189,7 @@ class Trials:
         if not self.sandbox.jailed:  # in a jail no bytecode can be written where it would be read
             env.setdefault("PYTHONPYCACHEPREFIX", str(paths.compiled / "bytecode"))
         return TrialSpec(
-            tuple(map(run.words, task.commands)),
+            tuple(map(run.words, task.commands())),
             self.slot.worktree.cwd,
             env,
             paths.running_log,

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
-from autoresearch.paths import CHARTER, CONFIG, GUIDANCE, MUSINGS
+from autoresearch.paths import CHARTER, CONFIG, GUIDANCE
 from autoresearch.records import Edit
 from autoresearch.rules import obfuscation
 from autoresearch.rules.symbols import SymbolError, language_of
 
 _FILE_MODES = ("100644", "100755")
+_OWN = re.compile(r"results.*\.tsv|musings(?:[-.].*)?\.md", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,10 @@ def never(path: str) -> str | None:
         return "the configuration"
     if folded == [CHARTER]:
         return "the charter"
-    if len(parts) == 1 and (
-        folded[0] in (MUSINGS, GUIDANCE)
-        or (folded[0].startswith("results") and folded[0].endswith(".tsv"))
-    ):
-        return "written by the tool and the person"
+    if len(parts) == 1 and folded[0] == GUIDANCE:
+        return "the person's own file"
+    if len(parts) == 1 and _OWN.fullmatch(folded[0]):
+        return "the tool's own file"
     return None
 
 

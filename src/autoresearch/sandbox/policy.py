@@ -118,7 +118,7 @@ def without_effect(policy: Policy, root: Path, names: Iterable[str]) -> str | No
 def toolchains_of(task: TaskConfig, env: Mapping[str, str], root: Path) -> Toolchains:
     """Returns the toolchains in the user's home that the commands of a task use."""
     homes = tuple(dict.fromkeys((Path.home(), *_users_home())))
-    return find_toolchains(task.all_commands, env, root, homes, (*task.inputs, *task.caches))
+    return find_toolchains(task.all_commands(), env, root, homes, (*task.inputs, *task.caches))
 
 
 def readable_of(

@@ -16,7 +16,6 @@ from autoresearch.errors import AutoresearchError, InfrastructureError, LabError
 from autoresearch.fit.device import ram_mb
 from autoresearch.harness.names import CACHE_VARIABLE
 from autoresearch.paths import CONFIG, cache_dir
-from autoresearch.ratchet.run_sandbox import beside_our_data
 from autoresearch.sandbox.jail import Jail
 from autoresearch.sandbox.policy import Policy, pythons, readable_of, without_effect
 from autoresearch.sandbox.selftest import choose, remedy
@@ -139,13 +138,12 @@ def sandbox(
     try:
         with tempfile.TemporaryDirectory() as folder:
             state, home = Path(folder), Path.home()
-            more = tuple(beside_our_data(settings.readable, root, cache_dir()))
-            readable = readable_of(command, os.environ, root, more)
+            readable = readable_of(command, os.environ, root, settings.readable)
             git = root / ".git" if (root / ".git").is_dir() else state / "git"
             policy = Policy(
                 root, git, state / "worktree", state / "compiled", cache_dir(), home, readable
             )
-            fault = without_effect(policy, root, more)
+            fault = without_effect(policy, root, settings.readable)
             if fault is not None:
                 return Finding("sandbox", "missing", fault, f"edit {CONFIG}"), None
             asked = pythons(command, os.environ, root)

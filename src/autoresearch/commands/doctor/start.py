@@ -18,7 +18,6 @@ from autoresearch.lab.lab import Lab
 from autoresearch.lab.worktrees import find_worktrees
 from autoresearch.paths import CONFIG, cache_dir
 from autoresearch.ratchet.advice import start_advice
-from autoresearch.ratchet.run_sandbox import beside_our_data
 from autoresearch.rules import metrics
 from autoresearch.runners.base import TrialSpec
 from autoresearch.runners.environment import make_scratch, trial_environment
@@ -85,8 +84,7 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
     toolchains = toolchains_of(task, os.environ, root)
     with tempfile.TemporaryDirectory() as folder:
         compiled, log = Path(folder, "compiled"), Path(folder, "log")
-        more = beside_our_data(config.runner.readable, root, cache_dir())
-        readable = readable_of(task.command, os.environ, root, more, toolchains)
+        readable = readable_of(task.command, os.environ, root, config.runner.readable, toolchains)
         name = data_name(config.harness, root)
         if name is not None:
             readable += (cache_dir() / CURRENT, cache_dir() / name)
@@ -95,7 +93,7 @@ def _tried(lab: Lab, config: Config, jail: Jail, worktree: Worktree, commit: str
             readable, toolchains.hidden, tuple(map(lab.repo.from_top, task.inputs)),
         )  # fmt: skip
         spec = TrialSpec(
-            tuple(map(tuple, task.commands)),
+            tuple(map(tuple, task.commands())),
             worktree.cwd,
             trial_environment(
                 os.environ, 0, scratch, cache_dir(), task.env_pass,
