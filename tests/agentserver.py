@@ -2,12 +2,14 @@
 
 It speaks the three protocols that agents speak, streamed as they ask for it: Anthropic's messages,
 OpenAI's chat completions and OpenAI's responses. Which call comes next shows in the conversation itself:
-the model makes the n-th of its calls once n - 1 results have come back.
+the model makes the n-th of its calls once n - 1 results have come back. `{cwd}` in a call's arguments is the
+folder that the agent says it works in.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+_CWD = re.compile(r"working (?:in the )?directory: (/[^\s\"\\\\]+)", re.IGNORECASE)
 Call = tuple[str, dict[str, Any]]  # a tool's name and its arguments
 
 
@@ -59,9 +62,12 @@ class AgentModel:
         """The tool that the model calls now; None where it says its last words, or has no tools."""
         names = {_name(tool) for tool in body.get("tools") or ()}
         done = _results(body)
-        if done < len(self.calls) and self.calls[done][0] in names:
-            return self.calls[done]
-        return None
+        if done == len(self.calls) or self.calls[done][0] not in names:
+            return None
+        tool, arguments = self.calls[done]
+        found = _CWD.search(json.dumps(body, ensure_ascii=False))
+        cwd = found[1] if found else "."
+        return tool, {name: str(value).replace("{cwd}", cwd) for name, value in arguments.items()}
 
 
 def _name(tool: Any) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoresearch.config import ResearcherConfig
-from autoresearch.errors import UsageError
+from autoresearch.errors import ResearcherError, UsageError
 from autoresearch.researchers.base import ProgramRun
 from autoresearch.researchers.make import kind_of, make
-from tests.researchers.test_command import Bench
+from tests.researchers.test_command import BRIEF, Bench
 
 NOTHING = ProgramRun(None, "", ())
 
@@ -34,6 +35,23 @@ def test_dollars_can_not_be_limited_for_a_program() -> None:
     made(config, "command")
     with pytest.raises(UsageError, match="limit in dollars"):
         made(config, "command", usd_limited=True)
+
+
+def test_what_an_agent_is_called_with() -> None:
+    bench = Bench(ProgramRun(None, "", ()))
+    config = ResearcherConfig(agent="codex", model="gpt-9")
+    make(config, "command", {}, Path(), bench).propose("", BRIEF, ())
+    (words, _, _), *_ = bench.ran
+    assert words[:4] == ("codex", "exec", "--model", "gpt-9") and words[-1] == "-"
+    brief = replace(BRIEF, files={"b.py": b"", "a.py": b""})
+    make(ResearcherConfig(agent="aider"), "command", {}, Path(), bench).propose("", brief, ())
+    assert bench.ran[-1][0][-2:] == ("a.py", "b.py")
+
+
+def test_a_program_that_is_not_on_path_is_told() -> None:
+    for config in (ResearcherConfig(command=["nowhere-9"]), ResearcherConfig(agent="qwen")):
+        with pytest.raises(ResearcherError, match="is not on PATH; install it"):
+            make(config, "command", {"PATH": "/nowhere"}, Path(), Bench(NOTHING))
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "openai"])
@@ -78,6 +96,8 @@ assert {kind!r} not in sys.modules and "genai_prices" not in sys.modules
         ({}, {"ANTHROPIC_API_KEY": "  "}, "knobs"),
         ({"base_url": "http://127.0.0.1:9"}, {"ANTHROPIC_API_KEY": "k"}, "openai"),
         ({"kind": "knobs"}, {"ANTHROPIC_API_KEY": "k"}, "knobs"),
+        ({"agent": "claude"}, {"ANTHROPIC_API_KEY": "k"}, "command"),
+        ({"agent": "aider", "base_url": "http://127.0.0.1:9"}, {}, "openai"),
     ],
 )
 def test_what_auto_means(config: dict[str, object], env: dict[str, str], kind: str) -> None:

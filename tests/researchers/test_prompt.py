@@ -11,7 +11,7 @@ import pytest
 from autoresearch.errors import NothingToPropose, ResearcherError
 from autoresearch.records import Experiment
 from autoresearch.researchers.base import Brief
-from autoresearch.researchers.prompt import FILES_BYTES, interface, render, retry
+from autoresearch.researchers.prompt import FILES_BYTES, for_program, interface, render, retry
 from autoresearch.researchers.scripted import ScriptedResearcher
 
 
@@ -52,6 +52,28 @@ def test_the_prompt_holds_what_a_researcher_needs() -> None:
         assert part in text
     assert text == render(replace(BRIEF)), "the same brief gives the same prompt"
     assert "higher is better" in render(replace(BRIEF, direction="maximize"))
+
+
+def test_a_program_is_told_to_edit_in_place_and_no_form_of_an_answer() -> None:
+    text = for_program(BRIEF)
+    for part in (
+        *("Experiment 3", "`val_bpb` (lower is better)", "600 s", "Be bold, within reason."),
+        *(
+            "Edit the files in place",
+            "Make no commits",
+            "Run no trial",
+            "You may change: `train.py`",
+        ),
+        *("(Here the charter ends.)", "def evaluate(model) -> float", "train.py (11 bytes)"),
+        *("2 | - | crash | idea 2", "CUDA out of memory", "is protected"),
+    ):
+        assert part in text
+    for part in ("SEARCH", "REPLACE", "=====", "WIDTH = 64", "the form at the end"):
+        assert part not in text
+    assert not re.search(r"(?m)^\W*(description|hypothesis|lesson)\W*:", text), (
+        "no header of its own"
+    )
+    assert "charter" not in for_program(replace(BRIEF, charter=" "))
 
 
 def test_the_device_and_how_the_last_one_trained() -> None:

@@ -77,6 +77,45 @@ def test_a_program_ends_with_the_run(run: Run) -> None:
         workbench(run, stopping=True).run(shell("sleep 60"), "", 60)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("printf", "%s|", "to: {prompt}"), "to: a task\nof two lines|"),
+        (("cat", "{prompt_file}"), "a task\nof two lines"),
+        (("sh", "-c", 'cat; echo "$1"', "sh", "{prompt_file}"), "program.prompt\n"),
+        (("cat",), "a task\nof two lines"),
+    ],
+)
+def test_where_the_prompt_stands(run: Run, words: tuple[str, ...], said: str) -> None:
+    ran = workbench(run).run(words, "a task\nof two lines", 20)
+    assert ran.failure is None and ran.output.endswith(said)
+    if "sh" in words:
+        assert "a task" not in ran.output, "it comes once"
+
+
+def test_a_prompt_that_is_longer_than_an_argument_is_read_from_its_file(run: Run) -> None:
+    script = 'file=$(echo "$1" | grep -o "/[^ ]*program.prompt"); wc -c < "$file"'
+    ran = workbench(run).run((*shell(script), "sh", "{prompt}"), "ü" * 100_000, 20)
+    assert ran.output.strip() == "200000"
+
+
+def test_what_a_program_leaves_for_itself_is_dropped_aloud(tmp_path: Path) -> None:
+    script = """\
+sed -i 's/LR = 0.5/LR = 0.3/' train.py; echo x > .aider.chat.history.md
+mkdir -p .claude deep/out; echo {} > .claude/settings.local.json; echo x > deep/out/a.trace
+git add -A; git commit -qm "with everything"; echo "description: lower"
+"""
+    command = f"command = {json.dumps(['sh', '-c', script])}\nignore = ['*.trace']"
+    task = "protected = []"
+    lab = make_lab(tmp_path, task=task, researcher=f'kind = "command"\n{command}')
+    lab.cli("run", "--max", "1")
+    assert lab.rows()[1][3:] == ["keep", "lower"]
+    assert lab.git("diff", "--name-only", "autoresearch/t~", "autoresearch/t") == "train.py\n"
+    [answer] = lab.records("answer")
+    dropped = ".aider.chat.history.md, .claude/settings.local.json, deep/out/a.trace"
+    assert answer["notes"] == [f"dropped, as the program's own: {dropped}"]
+
+
 class Memory:
     """A workbench without git, files or processes: a program is a word and the answer to it."""
 

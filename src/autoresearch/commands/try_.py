@@ -113,8 +113,13 @@ def _judged(
 
 
 def _verdict_on(run: Run, checkout: dict[str, Any]) -> Experiment:
-    """Returns the verdict on edits that are in the incumbent, where a try has brought them there."""
-    for tried, experiment in reversed(run.state.tries):
+    """Returns the verdict on edits that are in the incumbent, where a try has brought them there.
+
+    Raises LabError where nothing has, and where nothing was edited since files made way for it.
+    """
+    last = run.state.checkout or {}
+    untouched = "gone" not in last and checkout["blobs"].items() <= last.get("blobs", {}).items()
+    for tried, experiment in reversed([] if untouched else run.state.tries):
         if all(tried.get(key) == checkout[key] for key in ("head", "blobs", "gone")):
             return experiment
     raise LabError(

@@ -107,7 +107,8 @@ def _filled_in(command: Sequence[str], prompt: str, file: Path) -> tuple[list[st
     """
     if len(os.fsencode(prompt)) > _WORD_BYTES:
         prompt = f"Read the file {file} to its end: it holds your task. Then do what it says."
-    words = [w.replace("{prompt_file}", str(file)).replace("{prompt}", prompt) for w in command]
+    text = prompt.replace("\0", "")  # which no argument can hold
+    words = [w.replace("{prompt_file}", str(file)).replace("{prompt}", text) for w in command]
     return words, not any("{prompt}" in word or "{prompt_file}" in word for word in command)
 
 

@@ -47,9 +47,7 @@ def make(
     if kind in KEYS:
         return _model(config, kind, env, usd_limited)
     if kind == "command":
-        command = tuple(config.command)
-        if config.agent:
-            command = command_of(config.agent, config.model)
+        command = program_of(config)
         if not command:
             raise UsageError(
                 "researcher.command is empty: the researcher `command` needs a program, or one of the "
@@ -76,6 +74,11 @@ def make(
         return KnobsResearcher(config.knobs)
     known = "anthropic, openai, command, knobs, scripted, auto"
     raise UsageError(f"--researcher {kind}: there is no such researcher; there are {known}")
+
+
+def program_of(config: ResearcherConfig) -> tuple[str, ...]:
+    """Returns the command of the researcher `command`; () where the configuration names none."""
+    return command_of(config.agent, config.model) if config.agent else tuple(config.command)
 
 
 def _check_installed(command: Sequence[str], env: Mapping[str, str]) -> None:

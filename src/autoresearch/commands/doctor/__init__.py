@@ -21,7 +21,8 @@ from autoresearch.lab.python import chosen_python, with_python
 from autoresearch.paths import CHARTER, CONFIG
 from autoresearch.ratchet.toolchain_advice import elsewhere, path_with
 from autoresearch.report.table import hanging
-from autoresearch.researchers.make import KEYS, kind_of
+from autoresearch.researchers.agents import agent_of
+from autoresearch.researchers.make import KEYS, kind_of, program_of
 from autoresearch.runners.environment import which
 
 _STYLES = {"ok": "green", "degraded": "yellow", "missing": "red"}
@@ -152,11 +153,13 @@ def _researcher(config: ResearcherConfig, root: Path) -> Finding:
             return Finding("researcher", "missing", f"{text}, without a key", f"export {key}=...")
         return Finding("researcher", "ok", text)
     if kind == "command":
-        program = config.command[0]
+        command = program_of(config)
+        program, known = command[0], agent_of(command)
         if which(program, root) is None:
             text = f"{how}command, but {program} is not on the PATH"
-            return Finding("researcher", "missing", text, f"install {program}, or edit {CONFIG}")
-        return Finding("researcher", "ok", f"{how}command: {shlex.join(config.command)}")
+            mend = known.install if known else f"install {program}, or edit {CONFIG}"
+            return Finding("researcher", "missing", text, mend)
+        return Finding("researcher", "ok", f"{how}command: {shlex.join(command)}")
     if kind == "scripted":
         file = root / config.model
         if not config.model or not file.exists():
