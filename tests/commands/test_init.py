@@ -161,7 +161,7 @@ def test_existing_lab(make_lab: MakeLab) -> None:
     for words in ("the checkout stays on main", "sh trial.sh", "lower is better", "value.txt"):
         assert words in ran.stdout
     assert ran.stdout.splitlines()[-1] == "next: autoresearch run"
-    assert len(ran.stdout.splitlines()) <= 6
+    assert len(ran.stdout.splitlines()) <= 7
     excluded = (lab.root / ".git" / "info" / "exclude").read_text().splitlines()
     assert {"/results.tsv", "/musings.md", f"/{DECOY}*"} <= set(excluded)
     assert lab.git("status", "--porcelain") == ""
