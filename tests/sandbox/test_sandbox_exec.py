@@ -138,7 +138,7 @@ def test_one_that_holds_is_taken_and_is_level_0_by_its_kill(
         "services of the system, names of files and processes"
     )
     monkeypatch.setattr(machine, "choose", lambda *_: (chosen, found))
-    check = machine.sandbox(RunnerConfig(), [sys.executable, "train.py"], policy.root)
+    check, _ = machine.sandbox(RunnerConfig(), [sys.executable, "train.py"], policy.root)
     assert check.state == "degraded" and "run on Linux" in check.mend
 
 
