@@ -177,3 +177,39 @@ sandbox = "none"
     lines = [line.split() for line in log.read_text().splitlines()]
     assert {name for name, *_ in lines} == {"setup", "trial", "program", "hook"}
     assert all(pwd == cwd == str(lab.worktree()) for _, pwd, cwd in lines)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")
+@pytest.mark.parametrize("kind", ["bwrap", "landlock"])
+@pytest.mark.parametrize("place", ["", "{tmp}/wide/worktrees"])
+def test_around_it_the_home_and_other_worktrees_stay_hidden(
+    make_lab: MakeLab, guard: Path, tmp_path: Path, kind: str, place: str
+) -> None:
+    """Also where the folder around them is readable by the user's own word."""
+    (guard / "secret").write_text("s")
+    wide = tmp_path / "wide"
+    (wide / "worktrees").mkdir(parents=True)
+    (wide / "model").write_text("m")
+    trial = f"""\
+cat {guard}/secret && exit 3
+for file in $(dirname $(dirname "$PWD"))/*/0/value.txt; do
+    case "$file" in "$PWD"/*) ;; *) cat "$file" && exit 4 ;; esac
+done
+cat {wide}/model > /dev/null || exit 5
+echo x > written || exit 6
+echo val_bpb: 1
+"""
+    config = f"""\
+[task]
+command = ["sh", "trial.sh"]
+mutable = ["value.txt"]
+[runner]
+sandbox = "{kind}"
+readable = ["{wide}"]
+worktrees = "{place.format(tmp=tmp_path)}"
+"""
+    lab = make_lab({"autoresearch.toml": config, "trial.sh": trial}, tag="first")
+    lab.cli("baseline")
+    lab.cli("init", "second")
+    lab.cli("baseline", "--tag", "second")
+    assert len(listed(lab)) == 2
