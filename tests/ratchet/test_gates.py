@@ -458,13 +458,17 @@ def test_what_stands_in_the_place_of_the_file(tmp_path: Path, left: str, words: 
 
 
 def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> None:
-    train = "import json\nVALUE = 1.5\njson.dump({'a': VALUE}, open('m.json', 'w'))\n"
+    train = "import json\nVALUE = 1.5\njson.dump({'a': VALUE}, open('o/m.json', 'w'))\n"
     changes = [
         ("VALUE = 1.5", "VALUE = 1.4"),
-        ("json.dump({'a': VALUE}, open('m.json', 'w'))", "VALUE = 1"),
+        ("json.dump({'a': VALUE}, open('o/m.json', 'w'))", "VALUE = 1"),
     ]
     lab = lab_of(
-        tmp_path, changes, '[task.metric]\nfile = "m.json:a"', train, **{"m__json": '{"a": 0.1}'}
+        tmp_path,
+        changes,
+        '[task.metric]\nfile = "o/m.json:a"',
+        train,
+        **{"o/m__json": '{"a": 0.1}'},
     )
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "keep", "crash"]

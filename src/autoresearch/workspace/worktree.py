@@ -62,8 +62,7 @@ class Worktree:
             self._make(commit)
         self._attach(commit)
         tree = self.repo.tree(commit)
-        for name in self.outputs:
-            tree.pop(name, None)
+        tracked = [name for name in self.outputs if tree.pop(name, None) is not None]
         for name in self.caches:
             if holds_tracked(name, tree):
                 raise LabError(
@@ -83,6 +82,8 @@ class Worktree:
             remove_matches(self.path, pattern, self.caches)
         for name in self.outputs:
             remove_output(self.path, name)
+        for name in tracked:  # its folder is there in any checkout
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
         return tree
 
     def _attach(self, commit: str) -> None:
