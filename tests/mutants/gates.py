@@ -17,7 +17,7 @@ MUTANTS = [
     Mutant(
         "bytecode that a trial left runs in evaluate",
         "ratchet/judges.py",
-        '            env["PYTHONPYCACHEPREFIX"] = str(scratch / "bytecode")\n',
+        "        remove_bytecode(self.slot.paths.worktree, self.run.config.task.inputs)\n",
         "",
         (f"{_GATES}::test_a_trial_leaves_nothing_that_runs_in_evaluate[bwrap]",),
     ),

@@ -78,7 +78,9 @@ def test_what_evaluate_prints_counts_and_not_what_the_trial_prints(tmp_path: Pat
         ("print('val_bpb: 1')\nprint('val_bpb: 2')", "two_summaries", "evaluate's output has more"),
         ("print('loss 3')", "no_summary", "evaluate's output has no line with val_bpb"),
         ("print('val_bpb: nan')", "nan", "val_bpb is nan"),
-        ("import time\ntime.sleep(60)", "timeout", "evaluate was killed at 10 s"),
+        pytest.param(
+            "import time\ntime.sleep(60)", "timeout", "evaluate was killed at 10 s", marks=pytest.mark.slow
+        ),
         ("open('train.py', 'a').write('#')\nprint('val_bpb: 1')", "tampered", "evaluate changed train.py"),
         ("import os, signal\nos.kill(os.getppid(), 9)\nprint('val_bpb: 1')", "tampered", "evaluate killed"),
     ],
@@ -110,6 +112,7 @@ print("val_bpb:", loss)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [3, 99])
 def test_a_judge_that_can_not_judge_now_is_no_fault_of_the_candidates(
     tmp_path: Path, times: int
@@ -194,12 +197,12 @@ cached = pathlib.Path(importlib.util.cache_from_source("helper.py"))
 cached.parent.mkdir(parents=True, exist_ok=True)
 head = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(info.st_mtime), info.st_size)
 cached.write_bytes(head + marshal.dumps(code))
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1); open('out/late.txt', 'w')"])
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(.2); open('out/late.txt', 'w')"])
 """
 )
 HELPED = """\
 import helper, os, time
-time.sleep(2)
+time.sleep(0.5)
 assert not os.path.exists("out/late.txt")
 print("val_bpb:", helper.loss())
 """
@@ -280,7 +283,9 @@ def test_a_check_that_fails_is_a_discard_with_its_words(tmp_path: Path) -> None:
     lab.cli("run", "--max", "3")
     assert lab.statuses() == ["keep", "discard", "keep", "discard"]
     record = lab.record(1)
-    assert record["failure"] == "check" and record["reason"].endswith("check.py: p95 is odd")
+    assert record["failure"] == "check" and record["reason"].endswith(
+        "check.py: looking / p95 is odd"
+    )
     assert record["value"] == 1.4 and "looking" in lab.file(1, "checks.log")
     assert "worse by" in lab.record(3)["reason"]  # what would lose anyway is not checked
     assert [r["n"] for r in lab.records("check")] == [0, 0, 1, 1, 2, 2]
@@ -306,7 +311,7 @@ def test_a_check_that_fails_on_the_code_as_it_is_stops_the_run(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ("sleep 60", "discard", "killed at 10 s"),
+        pytest.param("sleep 60", "discard", "killed at 10 s", marks=pytest.mark.slow),
         ("echo '#' >> train.py", "crash", "a check changed train.py"),
         ("exit 3", "discard", "check.sh: exited with 3"),
         ("exit 127", "discard", "exited with 127"),
@@ -456,13 +461,17 @@ def test_what_stands_in_the_place_of_the_file(tmp_path: Path, left: str, words: 
 
 
 def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> None:
-    train = "import json\nVALUE = 1.5\njson.dump({'a': VALUE}, open('m.json', 'w'))\n"
+    train = "import json\nVALUE = 1.5\njson.dump({'a': VALUE}, open('o/m.json', 'w'))\n"
     changes = [
         ("VALUE = 1.5", "VALUE = 1.4"),
-        ("json.dump({'a': VALUE}, open('m.json', 'w'))", "VALUE = 1"),
+        ("json.dump({'a': VALUE}, open('o/m.json', 'w'))", "VALUE = 1"),
     ]
     lab = lab_of(
-        tmp_path, changes, '[task.metric]\nfile = "m.json:a"', train, **{"m__json": '{"a": 0.1}'}
+        tmp_path,
+        changes,
+        '[task.metric]\nfile = "o/m.json:a"',
+        train,
+        **{"o/m__json": '{"a": 0.1}'},
     )
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "keep", "crash"]

@@ -17,7 +17,7 @@ from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
 from autoresearch.paths import cache_dir
-from autoresearch.ratchet.planted import planted_file
+from autoresearch.ratchet.planted import planted_file, remove_bytecode
 from autoresearch.records import Candidate, Crash, Event, Outcome
 from autoresearch.rules import metrics
 from autoresearch.runners.base import Runner, TrialSpec
@@ -31,7 +31,8 @@ from autoresearch.workspace.removal import remove
 
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: it can't judge now
 _WAITS_S = (1.0, 5.0)  # before it is asked again
-_WORDS = 200  # characters of what a command said
+_WORDS = 300  # characters of what a command said
+_LINES = 3  # the last ones, of what a check said
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Judges:
         Raises Interrupted, and OutsideError where it can't judge now.
         """
         command, log = self.run.config.task.evaluate, self.slot.paths.evaluate_log
+        remove_bytecode(self.slot.paths.worktree, self.run.config.task.inputs)
         for wait_s in (*_WAITS_S, None):
             remove(log)
             outcome = self._execute(
@@ -155,10 +157,10 @@ class Judges:
                 written=task.env, toolchains=self.sandbox.told(scratch),
             )  # fmt: skip
             env |= self.sandbox.import_path(worktree, env.get("PYTHONPATH"))
-            # Bytecode that a trial left beside a module would run in its place.
-            env["PYTHONPYCACHEPREFIX"] = str(scratch / "bytecode")
             cwd = self.slot.worktree.cwd
-            jail = self.sandbox.confinement(worktree, scratch, scratch, cwd, True, fixed)
+            jail = self.sandbox.confinement(
+                worktree, scratch, scratch, cwd, judging=True, fixed=fixed
+            )
             words = tuple(map(run.words, commands))
             spec = TrialSpec(words, cwd, env, log, timeout_s, confinement=jail)
             process = self.runner.start(spec)
@@ -178,8 +180,10 @@ class Judges:
             return f"killed at {timeout_s:g} s"
         if outcome.log_overflow:
             return "killed: it printed more than 1 GiB"
-        said = last_line(self.slot.paths.checks_log, _WORDS)
-        return one_line(said) if said else metrics.exit_text(outcome.exit_code)
+        log = self.slot.paths.checks_log
+        said = metrics.tail(metrics.lines(log), _LINES, _WORDS) if last_line(log) else ""
+        words = " / ".join(one_line(line) for line in said.splitlines() if line.strip())
+        return words or metrics.exit_text(outcome.exit_code)
 
     def _not_started(self, command: Sequence[str], key: str) -> InfrastructureError:
         """Returns the fault that a command is which could not be started at all.

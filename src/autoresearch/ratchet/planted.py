@@ -1,11 +1,12 @@
 """What a trial may lay where the lab's `evaluate` would load it in the place of its own files.
 
-Python looks for modules beside the script first, pytest reads settings from where it is started, and make
-takes GNUmakefile before Makefile. Bytecode needs no look: `evaluate` does not read what lies in the worktree.
+Python looks for modules beside the script first, and runs bytecode that lies beside a module; pytest reads
+settings from where it is started, and make takes GNUmakefile before Makefile.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from autoresearch.workspace.objects import Tree
-from autoresearch.workspace.removal import open_up
+from autoresearch.workspace.removal import open_up, remove
 
 _SETTINGS = {"conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml"}
 _MAKE = {"GNUmakefile", "makefile"}
@@ -46,6 +47,31 @@ def planted_file(
             if module is not None and (module in known or fixed):
                 return path
     return None
+
+
+def remove_bytecode(worktree: Path, inputs: Collection[str]) -> None:
+    """Removes every `__pycache__` of a worktree but those of inputs, which no trial could write.
+
+    A folder elsewhere for the judge's bytecode (PYTHONPYCACHEPREFIX) would have it compile all that it
+    imports anew.
+    """
+    waiting = [worktree]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            open_up(folder)
+            with os.scandir(folder) as scan:
+                found = [each for each in scan if each.is_dir(follow_symlinks=False)]
+        except OSError as fault:
+            if fault.errno != errno.ENAMETOOLONG:
+                raise
+            continue  # nobody could read it by its path
+        for entry in found:
+            path = Path(entry.path)
+            if entry.name == "__pycache__":
+                remove(path)
+            elif path.relative_to(worktree).as_posix() not in inputs:
+                waiting.append(path)
 
 
 def _new(worktree: Path, folder: str, tree: Tree, above: Collection[str]) -> Iterator[str]:

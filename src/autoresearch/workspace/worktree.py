@@ -74,8 +74,8 @@ class Worktree:
             self._make(commit)
         self._attach(commit)
         tree = self._top.tree(commit)
-        for name in self.outputs:
-            tree.pop(self.repo.from_top(name), None)
+        written = map(self.repo.from_top, self.outputs)
+        tracked = [path for path in written if tree.pop(path, None) is not None]
         for name, cache in zip(self.caches, self._kept_caches, strict=True):
             if holds_tracked(cache, tree):
                 raise LabError(
@@ -95,6 +95,8 @@ class Worktree:
             remove_matches(self.cwd, pattern, self.caches)
         for name in self.outputs:
             remove_output(self.cwd, name)
+        for path in tracked:  # its folder is there in any checkout
+            (self.path / path).parent.mkdir(parents=True, exist_ok=True)
         return tree
 
     def _attach(self, commit: str) -> None:
