@@ -4,7 +4,8 @@
 #                  marked slow, and a smoke of each family that is
 #   make ci        in half an hour, what CI calls: the same with all tests
 #   make nightly   every fault at every call, 500 runs with several, 500 careless nights, every cheat
-#                  unprotected too, 200 honest models, and the suite without each of its safeguards
+#                  unprotected too, 200 honest models, coding agents as another user too, and the
+#                  suite without each of its safeguards
 
 PYTHON ?= python3
 VENV   := .venv
@@ -49,6 +50,7 @@ nightly: $(VENV)/installed
 	FAULTS=all $(BIN)/python -m pytest -n 2 -o faulthandler_timeout=0 \
 		tests/ratchet/test_faults.py tests/ratchet/test_state_machine.py \
 		tests/harness/test_cheats.py tests/harness/test_honest.py
+	AGENTS=all $(BIN)/python -m pytest tests/researchers/test_agents.py
 	$(BIN)/python -m tests.mutants
 
 clean:

@@ -320,6 +320,22 @@ def test_the_same_edits_again_are_answered_with_their_verdict(lab: Lab) -> None:
     assert lab.statuses() == ["keep", "discard", "keep"]
 
 
+@pytest.mark.slow
+def test_json_of_an_interrupted_try(make_lab: MakeLab) -> None:
+    lab = make_lab({"trial.sh": TRIAL + '[ "$AUTORESEARCH_EXPERIMENT" = 0 ] || sleep 60\n'})
+    edit(lab, 90)
+    command = [sys.executable, "-m", "autoresearch", "try", "-m", "x", "--json"]
+    stopped = subprocess.Popen(command, cwd=lab.root, stdout=subprocess.PIPE)
+    end = time.monotonic() + 100
+    while not under_trial(lab, 1):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    stopped.terminate()
+    told = json.loads(stopped.communicate()[0])
+    assert stopped.returncode == 130
+    assert (told["status"], told["paths"]) == ("error", []) and "interrupted" in told["reason"]
+
+
 @pytest.mark.parametrize("value", [90, 110])
 def test_a_killed_try_is_finished_and_told(make_lab: MakeLab, tmp_path: Path, value: int) -> None:
     trial = (
@@ -400,7 +416,8 @@ def test_the_same_line_conflicts_and_nothing_is_lost(lab: Lab) -> None:
     lab.cli("run", "--max", "1")
     edit(lab, 90)
     before = lab.picture()
-    ran = lab.cli("try", "-m", "the same line", "--rewind", code=1)
+    ran = lab.cli("try", "-m", "the same line", "--rewind", "--json", code=1)
+    assert json.loads(ran.stdout)["paths"] == ["value.txt"]
     assert "value.txt" in ran.stderr and "git diff" in ran.stderr
     assert lab.picture() == before and len(lab.rows()) == 2
     lab.cli("run", "--max", "1")

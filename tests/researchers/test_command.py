@@ -40,6 +40,8 @@ def researcher(end: ProgramRun, description: str | None = None) -> CommandResear
         ("description: wider\nlast", "flag", "wider"),
         ("noise\nlast", "flag", "flag"),
         ("noise\nlast\n\n", "", "last"),
+        ("last\nTokens: 10 sent, 5 received.\nApplied edit to a.py\n", "", "last"),
+        ("last\n```\ntokens used\n1,234\n", "", "last"),
         ("", "", ""),
     ],
 )

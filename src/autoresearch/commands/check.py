@@ -61,17 +61,18 @@ def without_strays(
 ) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
     """Returns edits without untracked files to be ignored, and the paths of those.
 
-    That are files outside of `mutable`, which a tree does not have, and which match a pattern as in
-    .gitignore, or are what a known coding agent leaves. Raises UsageError for a pattern that is none.
+    That are files that a tree does not have: what a known coding agent leaves, and outside of `mutable`
+    those that match a pattern as in .gitignore. Raises UsageError for a pattern that is none.
     """
+    agents = GitIgnoreSpec.from_lines(BY_PRODUCTS)
     try:
-        spec = GitIgnoreSpec.from_lines([*BY_PRODUCTS, *ignore])
+        spec = GitIgnoreSpec.from_lines(ignore)
     except ValueError as fault:
         raise UsageError(f"--ignore: no pattern as in .gitignore: {fault}") from None
     kept, ignored = [], []
     for edit in edits:
-        stray = edit.path not in tree and not rules.names(edit.path)
-        if stray and spec.match_file(edit.path):
+        named = not rules.names(edit.path) and spec.match_file(edit.path)
+        if edit.path not in tree and (named or agents.match_file(edit.path)):
             ignored.append(edit.path)
         else:
             kept.append(edit)

@@ -44,7 +44,7 @@ def try_(
         tree = run.repo.tree(head)
         edits, ignored = without_strays(found, tree, run.rules, ignore)
         for path in ignored:
-            say(f"notice: {path}: untracked, outside mutable, and ignored", sys.stderr)
+            say(f"notice: {path}: untracked, and ignored", sys.stderr)
         if not edits:
             raise LabError(
                 "nothing to try: the working tree is as its HEAD; edit a mutable file first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,10 +20,15 @@ from autoresearch.researchers.base import (
 )
 from autoresearch.researchers.dress import header, marker
 from autoresearch.researchers.echo import without_echo
-from autoresearch.text import one_line, printable
+from autoresearch.text import one_line, without_colours
 
 _TEXT_MAX = 20_000
 _FILES_MAX = 40  # that are named to a program on its command line
+# What agents print behind a model's last words, and lines without a word: no description.
+_CHATTER = re.compile(
+    r"\W*$|[\d.,\s]+$|(?:tokens(?: used)?|cost|applied edit to|saved trajectory to)\b|'/\S*'$",
+    re.IGNORECASE,
+)
 _NOT_STARTED = (126, 127)  # a shell's words for a program that can't be run, and for none
 
 
@@ -61,7 +67,7 @@ class CommandResearcher:
         a known agent's provider is down.
         """
         ran = self._workbench.run(_with_files(self._command, brief), prompt, self._timeout_s)
-        said = printable(without_echo(ran.output, prompt))
+        said = without_echo(without_colours(ran.output), prompt)
         if ran.failure is not None or not (ran.edits or _has_blocks(said)):
             self._check(ran, said)
         if ran.failure is not None:
@@ -90,7 +96,7 @@ class CommandResearcher:
             except BadAnswer as bad:
                 raise BadAnswer(f"{bad}{_strayed(answer.strays)}", bad.final) from None
         said = dict(filter(None, map(header, answer.text.splitlines())))
-        lines = [line for line in answer.text.splitlines() if any(map(str.isalnum, line))]
+        lines = [line for line in answer.text.splitlines() if not _CHATTER.match(line)]
         last = lines[-1] if lines else ""
         return Proposal(
             one_line(said.get("description") or self._description or last, DESCRIPTION_LENGTH),

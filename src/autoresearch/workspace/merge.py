@@ -32,7 +32,8 @@ def merge(
         if content is None:
             raise LabError(
                 f"{edit.path}: your edit and the incumbent {onto[:7]} change the same lines. Bring the "
-                f"incumbent in first: git diff {head[:7]} {onto[:7]} -- {edit.path} shows what it changed"
+                f"incumbent in first: git diff {head[:7]} {onto[:7]} -- {edit.path} shows what it changed",
+                [edit.path],
             )
         if now is None or content != ours or edit.mode != now[0]:
             merged.append(Edit(edit.path, content, edit.mode))
