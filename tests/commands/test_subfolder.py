@@ -149,3 +149,17 @@ def test_what_a_model_is_shown_and_answers(tmp_path: Path, kind: str) -> None:
     assert lab.statuses() == ["keep", "keep"]
     prompt = (state(lab) / "experiments" / "0001" / "prompt.txt").read_text()
     assert "apps/" not in prompt and "../" not in prompt and "trial.sh" in prompt
+
+
+def test_a_lab_of_its_own_below_another(tmp_path: Path) -> None:
+    top = project(tmp_path / "repo", {**FILES, "tool/score.sh": "cat value.txt\n"})
+    inner = Lab(top.root / "tool")
+    inner.write("value.txt", "points: 3\n")
+    top.commit("a tool")
+    flags = ("--command", "sh score.sh", "--mutable", "value.txt", "--metric", "points")
+    inner.cli("init", "t", *flags)
+    inner.cli("baseline")
+    assert inner.statuses() == ["keep"] and not (top.root / "results.tsv").exists()
+    top.cli("init", "u")
+    assert top.cli("status").stdout.startswith("run u,")
+    assert inner.cli("status").stdout.startswith("run t,")

@@ -66,8 +66,10 @@ def init(
             "make this one a lab: git init, git add and commit what is there, then autoresearch init"
         )
     lab = Lab.around(folder)
-    if is_new(lab.repo, lab.repo.resolve(rev or "HEAD")):
-        lab = Lab(folder_of(lab.repo, folder))
+    here = Lab(folder_of(lab.repo, folder))
+    below = bool(flags) and here.repo.folder != lab.repo.folder  # a lab of its own, below another
+    if below or is_new(lab.repo, lab.repo.resolve(rev or "HEAD")):
+        lab = here
         if template == "none":
             _write_starter(lab.repo.root, say)
         elif task is not None:

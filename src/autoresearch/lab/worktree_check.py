@@ -64,7 +64,9 @@ def _say_unnamed(paths: list[str], inputs: Inputs, words: str, say: Callable[[st
     left = [
         path
         for path in paths
-        if path not in inputs.paths and not any(lies_in(n, path) or lies_in(path, n) for n in named)
+        if path not in inputs.paths
+        and not path.startswith("../")  # outside of the lab's folder
+        and not any(lies_in(n, path) or lies_in(path, n) for n in named)
     ]
     if left:
         listed = ", ".join(f'"{path}"' for path in left[:_LISTED])

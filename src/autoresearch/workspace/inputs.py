@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Inputs:
     repo: Repository
     worktree: Path
     names: tuple[str, ...]
+    shown: Callable[[str], str] = str  # how a path is named to a person
     notices: list[str] = field(default_factory=list)  # what is to be said, each thing once
     _sources: dict[str, Path | None] = field(default_factory=dict)  # None: the copy stays as it is
     _copied: dict[str, tuple[object, object]] = field(default_factory=dict)  # signatures of both
@@ -135,7 +136,7 @@ class Inputs:
         """Returns the first input of which the copy is no longer as it was made, None if all are."""
         for name, (_, copy) in self._copied.items():
             if copy != _signature(self.worktree / name):
-                return name
+                return self.shown(name)
         return None
 
 

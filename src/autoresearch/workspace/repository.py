@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +13,7 @@ from pathlib import Path
 from autoresearch.errors import LabError
 from autoresearch.paths import BRANCH, branch_ref
 from autoresearch.records import Edit
+from autoresearch.workspace.discovery import find
 from autoresearch.workspace.git import GitError, entries, git, text
 from autoresearch.workspace.objects import Change, Difference, Recent, Tree
 from autoresearch.workspace.refs import OnlyGitKnows, Refs
@@ -43,39 +42,8 @@ class Repository:
 
     @classmethod
     def discover(cls, folder: Path) -> Repository:
-        """Returns the repository that a folder lies in; raises LabError with the way out where there is none.
-
-        git itself says where it is: GitPython's search knows neither GIT_CEILING_DIRECTORIES nor
-        core.worktree, and opens what belongs to another user.
-        """
-        try:
-            answer = text(
-                folder, "rev-parse", "--is-bare-repository", "--is-inside-git-dir",
-                "--path-format=absolute", "--git-common-dir",
-            ).splitlines()  # fmt: skip
-        except GitError as fault:
-            if "dubious ownership" in fault.output:
-                named = re.search(r"repository at '(.+)'", fault.output)
-                place = named[1] if named else folder
-                raise LabError(
-                    f"{place} belongs to another user, and git refuses to work in it; if you trust "
-                    f"it: git config --global --add safe.directory {shlex.quote(str(place))}"
-                ) from None
-            if "not a git repository" in fault.output:
-                raise LabError(
-                    f"{folder} is in no git repository; make a lab in an empty folder with: "
-                    "autoresearch init"
-                ) from None
-            raise
-        if answer[0] == "true":
-            raise LabError(
-                f"{folder} is a bare repository, without files to work on; clone it, and call "
-                "autoresearch in the clone"
-            )
-        if answer[1] == "true":
-            raise LabError(f"{folder} is inside a git directory; go to the lab's own folder")
-        root = Path(text(folder, "rev-parse", "--path-format=absolute", "--show-toplevel"))
-        return cls(root, Path(answer[2]))
+        """Returns the repository that a folder lies in; raises LabError where there is none."""
+        return cls(*find(folder))
 
     # -- which folder paths are relative to --------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Worktree:
         self._top = self.repo.at_top
         self._kept_caches = tuple(map(self.repo.from_top, self.caches))
         names = tuple(map(self.repo.from_top, self.inputs))
-        self._copies = Inputs(self._top, self.path, names)
+        self._copies = Inputs(self._top, self.path, names, self.repo.from_here)
         self._sizes: dict[str, int] = {}  # blob -> bytes, of those that were laid out
 
     @property
@@ -264,10 +264,7 @@ class Worktree:
             return ".git"
         if plain_bytes(self.admin / "HEAD") != f"{commit}\n".encode():
             return "HEAD"
-        changed = self.altered(tree)
-        if changed is None and (copy := self._copies.changed()) is not None:
-            changed = self.repo.from_here(copy)
-        return changed
+        return self.altered(tree) or self._copies.changed()
 
     def altered(self, tree: Tree) -> str | None:
         """Returns the first path that is not as a tree has it, None if all are."""

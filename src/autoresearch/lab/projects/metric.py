@@ -17,8 +17,9 @@ from autoresearch.records import Direction
 _PRINTED = re.compile(
     r"""(?P<quote>["'`])(?:\\[nrt]|[ \t])*(?P<name>[A-Za-z_][\w./-]{0,60})[ \t]*[:=](?:\\t|[ \t])*
     (?:
-      (?: \$?\{[^{}"'`]*\} | \$?\{[^{}]*\} | %[-+\ #0-9.*]*(?:l|ll|z|h)?[dfgeiuEFG] | \$\(?\w+\)? )
-      (?:%%|%|\\%)?[ \t]*(?:\([^()"'`]*\))?(?:\\[nr]|[ \t])*(?P=quote)
+      (?: \$?\{[^{}"'`]*\} | \$?\{[^{}]*\} | %[-+\ #0-9.*]*(?:l|ll|z|h)?[dfgeiuEFG]
+        | \$\w+ | \$\([^"'`\n]*\) )
+      (?:%%|%(?!n)|\\%)?[ \t]*(?:\([^()"'`]*\))?(?:\\[nr]|%n|[ \t])*(?P=quote)
     | (?P=quote)[ \t\n]*(?:,|\+|<<|\.)
     )""",
     re.VERBOSE,
@@ -45,7 +46,12 @@ _PER_SECOND = re.compile(r"(?:per|/)_?(?:s|sec|secs|second)s?$|(?:per|/)_(?:s|se
 _BESIDE = re.compile(
     r"(?:num|n|peak|total|training|train|startup|setup|warmup)_.*|.*_(?:count|m|mb|gb|"
     r"percent|steps)|steps?|epochs?|iters?|iterations?|seed|params?|parameters|depth|width|device|version|"
-    r"lr|lrm|dt|mfu|memory|mem|vram|rss|threads?|workers|batch|batch_size|model|config|path|file|usage|args?"
+    r"error|errors|err|exception|warning|failed|failure|fatal|note|info|debug|lr|lrm|dt|mfu|memory|mem|vram|rss|threads?|workers|batch|batch_size|model|config|path|file|usage|args?"
+)
+# What stands before a text that does not go to the log's lines as it is: messages and complaints.
+_ELSEWHERE = re.compile(
+    r"stderr|eprint|console\.(?:error|warn|debug)|perror|\blog(?:ging|ger)?\.|\braise\b|\bthrow\b|panic|"
+    r"\bassert|\b(?:Error|Exception|bail|anyhow)\b|^\s*(?:#|//|\*)"
 )
 _TESTED = re.compile(r"(?:val|valid|validation|test|eval|final|held_?out)_")
 
@@ -69,7 +75,12 @@ class Found:
 
 def printed(text: str) -> list[str]:
     """Returns the names of the numbers that a source prints on lines of their own, in order."""
-    return list(dict.fromkeys(found["name"] for found in _PRINTED.finditer(text)))
+    names: dict[str, None] = {}
+    for found in _PRINTED.finditer(text):
+        before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if not _ELSEWHERE.search(before):
+            names[found["name"]] = None
+    return list(names)
 
 
 def direction_of(name: str) -> Direction | None:
