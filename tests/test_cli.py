@@ -585,7 +585,8 @@ def test_the_live_display(make_lab: MakeLab) -> None:
     lab.commit("a long one", propose__sh=PROPOSE.replace("description: ", f"{long}"))
     written = in_a_terminal(lab, "run", "--max", "2")
     shown, widest = screen(written)
-    assert [line.split(" (")[0] for line in shown[-4:-1]] == [
+    kept = [line for line in shown if line.startswith("#") and " keep " in line]
+    assert [line.split(" (")[0] for line in kept] == [
         "#0 keep val_bpb 150.000000", "#1 keep val_bpb 149.000000", "#2 keep val_bpb 148.000000",
     ]  # fmt: skip
     assert shown[-1] == "stop: reached --max 2 experiments"

@@ -175,7 +175,7 @@ def init(
     profile: Profile = None,
     sets: Sets = None,
 ) -> None:
-    """Make a lab of an empty folder or of a project, and a run in a lab."""
+    """Make a lab of a folder or a project, or a run in a lab."""
     from autoresearch.commands import init
     from autoresearch.lab.lab import current_folder
     from autoresearch.lab.new_config import Flags

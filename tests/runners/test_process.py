@@ -41,7 +41,7 @@ def test_it_runs_where_it_is_told_with_what_it_is_given(tmp_path: Path) -> None:
     outcome = run(tmp_path, script, stdin=tmp_path / "input", descriptors=(write,))
     os.close(write)
     assert outcome.exit_code == 3 and outcome.survivors == 0
-    assert (tmp_path / "log").read_text() == f"{tmp_path} a prompt\n['MINE', 'PATH']\n"
+    assert (tmp_path / "log").read_text() == f"{tmp_path} a prompt\n['MINE', 'PATH', 'PWD']\n"
     assert os.read(read, 64) == b"through"
     os.close(read)
 

@@ -52,7 +52,8 @@ class Judges:
         Raises Interrupted, and OutsideError where it can't judge now.
         """
         command, log = self.run.config.task.evaluate, self.slot.paths.evaluate_log
-        remove_bytecode(self.slot.paths.worktree, self.run.config.task.inputs)
+        repo, inputs = self.run.repo, self.run.config.task.inputs
+        remove_bytecode(self.slot.worktree.path, tuple(map(repo.from_top, inputs)))
         for wait_s in (*_WAITS_S, None):
             remove(log)
             outcome = self._execute(
