@@ -17,7 +17,7 @@ MUTANTS = [
     Mutant(
         "bytecode that a trial left runs in evaluate",
         "ratchet/judges.py",
-        "        remove_bytecode(self.slot.paths.worktree, self.run.config.task.inputs)\n",
+        "        remove_bytecode(self.slot.worktree.path, tuple(map(repo.from_top, inputs)))\n",
         "",
         (f"{_GATES}::test_a_trial_leaves_nothing_that_runs_in_evaluate[bwrap]",),
     ),
@@ -31,7 +31,7 @@ MUTANTS = [
     Mutant(
         "a file of metrics from before the trial counts",
         "workspace/worktree.py",
-        "            remove_output(self.path, name)\n",
+        "            remove_output(self.cwd, name)\n",
         "            pass\n",
         (f"{_GATES}::test_the_metric_is_read_from_a_file_that_is_never_an_earlier_ones",),
     ),

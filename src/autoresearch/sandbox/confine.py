@@ -160,9 +160,8 @@ _REFUSED = {
         # What outlives a process and is no file: one trial could tell the next by it.
         "shmget": 29, "shmat": 30, "shmctl": 31, "semget": 64, "semop": 65, "semctl": 66,
         "semtimedop": 220, "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71,
-        "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190,
-        "removexattr": 197, "lremovexattr": 198, "fremovexattr": 199,
-                "mincore": 27, "io_setup": 206,  # they tell which pages of files are in memory
+        "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+        "fremovexattr": 199, "mincore": 27, "io_setup": 206,  # they tell which pages of files are in memory
     },
     "aarch64": {
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
@@ -172,9 +171,8 @@ _REFUSED = {
         "finit_module": 273, "delete_module": 106, "open_by_handle_at": 265, "reboot": 142,
         "shmget": 194, "shmat": 196, "shmctl": 195, "semget": 190, "semop": 193, "semctl": 191,
         "semtimedop": 192, "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187,
-        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7,
-        "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
-        "mincore": 232, "io_setup": 0,
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15,
+        "fremovexattr": 16, "mincore": 232, "io_setup": 0,
     },
 }  # fmt: skip
 # Looked at more closely: audit architecture, then the numbers of these calls.

@@ -1,4 +1,4 @@
-"""A path of a working tree as an edit."""
+"""A path of a working tree as an edit, and an entry of a tree as a file."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def edit_of(root: Path, path: str, wanted: bool) -> Edit:
         return Edit(path, b"", "000000")
     content = file.read_bytes() if wanted else b""
     return Edit(path, content, "100755" if info.st_mode & 0o100 else "100644")
+
+
+def write_entry(file: Path, mode: str, content: bytes) -> None:
+    """Writes a file, a link or a submodule's folder as a tree has it, where nothing is yet."""
+    if mode == "160000":
+        file.mkdir(parents=True, exist_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "120000":
+        file.symlink_to(os.fsdecode(content))
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(file, flags, 0o755 if mode == "100755" else 0o644)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from autoresearch.errors import LabError
 from autoresearch.workspace.git import entries
 
 Tree = dict[str, tuple[str, str]]  # path -> (mode, object id)
@@ -48,6 +49,32 @@ class Difference:
             if mode != "000000":
                 after[path] = (mode, blob)
         return dict(sorted(after.items(), key=lambda entry: os.fsencode(entry[0])))
+
+
+def tree_of(output: bytes) -> Tree:
+    """Returns a tree, out of what `git ls-tree -r -z` says of it."""
+    found: Tree = {}
+    for entry in entries(output):
+        meta, _, path = entry.partition("\t")
+        mode, _, blob = meta.split(" ")
+        found[path] = (mode, blob)
+    return found
+
+
+def blobs_of(output: bytes, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yields blobs with their bytes, out of what `git cat-file --batch` says when asked for these ids.
+
+    Raises LabError where one is missing.
+    """
+    at = 0
+    for blob in ids:
+        end = output.index(b"\n", at)
+        header = output[at:end].split(b" ")
+        if len(header) != 3:
+            raise LabError(f"object {blob} is missing from the repository; see: git fsck")
+        size = int(header[2])
+        yield blob, output[end + 1 : end + 1 + size]
+        at = end + size + 2
 
 
 class Recent(Generic[Key, Value]):

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from autoresearch.errors import LabError
 from autoresearch.paths import BRANCH, branch_ref
 from autoresearch.records import Edit
 from autoresearch.workspace.discovery import find
-from autoresearch.workspace.git import GitError, entries, git, text
-from autoresearch.workspace.objects import Change, Difference, Recent, Tree
+from autoresearch.workspace.git import GitError, git, text
+from autoresearch.workspace.objects import Change, Difference, Recent, Tree, blobs_of, tree_of
 from autoresearch.workspace.refs import OnlyGitKnows, Refs
 
 _TAG_MAX = 200  # bytes: a tag is the name of a folder and of a file beside its lock
@@ -175,11 +174,7 @@ class Repository:
             return {self.from_here(path): entry for path, entry in tree.items()}
         found = self._trees.get(commit)
         if found is None:
-            found = {}
-            for entry in entries(git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit)):
-                meta, _, path = entry.partition("\t")
-                mode, _, blob = meta.split(" ")
-                found[path] = (mode, blob)
+            found = tree_of(git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit))
             self._trees.put(commit, found)
         return dict(found)
 
@@ -195,16 +190,9 @@ class Repository:
         if not missing:
             return found
         output = git(self.root, "cat-file", "--batch", stdin="\n".join(missing).encode() + b"\n")
-        at = 0
-        for blob in missing:
-            end = output.index(b"\n", at)
-            header = output[at:end].split(b" ")
-            if len(header) != 3:
-                raise LabError(f"object {blob} is missing from the repository; see: git fsck")
-            size = int(header[2])
-            found[blob] = output[end + 1 : end + 1 + size]
-            self._blobs.put(blob, found[blob])
-            at = end + size + 2
+        for blob, content in blobs_of(output, missing):
+            found[blob] = content
+            self._blobs.put(blob, content)
         return found
 
     def changed(self, old: str, new: str) -> tuple[Change, ...]:

@@ -17,7 +17,7 @@ from autoresearch.errors import LabError
 from autoresearch.paths import lies_in, make_folder, write_durably, write_synced
 from autoresearch.records import Edit
 from autoresearch.workspace.earlier import leave_earlier, plain_bytes
-from autoresearch.workspace.edit import edit_of
+from autoresearch.workspace.edit import edit_of, write_entry
 from autoresearch.workspace.fresh import remove_matches
 from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs, holds_tracked
@@ -88,7 +88,7 @@ class Worktree:
         )
         for path, (mode, blob) in tree.items():
             if path not in have:
-                self._write(path, mode, blobs.get(blob, b""))
+                write_entry(self.path / path, mode, blobs.get(blob, b""))
                 self._sizes[blob] = len(blobs.get(blob, b""))
         self._copies.lay_out(tree)
         for pattern in self.fresh:
@@ -241,20 +241,6 @@ class Worktree:
             return same
         except OSError:
             return False
-
-    def _write(self, path: str, mode: str, content: bytes) -> None:
-        file = self.path / path
-        if mode == "160000":
-            file.mkdir(parents=True, exist_ok=True)
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if mode == "120000":
-            file.symlink_to(os.fsdecode(content))
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(file, flags, 0o755 if mode == "100755" else 0o644)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(content)
 
     # -- after a trial ----------------------------------------------------------------------
 
