@@ -476,6 +476,8 @@ def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> Non
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "keep", "crash"]
     assert lab.git("status", "--porcelain") == ""
+    (lab.root / "o" / "m.json").write_text("{}")  # as a trial of the person's own leaves it
+    assert "ok: nothing changed" in lab.cli("check").stdout
 
 
 def test_several_setups_come_before_the_trial_in_their_order(tmp_path: Path) -> None:
