@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.config import parse
 from autoresearch.lab.run import _frozen_or_default
 from autoresearch.ratchet.planted import planted_file
+from autoresearch.rules.advice import claim_notice
 from tests.jailed import jail_of
 from tests.labs import Lab, eventually, kill, make_lab, running, scripted, swap
 
@@ -169,6 +171,24 @@ def test_nothing_of_an_earlier_trial_is_evaluated(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, [("P95 = 10", "P95 = 11"), ("P95 = 10", "P95 = 12")], judge__py=judge)
     lab.cli("run", "--max", "2")
     assert [row[1] for row in lab.rows()] == ["2.000000"] * 3
+
+
+@pytest.mark.parametrize(
+    ("task", "mutable", "words"),
+    [
+        ("", (), "val_bpb is what the trial prints of itself"),
+        ('[task.metric]\nfile = "m.json:a"', (), "read from m.json, which the trial writes"),
+        ('evaluate = ["python", "./judge.py"]', ("judge.py",), "evaluate runs ./judge.py, which a candidate"),
+        ('evaluate = ["python", "judge.py"]', ("train.py",), None),
+        ('exam = "bpb"', (), None),
+    ],
+)  # fmt: skip
+def test_a_score_that_is_a_claim_is_said(
+    task: str, mutable: tuple[str, ...], words: str | None
+) -> None:
+    config = parse(f'[task]\ncommand = ["x"]\nmutable = ["train.py"]\n{task}\n'.encode())
+    said = claim_notice(config.task, mutable)
+    assert said is None if words is None else said is not None and words in said
 
 
 # -- in the jail ----------------------------------------------------------------------------------
@@ -476,6 +496,8 @@ def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> Non
     lab.cli("run", "--max", "2")
     assert lab.statuses() == ["keep", "keep", "crash"]
     assert lab.git("status", "--porcelain") == ""
+    (lab.root / "o" / "m.json").write_text("{}")  # as a trial of the person's own leaves it
+    assert "ok: nothing changed" in lab.cli("check").stdout
 
 
 def test_several_setups_come_before_the_trial_in_their_order(tmp_path: Path) -> None:

@@ -51,9 +51,16 @@ def check(rev: str, as_json: bool = False) -> bool:
 
 
 def edits_of(repo: Repository, rules: Mutable, base: str, task: TaskConfig) -> tuple[Edit, ...]:
-    """Returns what the checkout changes against a commit; inputs that are copied from it are no edits."""
+    """Returns what the checkout changes against a commit.
+
+    Inputs that are copied from it are no edits, and neither is the file that a trial writes its metric to.
+    """
     tree, found = repo.tree(base), Checkout(repo).edits(base, rules.names)
-    return tuple(edit for edit in found if not is_copied(edit.path, task.inputs, tree, repo))
+    return tuple(
+        edit
+        for edit in found
+        if not is_copied(edit.path, task.inputs, tree, repo) and edit.path != task.metric.file_path
+    )
 
 
 def without_strays(

@@ -198,12 +198,12 @@ class Driver:
         hook.try_out(run, self.stopping)
         candidate = self.ratchet.baseline()
         run.emit(Event("baseline", candidate.description, candidate.number))
-        self._trial(candidate)
-        self._say_tokens()
         paths = run.repo.tree(candidate.commit)
         claim = claim_notice(run.config.task, [path for path in paths if run.rules.names(path)])
         if claim is not None:
             run.emit(Event("notice", claim))
+        self._trial(candidate)
+        self._say_tokens()
         return "the baseline is measured"
 
     def _say_no_cap(self) -> None:

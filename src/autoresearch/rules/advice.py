@@ -62,14 +62,13 @@ def claim_notice(task: TaskConfig, mutable: Collection[str] = ()) -> str | None:
     if task.evaluate:
         return None
     source = (
-        f"{metric.file_path}, which the trial writes"
+        f"read from {metric.file_path}, which the trial writes"
         if metric.file
-        else "what the trial prints itself"
+        else "what the trial prints of itself"
     )
     return (
-        f"the score is a claim: {metric.name} is read from {source}, and one that writes a better number and "
-        "exits is kept; a command of yours that judges what a trial leaves mends that: in [task] evaluate = "
-        '["python", "evaluate.py"]'
+        f"the score is a claim: {metric.name} is {source}, so a script that gives a better number and exits "
+        'is kept; let a command of yours judge what trials leave: [task] evaluate = ["python", "evaluate.py"]'
     )
 
 
