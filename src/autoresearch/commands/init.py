@@ -8,7 +8,7 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.errors import LabError, UsageError
 from autoresearch.lab.lab import STARTER, Lab
-from autoresearch.lab.new_config import Flags, folder_of, is_new, project_of, told
+from autoresearch.lab.new_config import Flags, folder_of, is_new, matches, project_of, told
 from autoresearch.lab.new_lab import (
     Say,
     holds_nothing_but,
@@ -113,10 +113,11 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     """Says in a few lines what was found, and what comes next."""
     repo, task, base = lab.repo, made.settings.task, made.base
     better = "lower" if task.metric.direction == "minimize" else "higher"
-    mutable = [path for path in repo.tree(base) if made.rules.names(path)]
+    tree = repo.tree(base)
+    mutable = [path for path in tree if made.rules.names(path)]
+    unmatched = [pattern for pattern in task.mutable if not matches(tree, pattern)]
     harness = any(
-        b"autoresearch.harness" in blob
-        for blob in repo.blobs(repo.tree(base)[p][1] for p in mutable).values()
+        b"autoresearch.harness" in blob for blob in repo.blobs(tree[p][1] for p in mutable).values()
     )
     _tell_branch(lab, made, say)
     say(f"task: {' '.join(task.command)}, killed at {task.timeout_s:g} s")
@@ -124,6 +125,7 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     say(
         f"mutable: {', '.join(mutable[:5]) or 'nothing that exists'}"
         + (" ..." if len(mutable) > 5 else "")
+        + (f" (no file yet: {', '.join(unmatched)})" if unmatched and mutable else "")
     )
     claim = claim_notice(task, mutable)
     if claim is not None:

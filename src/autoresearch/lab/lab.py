@@ -70,6 +70,8 @@ class Lab:
         if settings.task.exam:  # of its data nothing is opened
             return settings
         runner = with_open_cache(settings.runner, self.repo.root)
+        if runner == settings.runner:
+            return settings
         return settings.model_copy(update={"runner": runner})
 
     def _config(self, tag: str | None) -> Config:

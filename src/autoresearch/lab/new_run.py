@@ -73,7 +73,8 @@ def make_run(
     tag = valid_tag(repo, tag)
     rules = Mutable.of(settings.task.mutable, settings.task.protected)
     _refuse_unknown_symbols(repo, rules, base)
-    _say_unmatched(repo.tree(base), settings.task.mutable, just_made, say)
+    if not just_made:
+        _refuse_unmatched(repo.tree(base), settings.task.mutable)
     check_worktree(repo, repo.tree(base), settings.task, rules, say)
     _refuse_edits(repo, rules)
     ensure_identity(repo, say)
@@ -147,16 +148,13 @@ def _refuse_unknown_symbols(repo: Repository, rules: Mutable, base: str) -> None
         raise LabError(f"{CONFIG}: mutable or protected: {'; '.join(unknown)}; mend it and commit")
 
 
-def _say_unmatched(tree: Tree, mutable: list[str], just_made: bool, say: Say) -> None:
-    """Says which patterns name no file yet; raises LabError where none of them names any."""
-    unmatched = [pattern for pattern in mutable if not matches(tree, pattern)]
-    if len(unmatched) == len(mutable) and not just_made:
+def _refuse_unmatched(tree: Tree, mutable: list[str]) -> None:
+    """Raises LabError where no pattern names a file: candidates could only make new ones."""
+    if not any(matches(tree, pattern) for pattern in mutable if not pattern.startswith("!")):
         raise LabError(
-            f"{CONFIG}: mutable: {', '.join(unmatched)}: no file has such a path; git ls-files shows them "
+            f"{CONFIG}: mutable: {', '.join(mutable)}: no file has such a path; git ls-files shows them "
             "all. Mend it and commit"
         )
-    if unmatched:
-        say(f"mutable: no file yet has a path as {', '.join(unmatched)}")
 
 
 def _refuse_edits(repo: Repository, rules: Mutable) -> None:
