@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import venv
 from dataclasses import dataclass, field
@@ -221,6 +222,32 @@ def test_an_agent_as_another_user(name: str) -> None:
         env = {**env, "PATH": path, "PROMPTS": str(lab.state)}
         ran = lab.cli("run", "--max", "1", timeout_s=500, **env)
         check(lab, ran.stdout, model)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("AGENTS") != "all", reason="AGENTS=all tries the skill too")
+def test_an_agent_at_the_wheel_knows_what_its_skill_says(tmp_path: Path) -> None:
+    """Claude Code, whose model asks for the skill, edits, and calls the one command that it found there."""
+    calls = (
+        ("Skill", {"skill": "autoresearch"}),
+        *SETUPS["claude"].calls,
+        ("Bash", {"command": "{taught} 'lower the rate'"}),
+    )
+    with AgentModel(calls, "It was kept.") as model:
+        lab, env = lab_of("claude", tmp_path, model.url)
+        lab.cli("skill")
+        words = ["claude", "-p", "Run one experiment.", "--allowedTools", "Skill,Read,Edit,Bash"]
+        env = {**lab.env, **env, "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+        done = subprocess.run(
+            [*words, "--permission-mode", "acceptEdits"], cwd=lab.root, env=env,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.stdout.strip() == "It was kept.", done
+        assert [row[3:] for row in lab.rows()][1:] == [["keep", "lower the rate"]], model.prompts()[
+            -4000:
+        ]
+        last = model.asked[-1][1]["messages"][-1]
+        assert '\\"status\\": \\"keep\\"' in json.dumps(last)
 
 
 # -- failures that will not pass ------------------------------------------------------------------
