@@ -3,7 +3,7 @@
 It speaks the three protocols that agents speak, streamed as they ask for it: Anthropic's messages,
 OpenAI's chat completions and OpenAI's responses. Which call comes next shows in the conversation itself:
 the model makes the n-th of its calls once n - 1 results have come back. `{cwd}` in a call's arguments is the
-folder that the agent says it works in.
+folder that the agent says it works in, and `{taught}` the command, up to its message, that a skill taught.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 _CWD = re.compile(r"working (?:in the )?directory: (/[^\s\"\\\\]+)", re.IGNORECASE)
+_TAUGHT = re.compile(r"autoresearch try [-a-z ]*-m")
 Call = tuple[str, dict[str, Any]]  # a tool's name and its arguments
 
 
@@ -67,7 +68,15 @@ class AgentModel:
         tool, arguments = self.calls[done]
         found = _CWD.search(json.dumps(body, ensure_ascii=False))
         cwd = found[1] if found else "."
-        return tool, {name: str(value).replace("{cwd}", cwd) for name, value in arguments.items()}
+        taught = _TAUGHT.search(json.dumps(body, ensure_ascii=False))
+        known = {"{cwd}": cwd, "{taught}": taught[0] if taught else "not taught"}
+        return tool, {name: _filled(str(value), known) for name, value in arguments.items()}
+
+
+def _filled(text: str, known: dict[str, str]) -> str:
+    for name, value in known.items():
+        text = text.replace(name, value)
+    return text
 
 
 def _name(tool: Any) -> str:

@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import venv
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,24 +201,53 @@ exit $code
 @pytest.mark.skipif(os.environ.get("AGENTS") != "all", reason="AGENTS=all tries another user too")
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("name", SETUPS)
-def test_an_agent_as_another_user(name: str, tmp_path: Path) -> None:
+def test_an_agent_as_another_user(name: str) -> None:
     setup, program = SETUPS[name], installed(name) / AGENTS[name].command[0]
-    asked = ["setpriv", "--reuid", str(_ANOTHER), "--clear-groups", str(program), "--version"]
-    probe = subprocess.run(
-        asked, cwd="/", env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    if "Permission denied" in probe.stderr and str(program) in probe.stderr:
-        pytest.skip(f"{name} can't be started by another user here: {probe.stderr.strip()[-200:]}")
-    with AgentModel(setup.calls, setup.last) as model:
-        lab, env = lab_of(name, tmp_path, model.url)
-        home = tmp_path / "another"
+    python = program.parent / "python"
+    started = (python if python.exists() else program).resolve()
+    asked = ["setpriv", "--reuid", str(_ANOTHER), "--clear-groups", "test", "-x", str(started)]
+    if subprocess.run(asked, cwd="/").returncode:
+        pytest.skip(f"{name} can't be started by another user here: {started} is not theirs to run")
+    # pytest closes its own folders to other users, at every start of another pytest too.
+    with (
+        tempfile.TemporaryDirectory(prefix="autoresearch-", dir="/var/tmp") as temporary,
+        AgentModel(setup.calls, setup.last) as model,
+    ):
+        folder = Path(temporary)
+        lab, env = lab_of(name, folder, model.url)
+        home = folder / "another"
         shutil.copytree(lab.env["HOME"], home)
         script = _AS_ANOTHER.format(user=_ANOTHER, program=program)
-        path = stub(tmp_path, AGENTS[name].command[0], f"export HOME={home}\n{script}")["PATH"]
+        path = stub(folder, AGENTS[name].command[0], f"export HOME={home}\n{script}")["PATH"]
         env = {**env, "PATH": path, "PROMPTS": str(lab.state)}
         ran = lab.cli("run", "--max", "1", timeout_s=500, **env)
         check(lab, ran.stdout, model)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("AGENTS") != "all", reason="AGENTS=all tries the skill too")
+def test_an_agent_at_the_wheel_knows_what_its_skill_says(tmp_path: Path) -> None:
+    """Claude Code, whose model asks for the skill, edits, and calls the one command that it found there."""
+    calls = (
+        ("Skill", {"skill": "autoresearch"}),
+        *SETUPS["claude"].calls,
+        ("Bash", {"command": "{taught} 'lower the rate'"}),
+    )
+    with AgentModel(calls, "It was kept.") as model:
+        lab, env = lab_of("claude", tmp_path, model.url)
+        lab.cli("skill")
+        words = ["claude", "-p", "Run one experiment.", "--allowedTools", "Skill,Read,Edit,Bash"]
+        env = {**lab.env, **env, "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+        done = subprocess.run(
+            [*words, "--permission-mode", "acceptEdits"], cwd=lab.root, env=env,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.stdout.strip() == "It was kept.", done
+        assert [row[3:] for row in lab.rows()][1:] == [["keep", "lower the rate"]], model.prompts()[
+            -4000:
+        ]
+        last = model.asked[-1][1]["messages"][-1]
+        assert '\\"status\\": \\"keep\\"' in json.dumps(last)
 
 
 # -- failures that will not pass ------------------------------------------------------------------

@@ -132,6 +132,16 @@ def test_what_a_program_repeats_of_its_prompt_is_not_its_own(form: str) -> None:
     assert got.edits == (Edit("a.py", b"x = 2\n"),)
 
 
+@pytest.mark.parametrize("which", [slice(None, 1), slice(-1, None), slice(None)])
+def test_a_line_of_the_prompt_is_no_description(which: slice) -> None:
+    command = researcher(ProgramRun(None, "", EDITS))
+    prompt = command.prompt(BRIEF)
+    said = "\n".join(["lowered it", *prompt.splitlines()[which]])
+    command = researcher(ProgramRun(None, said, EDITS))
+    got = command.read(command.propose(prompt, BRIEF, ()), BRIEF)
+    assert got.description == "lowered it"
+
+
 def test_words_that_the_prompt_has_too_are_the_programs_own_in_a_few() -> None:
     command = researcher(ProgramRun(None, "description: Find a better value\nlesson: 1", EDITS))
     got = command.read(command.propose(PROMPT, BRIEF, ()), BRIEF)

@@ -19,14 +19,14 @@ from autoresearch.researchers.base import (
     Workbench,
 )
 from autoresearch.researchers.dress import header, marker
-from autoresearch.researchers.echo import without_echo
+from autoresearch.researchers.echo import own_lines, without_echo
 from autoresearch.text import one_line, without_colours
 
 _TEXT_MAX = 20_000
 _FILES_MAX = 40  # that are named to a program on its command line
-# What agents print behind a model's last words, and lines without a word: no description.
+# What agents print behind a model's last words: no description.
 _CHATTER = re.compile(
-    r"\W*$|[\d.,\s]+$|(?:tokens(?: used)?|cost|applied edit to|saved trajectory to)\b|'/\S*'$",
+    r"[\d.,\s]+$|(?:tokens(?: used)?|cost|applied edit to|saved trajectory to)\b|'/\S*'$",
     re.IGNORECASE,
 )
 _NOT_STARTED = (126, 127)  # a shell's words for a program that can't be run, and for none
@@ -96,7 +96,8 @@ class CommandResearcher:
             except BadAnswer as bad:
                 raise BadAnswer(f"{bad}{_strayed(answer.strays)}", bad.final) from None
         said = dict(filter(None, map(header, answer.text.splitlines())))
-        lines = [line for line in answer.text.splitlines() if not _CHATTER.match(line)]
+        lines = own_lines(answer.text, self.prompt(brief))
+        lines = [line for line in lines if not _CHATTER.match(line)]
         last = lines[-1] if lines else ""
         return Proposal(
             one_line(said.get("description") or self._description or last, DESCRIPTION_LENGTH),

@@ -37,6 +37,14 @@ def without_echo(text: str, prompt: str) -> str:
     return "\n".join(kept)
 
 
+def own_lines(text: str, prompt: str) -> list[str]:
+    """Returns the lines of a text that have words, and not those of one line of the prompt."""
+    asked = {tuple(_words(line)) for line in prompt.splitlines()}
+    return [
+        line for line in text.splitlines() if (said := tuple(_words(line))) and said not in asked
+    ]
+
+
 def _words(text: str) -> list[str]:
     """Returns the words of a text without the signs that quote, frame or emphasise them."""
     bare = (word.lstrip(">|│┃┆#*_•-").rstrip("|│┃┆*_") for word in text.split())
