@@ -106,6 +106,7 @@ def _make_both(lab: Lab, tag: str | None, rev: str | None, flags: Flags, say: Sa
     told(project, say)
     made = make_run(lab, tag, None, None, say, project.configuration())
     _tell_branch(lab, made, say)
+    _tell_claim(lab, made, say)
     _tell_next(lab, made, project.before, say)
 
 
@@ -127,10 +128,16 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
         + (" ..." if len(mutable) > 5 else "")
         + (f" (no file yet: {', '.join(unmatched)})" if unmatched and mutable else "")
     )
-    claim = claim_notice(task, mutable)
+    _tell_claim(lab, made, say)
+    _tell_next(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
+
+
+def _tell_claim(lab: Lab, made: NewRun, say: Say) -> None:
+    """Says so where the score will be what a candidate says of itself."""
+    mutable = [path for path in lab.repo.tree(made.base) if made.rules.names(path)]
+    claim = claim_notice(made.settings.task, mutable)
     if claim is not None:
         say(claim)
-    _tell_next(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
 
 
 def _tell_branch(lab: Lab, made: NewRun, say: Say) -> None:
