@@ -87,6 +87,16 @@ def test_a_word_of_a_program_is_no_use(home: Path) -> None:
     assert "go" not in found(home, ["python", "train.py"]).names
 
 
+def test_a_python_of_a_virtual_environment_needs_no_pyenv(home: Path) -> None:
+    """Its own program and library are enough; all of pyenv's versions are not opened for it."""
+    base = program(home / ".pyenv/versions/3.12.1/bin/python3")
+    (home.parent / "venv/bin").mkdir(parents=True)
+    (home.parent / "venv/bin/python").symlink_to(base)
+    seen = found(home, [str(home.parent / "venv/bin/python"), "train.py"])
+    assert "pyenv" not in seen.names and home / ".pyenv" not in seen.readable
+    assert base in seen.readable
+
+
 def test_variables_of_the_users_say_where_they_are(home: Path, tmp_path: Path) -> None:
     """As in the images of rust's: nothing is in the home, and both variables are set."""
     for name in ("rustup", "cargo"):
