@@ -54,6 +54,12 @@ def test_rustup_is_opened_without_the_keys_of_its_registry(home: Path) -> None:
     assert "CARGO_NET_OFFLINE" not in seen.environment(home, jailed=False)
 
 
+def test_a_compiler_that_is_called_by_its_path_is_known(home: Path) -> None:
+    cargo = program(home / ".cargo/bin/cargo")
+    (home / ".rustup").mkdir()
+    assert "RUSTUP_HOME" in dict(found(home, [str(cargo), "run"]).variables)
+
+
 def test_what_no_command_uses_is_not_opened(home: Path) -> None:
     program(home / ".cargo/bin/cargo")
     (home / ".rustup").mkdir()
@@ -92,6 +98,7 @@ def test_a_python_of_a_virtual_environment_needs_no_pyenv(home: Path) -> None:
     base = program(home / ".pyenv/versions/3.12.1/bin/python3")
     (home.parent / "venv/bin").mkdir(parents=True)
     (home.parent / "venv/bin/python").symlink_to(base)
+    program(home / ".pyenv/shims/python")
     seen = found(home, [str(home.parent / "venv/bin/python"), "train.py"])
     assert "pyenv" not in seen.names and home / ".pyenv" not in seen.readable
     assert base in seen.readable

@@ -165,7 +165,8 @@ def _words(commands: list[list[str]], root: Path) -> tuple[set[str], set[str]]:
     mentioned: set[str] = set()
     for command in commands:
         for word in command:
-            words |= {word, os.path.basename(word)} if " " not in word else set(_WORD.findall(word))
+            words |= {word} if " " not in word else set(_WORD.findall(word))
+            mentioned.add(os.path.basename(word))
         scripts = [*command, *(name for word in command for name in _SCRIPTS.get(word, ()))]
         for script in scripts:
             begin = _QUOTED if script.endswith(_WITH_LITERALS) else _WORD
