@@ -54,6 +54,12 @@ def test_rustup_is_opened_without_the_keys_of_its_registry(home: Path) -> None:
     assert "CARGO_NET_OFFLINE" not in seen.environment(home, jailed=False)
 
 
+def test_a_compiler_that_is_called_by_its_path_is_known(home: Path) -> None:
+    cargo = program(home / ".cargo/bin/cargo")
+    (home / ".rustup").mkdir()
+    assert "RUSTUP_HOME" in dict(found(home, [str(cargo), "run"]).variables)
+
+
 def test_what_no_command_uses_is_not_opened(home: Path) -> None:
     program(home / ".cargo/bin/cargo")
     (home / ".rustup").mkdir()
@@ -85,6 +91,17 @@ def test_a_word_of_a_program_is_no_use(home: Path) -> None:
     (home.parent / "lab").mkdir(parents=True)
     (home.parent / "lab" / "train.py").write_text("# here we go\nprint('let us go')\n")
     assert "go" not in found(home, ["python", "train.py"]).names
+
+
+def test_a_python_of_a_virtual_environment_needs_no_pyenv(home: Path) -> None:
+    """Its own program and library are enough; all of pyenv's versions are not opened for it."""
+    base = program(home / ".pyenv/versions/3.12.1/bin/python3")
+    (home.parent / "venv/bin").mkdir(parents=True)
+    (home.parent / "venv/bin/python").symlink_to(base)
+    program(home / ".pyenv/shims/python")
+    seen = found(home, [str(home.parent / "venv/bin/python"), "train.py"])
+    assert "pyenv" not in seen.names and home / ".pyenv" not in seen.readable
+    assert base in seen.readable
 
 
 def test_variables_of_the_users_say_where_they_are(home: Path, tmp_path: Path) -> None:

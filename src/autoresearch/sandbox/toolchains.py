@@ -121,8 +121,8 @@ def find_toolchains(
     path = environment.get("PATH")
     known = {word for kind in _KINDS for word in kind.words} & mentioned
     words |= {word for word in known if shutil.which(word, path=path)}
-    programs = list(_programs(words, environment, root, homes))
-    readable = [path for program in programs for path in (program, *_installation(program, homes))]
+    programs = list(_programs(words, environment, root))
+    readable = list(_opened(programs, homes))
     found = [
         kind
         for kind in _KINDS
@@ -165,7 +165,8 @@ def _words(commands: list[list[str]], root: Path) -> tuple[set[str], set[str]]:
     mentioned: set[str] = set()
     for command in commands:
         for word in command:
-            words |= {word, os.path.basename(word)} if " " not in word else set(_WORD.findall(word))
+            words |= {word} if " " not in word else set(_WORD.findall(word))
+            mentioned.add(os.path.basename(word))
         scripts = [*command, *(name for word in command for name in _SCRIPTS.get(word, ()))]
         for script in scripts:
             begin = _QUOTED if script.endswith(_WITH_LITERALS) else _WORD
@@ -184,20 +185,24 @@ def _text(script: Path) -> str:
     return "" if b"\0" in content else content.decode("utf-8", "replace")
 
 
-def _programs(
-    words: Iterable[str], environment: Mapping[str, str], root: Path, homes: Sequence[Path]
-) -> Iterator[Path]:
-    """Yields those of the words that are programs in a home, by PATH or by their own path."""
+def _programs(words: Iterable[str], environment: Mapping[str, str], root: Path) -> Iterator[Path]:
+    """Yields those of the words that are programs, by PATH or by their own path, links not followed."""
     for word in sorted(words):
         if not word or "\0" in word or word.startswith("-"):
             continue
         program = str(root / Path(word).expanduser()) if "/" in word else word
         found = shutil.which(program, path=environment.get("PATH"))
         if found is not None:
-            places = dict.fromkeys((os.path.abspath(found), os.path.realpath(found)))
-            yield from (
-                place for place in map(Path, places) if any(map(place.is_relative_to, homes))
-            )
+            yield Path(os.path.abspath(found))
+
+
+def _opened(programs: Iterable[Path], homes: Sequence[Path]) -> Iterator[Path]:
+    """Yields what of the homes programs need to start: themselves, where links lead, their installations."""
+    for program in programs:
+        for place in (program, Path(os.path.realpath(program))):
+            if any(map(place.is_relative_to, homes)):
+                yield place
+                yield from _installation(place, homes)
 
 
 def _installation(program: Path, homes: Sequence[Path]) -> Iterator[Path]:
