@@ -5,22 +5,22 @@
 `make nightly`  all of each, by FAULTS=all
 
 FAULTS=8, or another number, thins the sweeps of faults: each takes every 8th point of its spread, and
-every second by default. Every second cheat is played, at one level of the jail; with FAULTS=all, all at each.
+every fourth by default. Every second cheat is played, at one level of the jail; with FAULTS=all, all at each.
 """
 
 from __future__ import annotations
 
 import os
 
-_FAULTS = os.environ.get("FAULTS") or "2"
+_FAULTS = os.environ.get("FAULTS") or "4"
 ALL = _FAULTS == "all"
 
 SPARSER = 1 if ALL else int(_FAULTS)  # the step over the points of a sweep's spread
-SEVERAL_FAULTS = 500 if ALL else 30  # runs with two to seven faults each
-NIGHTS, STEPS = (500, 40) if ALL else (20, 20)  # of a careless person on a failing machine
+SEVERAL_FAULTS = 500 if ALL else 20  # runs with two to seven faults each
+NIGHTS, STEPS = (500, 40) if ALL else (12, 20)  # of a careless person on a failing machine
 SEEDS = 5 if ALL else 1  # trainings of each honest model
 SPOILT_ANSWERS = 100_000 if ALL else 10_000  # good answers of a model, spoilt at random
-EVERY_MUTANT = 10  # of `make ci`; `python -m tests.mutants` tries all
+EVERY_MUTANT = 15  # of `make ci`; `python -m tests.mutants` tries all
 
 SMOKE_SPARSER = 25
 SMOKE_NIGHTS = 4

@@ -1,7 +1,8 @@
 """The coding agents themselves, each from its registry, headless, against a model on this machine.
 
 They are installed once, into a folder outside of the repository that all runs share (AGENTS_CACHE), in
-the versions of docs/agents.md. AGENTS=all tries each as another user too, where root may do that.
+the versions of docs/agents.md. AGENTS=all tries also those of PyPI, which take minutes to install, and
+each as another user, where root may do that.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.labs import TRAIN, Lab, make_lab
 
 _ENVIRONMENT = dict(os.environ)  # of the person, with the registries that they chose
 _CACHE = Path(os.environ.get("AGENTS_CACHE", f"/var/tmp/autoresearch-agents-{os.getuid()}"))
+_ALL = os.environ.get("AGENTS") == "all"
 _ANOTHER = 65534  # nobody
 _LAST = "Done.\n\ndescription: lower the rate\nhypothesis: the optimum lies lower"
 _OLD, _NEW = "LR = 0.5", "LR = 0.3"
@@ -162,6 +164,8 @@ def lab_of(name: str, folder: Path, url: str) -> tuple[Lab, dict[str, str]]:
 @pytest.mark.parametrize("name", SETUPS)
 def test_an_agent_as_it_comes(name: str, tmp_path: Path) -> None:
     setup = SETUPS[name]
+    if "==" in setup.package and not _ALL:
+        pytest.skip("AGENTS=all tries those of PyPI too")
     with AgentModel(setup.calls, setup.last) as model:
         lab, env = lab_of(name, tmp_path, model.url)
         ran = lab.cli("run", "--max", "1", timeout_s=400, **env)
@@ -198,7 +202,7 @@ exit $code
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("AGENTS") != "all", reason="AGENTS=all tries another user too")
+@pytest.mark.skipif(not _ALL, reason="AGENTS=all tries another user too")
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("name", SETUPS)
 def test_an_agent_as_another_user(name: str) -> None:
@@ -225,7 +229,7 @@ def test_an_agent_as_another_user(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("AGENTS") != "all", reason="AGENTS=all tries the skill too")
+@pytest.mark.skipif(not _ALL, reason="AGENTS=all tries the skill too")
 def test_an_agent_at_the_wheel_knows_what_its_skill_says(tmp_path: Path) -> None:
     """Claude Code, whose model asks for the skill, edits, and calls the one command that it found there."""
     calls = (

@@ -90,8 +90,8 @@ def for_program(brief: Brief) -> str:
         if charter
         else None
     )
-    parts = [_job(brief, _ERRAND), told, _frozen(brief), _results(brief), _last(brief)]
-    parts += [_refusals(brief), _names(brief), _REPORT]
+    parts = [_job(brief, _ERRAND), told, _frozen(brief), history(brief), _results(brief)]
+    parts += [_last(brief), _refusals(brief), _names(brief), _REPORT]
     return "\n\n".join(part for part in parts if part is not None) + "\n"
 
 
