@@ -69,7 +69,9 @@ def test_what_evaluate_prints_counts_and_not_what_the_trial_prints(tmp_path: Pat
     assert record["summary"]["tokens"] == 10
     assert "val_bpb: 1.4" in lab.file(1, "evaluate.log")
     assert "0.000001" in lab.file(1, "trial.log")
-    assert "evaluated; the trial printed 0.000001" in lab.cli("show", "1").stdout
+    shown = lab.cli("show", "1").stdout
+    assert "evaluated; the trial printed 0.000001" in shown
+    assert "evaluate.log, its end:\nval_bpb: 1.4" in shown
     assert list(lab.temporary.iterdir()) == []
 
 

@@ -65,6 +65,10 @@ def show(number: int, tag: str | None, as_json: bool = False) -> None:
     if log.exists():
         say(f"\n{log}, its end:")
         say(log_tail(log.parent))
+    for other in (log.with_name("evaluate.log"), log.with_name("checks.log")):
+        if other.exists():
+            say(f"\n{other}, its end:")
+            say(metrics.tail(_lines(other), 20))
 
 
 def log_tail(folder: Path) -> str:
