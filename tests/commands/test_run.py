@@ -16,6 +16,7 @@ import pytest
 from autoresearch.ledger.journal import Journal
 from tests.labs import TRAIN, Lab, eventually, kill, make_lab, running, scripted, swap, whole
 from tests.loopback import Fault, Loopback, Stall, Text
+from tests.speeds import Reading
 
 PLAIN = 'print("val_bpb: 2.000000")\n'
 SLEEPS = 'import time\nprint("up", flush=True)\ntime.sleep(600)\nprint("val_bpb: 1.500000")\n'
@@ -32,10 +33,12 @@ def claude(server: Loopback) -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
-    """Signal a run: its exit code, and the seconds that it took to leave."""
-    began = time.monotonic()
+    """Signals a run; returns its exit code, and the seconds that it took itself to leave."""
+    began = Reading.now()
     process.send_signal(number)
-    return process.wait(30), time.monotonic() - began
+    code, ended = process.wait(30), Reading.now()
+    others_s = (ended.contended_s or 0) - (began.contended_s or 0)
+    return code, ended.wall_s - began.wall_s - others_s
 
 
 def gate(path: Path) -> str:
