@@ -50,8 +50,8 @@ PROMPT = swap(
 )
 FFN = swap(
     "a longer context",
-    "pub const CONTEXT: usize = 4;",
-    "pub const CONTEXT: usize = 8;",
+    "const CONTEXT: usize = 4;",
+    "const CONTEXT: usize = 8;",
     "src/language.rs",
 )
 WALKER = swap(
@@ -148,7 +148,7 @@ def test_two_tasks_in_rust(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "file", "old"),
     [
-        ("language", "src/language.rs", "bits / (text.len() - CONTEXT) as f64"),
+        ("language", "src/language.rs", "bits / (text.len() - 64) as f64"),
         ("mazes", "src/mazes.rs", "const STEPS: usize = CELLS * 2 / 3;"),
         ("mazes", "src/language.rs", "const LR: f32 = 0.02;"),
     ],

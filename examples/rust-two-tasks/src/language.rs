@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-pub const CONTEXT: usize = 4;
+const CONTEXT: usize = 4;
 const EMBED: usize = 8;
 const HIDDEN: usize = 32;
 const LR: f32 = 0.02;
@@ -19,7 +19,8 @@ pub struct Ffn {
 
 impl Ffn {
     fn new(random: &mut Random) -> Self {
-        let mut some = |count: usize, scale: f32| (0..count).map(|_| random.even() * scale).collect();
+        let mut some =
+            |count: usize, scale: f32| (0..count).map(|_| random.even() * scale).collect();
         Ffn {
             embed: some(BYTES * EMBED, 0.5),
             hidden: some(HIDDEN * INPUT, (1.0 / INPUT as f32).sqrt()),
@@ -29,16 +30,21 @@ impl Ffn {
 
     /// What the network computes of a context: its input, its hidden units, and a logit for each byte.
     fn forward(&self, context: &[u8]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let rows = context.iter().map(|&byte| &self.embed[byte as usize * EMBED..][..EMBED]);
+        let rows = context
+            .iter()
+            .map(|&byte| &self.embed[byte as usize * EMBED..][..EMBED]);
         let input = rows.collect::<Vec<_>>().concat();
-        let hidden = products(&self.hidden, &input).into_iter().map(f32::tanh).collect::<Vec<_>>();
+        let hidden = products(&self.hidden, &input)
+            .into_iter()
+            .map(f32::tanh)
+            .collect::<Vec<_>>();
         let logits = products(&self.output, &hidden);
         (input, hidden, logits)
     }
 
-    /// The logits of the byte that follows a context of CONTEXT bytes.
-    pub fn logits(&self, context: &[u8]) -> Vec<f32> {
-        self.forward(context).2
+    /// The logits of the byte that follows a text.
+    pub fn logits(&self, text: &[u8]) -> Vec<f32> {
+        self.forward(&text[text.len() - CONTEXT..]).2
     }
 }
 
@@ -76,21 +82,27 @@ pub fn learn_ffn(text: &[u8]) -> Ffn {
         }
         for (&byte, off) in context.iter().zip(of_input.chunks_exact(EMBED)) {
             let row = &mut model.embed[byte as usize * EMBED..][..EMBED];
-            row.iter_mut().zip(off).for_each(|(weight, off)| *weight -= LR * off);
+            row.iter_mut()
+                .zip(off)
+                .for_each(|(weight, off)| *weight -= LR * off);
         }
     }
     model
 }
 
-/// The bits that the model needs for a byte of a text. Its logits are normalised here.
+/// The bits that the model needs for a byte of a text, of which it may see the 64 bytes before. Its logits are
+/// normalised here.
 pub fn eval_ffn(model: &Ffn, text: &[u8]) -> f64 {
     let mut bits = 0.0;
-    for at in CONTEXT..text.len() {
-        let logits = model.logits(&text[at - CONTEXT..at]);
+    for at in 64..text.len() {
+        let logits = model.logits(&text[at - 64..at]);
         assert_eq!(logits.len(), 256);
         let most = logits.iter().copied().fold(f32::MIN, f32::max) as f64;
-        let total: f64 = logits.iter().map(|&logit| (logit as f64 - most).exp()).sum();
+        let total: f64 = logits
+            .iter()
+            .map(|&logit| (logit as f64 - most).exp())
+            .sum();
         bits += (total.ln() + most - logits[text[at] as usize] as f64) / std::f64::consts::LN_2;
     }
-    bits / (text.len() - CONTEXT) as f64
+    bits / (text.len() - 64) as f64
 }

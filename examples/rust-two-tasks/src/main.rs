@@ -17,12 +17,17 @@ fn language() {
 
 fn mazes() {
     let walker = mazes::learn_walker(&mazes::mazes(1, 200));
-    println!("error: {:.6}", 1.0 - mazes::eval_walker(&walker, &mazes::mazes(2, 400)));
+    println!(
+        "error: {:.6}",
+        1.0 - mazes::eval_walker(&walker, &mazes::mazes(2, 400))
+    );
 }
 
 /// Sentences of a small grammar, whose words agree in number.
 fn language_text(mut random: random::Random, bytes: usize) -> Vec<u8> {
-    const NOUNS: [&str; 8] = ["cat", "river", "lamp", "teacher", "garden", "stone", "bird", "engine"];
+    const NOUNS: [&str; 8] = [
+        "cat", "river", "lamp", "teacher", "garden", "stone", "bird", "engine",
+    ];
     const VERBS: [&str; 6] = ["see", "follow", "paint", "forget", "cover", "warm"];
     const KINDS: [&str; 6] = ["small", "green", "quiet", "old", "careful", "bright"];
     let mut text = String::new();
@@ -30,12 +35,23 @@ fn language_text(mut random: random::Random, bytes: usize) -> Vec<u8> {
         let many = random.below(2) == 1;
         let mut noun = |many: bool| {
             let article = if many { "some" } else { "the" };
-            let kind = if random.below(3) == 0 { format!("{} ", random.of(&KINDS)) } else { String::new() };
-            format!("{article} {kind}{}{}", random.of(&NOUNS), if many { "s" } else { "" })
+            let kind = if random.below(3) == 0 {
+                format!("{} ", random.of(&KINDS))
+            } else {
+                String::new()
+            };
+            format!(
+                "{article} {kind}{}{}",
+                random.of(&NOUNS),
+                if many { "s" } else { "" }
+            )
         };
         let (subject, object) = (noun(many), noun(!many));
         let verb = random.of(&VERBS);
-        text += &format!("{subject} {verb}{} {object}.\n", if many { "" } else { "s" });
+        text += &format!(
+            "{subject} {verb}{} {object}.\n",
+            if many { "" } else { "s" }
+        );
     }
     text.into_bytes()[..bytes].to_vec()
 }

@@ -26,7 +26,10 @@ pub struct View {
 impl View {
     /// A number for what is seen of the walls: 0 to 79.
     pub fn situation(&self) -> usize {
-        let open = (0..4).filter(|&side| self.open[side]).map(|side| 1 << side).sum::<usize>();
+        let open = (0..4)
+            .filter(|&side| self.open[side])
+            .map(|side| 1 << side)
+            .sum::<usize>();
         self.from * 16 + open
     }
 }
@@ -47,7 +50,9 @@ impl Walker {
 
 /// Counts the turns of the shortest paths.
 pub fn learn_walker(mazes: &[Maze]) -> Walker {
-    let mut walker = Walker { counts: vec![[0; 4]; 80] };
+    let mut walker = Walker {
+        counts: vec![[0; 4]; 80],
+    };
     for maze in mazes {
         let (mut from, mut cell) = (4, 0);
         for side in path(maze) {
