@@ -190,6 +190,16 @@ def test_what_is_wrong_is_not_kept(
     assert any(why in log.read_text(errors="replace") for log in folder.iterdir() if log.is_file())
 
 
+@pytest.mark.slow
+def test_a_prompt_that_is_too_long_is_not_kept(tmp_path: Path) -> None:
+    better = "delivery: parcels, the courier, tracking, a shipment, " + "what arrives late, " * 40
+    lab = example("prompt", tmp_path, swap("longer", "delivery: parcels", better, "prompt.md"))
+    lab.cli("init", "t")
+    lab.cli("run", "--max", "1", timeout_s=300)
+    assert lab.statuses() == ["keep", "discard"]
+    assert "prompt_words" in lab.cli("show", "1").stdout.splitlines()[1]
+
+
 def test_the_reference_by_its_one_command(tmp_path: Path, guard: Path) -> None:
     """The command of examples/reference/README.md, in a project of the same layout."""
     text = (EXAMPLES / "reference" / "README.md").read_text()
