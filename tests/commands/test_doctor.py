@@ -394,6 +394,12 @@ def test_data(tmp_path: Path) -> None:
     assert training.data().state == "missing"
 
 
+def test_data_is_asked_for_where_trials_use_the_harness(lab: Lab) -> None:
+    assert "don't use it" in found("data", lab).what
+    write(lab, '[task]\ncommand = ["python", "train.py"]\nmutable = ["train.py"]\nexam = "bpb"\n')
+    assert found("data", lab).mend == "autoresearch prepare"
+
+
 def test_data_that_the_harness_made(tmp_path: Path) -> None:
     pytest.importorskip("tiktoken")
     pytest.importorskip("rustbpe")

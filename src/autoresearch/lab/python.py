@@ -24,7 +24,7 @@ def chosen_python(
         return None
     frozen = lab.state(tag).frozen if tag is not None else None
     if frozen is None:
-        module = HARNESS if _needs_harness(lab, tag, config) else None
+        module = HARNESS if needs_harness(lab, tag, config) else None
         return choose(lab.repo.root, environment, module)
     program = frozen.get("python")
     if program is None:
@@ -45,7 +45,7 @@ def with_python(command: Sequence[str], program: str | None) -> tuple[str, ...]:
     return tuple(command)
 
 
-def _needs_harness(lab: Lab, tag: str | None, config: Config) -> bool:
+def needs_harness(lab: Lab, tag: str | None, config: Config) -> bool:
     """Returns whether trials use the frozen harness: by the configuration, or by what their files import."""
     task, repo = config.task, lab.repo
     if task.exam:

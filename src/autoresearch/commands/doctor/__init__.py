@@ -5,6 +5,7 @@ Nothing here raises for a broken environment: what is broken is a Finding.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from autoresearch.commands.doctor.finding import Finding
 from autoresearch.config import Config, ResearcherConfig, RunnerConfig, TaskConfig
 from autoresearch.errors import AutoresearchError, LabError
 from autoresearch.lab.lab import Lab
-from autoresearch.lab.python import chosen_python, with_python
+from autoresearch.lab.python import chosen_python, needs_harness, with_python
 from autoresearch.paths import CHARTER, CONFIG
 from autoresearch.ratchet.toolchain_advice import elsewhere, path_with
 from autoresearch.report.table import hanging
@@ -48,9 +49,8 @@ def checks(lab: Lab | None) -> list[Finding]:
     researcher = config.researcher if config else ResearcherConfig()
     found += [_keys(researcher), _researcher(researcher, root)]
     runner = config.runner if config else RunnerConfig()
-    settings = config.harness if config and "harness" in config.model_fields_set else None
     sandbox, jail = machine.sandbox(runner, task.command, root)
-    found += [training.data(settings, root), sandbox]
+    found += [_data(lab, tag, config, root), sandbox]
     if lab and config:
         found += start.start(lab, config.model_copy(update={"task": task}), tag, jail)
     return [*found, machine.slurm()]
@@ -83,6 +83,16 @@ def _with_python(lab: Lab, config: Config) -> tuple[TaskConfig, list[Finding]]:
     )
     said = Finding("trials", "ok", chosen.text)
     return task.model_copy(update={"command": command, "setup": setup}), [said]
+
+
+def _data(lab: Lab | None, tag: str | None, config: Config | None, root: Path) -> Finding:
+    """Returns what was prepared, where trials use the harness or it can't be told whether they do."""
+    if lab is not None and config is not None:
+        with contextlib.suppress(AutoresearchError):
+            if not needs_harness(lab, tag, config):
+                return training.NO_DATA
+    settings = config.harness if config and "harness" in config.model_fields_set else None
+    return training.data(settings, root)
 
 
 # -- the lab ----------------------------------------------------------------------------------

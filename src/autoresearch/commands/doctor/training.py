@@ -88,6 +88,10 @@ def _attention(seen: dict[str, Any]) -> Finding:
     return Finding("attention", "ok" if found else "degraded", ", ".join(found) or "none that runs")
 
 
+# In a lab that is none of the template's.
+NO_DATA = Finding("data", "ok", "none of the harness's: this lab's trials don't use it")
+
+
 def data(harness: HarnessConfig | None = None, root: Path | None = None) -> Finding:
     """Returns what `prepare` left: a folder with a manifest and the files that it names.
 
