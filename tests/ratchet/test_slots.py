@@ -33,6 +33,9 @@ class Proposes:
     def warm_up(self) -> None:
         """There is nothing to prepare."""
 
+    def prompt(self, brief: Brief) -> str:
+        return "lower it"
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         return Answer(str(self.values.pop(0)))
 

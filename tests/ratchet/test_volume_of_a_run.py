@@ -32,6 +32,9 @@ class Grows:
     def warm_up(self) -> None:
         """There is nothing to prepare."""
 
+    def prompt(self, brief: Brief) -> str:
+        return "lower it"
+
     def propose(self, prompt: str, brief: Brief, turns: tuple[Turn, ...]) -> Answer:
         self.kept += 1
         return Answer(str(self.kept))
