@@ -5,7 +5,7 @@
 `make nightly`  all of each, by FAULTS=all
 
 FAULTS=8, or another number, thins the sweeps of faults: each takes every 8th point of its spread, and
-every fourth by default. Every second cheat is played, at one level of the jail; with FAULTS=all, all at each.
+every fourth by default. Every fourth cheat is played, at one level of the jail; with FAULTS=all, all at each.
 """
 
 from __future__ import annotations

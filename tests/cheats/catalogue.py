@@ -34,7 +34,7 @@ def tried_at(
     """The cheats of a level: those of one run, and those that need a session each.
 
     levels: those that this machine has. everything: a cheat that the jail has a part in is tried at
-    each; else every second cheat at one of them, and none where nothing stops it. Cheats that no jail
+    each; else every fourth cheat at one of them, and none where nothing stops it. Cheats that no jail
     has a part in are spread over those with one: without, each trial compiles all that it imports.
     """
     jailed = [each for each in levels if each != NONE] or levels
@@ -42,7 +42,7 @@ def tried_at(
     for n, cheat in enumerate(CHEATS):
         open_to = [each for each in levels if each not in cheat.miss] if cheat.jail else jailed
         one = (open_to or jailed)[n % len(open_to or jailed)]
-        if (level == one and (everything or n // 2 % 2 == 0)) or (cheat.jail and everything):
+        if (level == one and (everything or n // 2 % 4 == 0)) or (cheat.jail and everything):
             mine.append(cheat)
     mine += [BETTER] if level == levels[0] else []
     alone = [c for c in mine if level in c.miss and c.harm in LASTING]

@@ -87,7 +87,8 @@ def test_who_is_told_of_it_before_it_begins_can_find_it_again(tmp_path: Path) ->
         pass
 
     def started(identity: Identity) -> None:
-        assert running(mark) == [identity["pid"]], "its launcher alone"
+        # Its command line is not there yet when it has just been started.
+        assert eventually(lambda: running(mark) == [identity["pid"]]), "its launcher alone"
         told.append(identity)
         raise Broken
 
