@@ -1,7 +1,7 @@
 """Every cheat of the catalogue: it works where nothing stops it, and is stopped where it should be.
 
 What is not stopped is listed, with the reason, in the cheat's `miss`; a miss more is a failure here,
-and so is a miss less. `make ci` plays every second one at one level; FAULTS=all, as in `make nightly`, all
+and so is a miss less. `make ci` plays every fourth one at one level; FAULTS=all, as in `make nightly`, all
 at every one, and on a loop without protection.
 """
 
