@@ -86,6 +86,7 @@ def test_a_section_that_fails_is_reported_and_the_next_goes_on(tmp_path: Path) -
     assert "1 of 2 sections" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_section_that_hangs_is_stopped_when_its_time_is_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "current")  # whoever reads it waits for a writer
     done = benchmark("--data", tmp_path, "--limit", 5, "loop", "floor")

@@ -291,6 +291,7 @@ def test_cards_and_kernels_as_the_probe_tells_them(
     assert blind.state == "degraded" and "nvidia-smi is here" in blind.what and blind.mend
 
 
+@pytest.mark.slow
 def test_the_python_that_runs_these_tests(lab: Lab) -> None:
     pytest.importorskip("torch")
     write(lab, TOML.replace("./run", sys.executable))
@@ -394,6 +395,7 @@ def test_data(tmp_path: Path) -> None:
     assert training.data().state == "missing"
 
 
+@pytest.mark.slow
 def test_data_is_asked_for_where_trials_use_the_harness(lab: Lab) -> None:
     assert "don't use it" in found("data", lab).what
     write(lab, '[task]\ncommand = ["python", "train.py"]\nmutable = ["train.py"]\nexam = "bpb"\n')

@@ -335,6 +335,7 @@ UV = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "kind", "command", "mutable", "metric", "tool", "value"),
     [

@@ -15,6 +15,7 @@ from tests.fileserver import interrupted
 BLOB = b"PAR1" + bytes(200_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_signal_ends_the_download_with_the_command(
     tmp_path: Path, number: signal.Signals

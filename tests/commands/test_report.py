@@ -420,6 +420,7 @@ def report_of(text: bytes, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
+@pytest.mark.slow
 def test_standard_input_with_notices_and_the_other_direction() -> None:
     done = report_of(STRANGE.encode())
     assert done.returncode == 0

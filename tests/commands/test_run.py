@@ -109,6 +109,7 @@ def test_a_signal_in_a_wait_leaves_at_once(tmp_path: Path, number: signal.Signal
     assert lab.stopped() == "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_in_a_program_of_the_users_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     program = f'kind = "command"\ncommand = ["sh", "-c", "sleep 600 & sleep 600; : {tmp_path}"]'
@@ -267,6 +268,7 @@ def test_a_limit_in_dollars_needs_a_price(tmp_path: Path) -> None:
     assert "no price is known for the model 'somebody-elses'" in refused.stderr
 
 
+@pytest.mark.slow
 def test_failures_in_a_row_stop_the_run_and_are_named(tmp_path: Path) -> None:
     crash = whole("crash", "raise SystemExit(7)\n", old=PLAIN)
     ok = whole("worse", train(3), old=PLAIN)
@@ -335,6 +337,7 @@ def test_the_baseline_alone_and_again_after_a_commit_of_a_persons(tmp_path: Path
     assert lab.statuses() == ["keep", "keep", "keep", "discard"]
 
 
+@pytest.mark.slow
 def test_a_new_baseline_where_an_ask_was_left_open(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, []))
     lab.cli("run")
@@ -398,6 +401,7 @@ def test_three_kills_in_one_candidate_are_its_crash(tmp_path: Path) -> None:
     assert running(mark(lab)) == []
 
 
+@pytest.mark.slow
 def test_what_a_kill_in_a_verification_left_is_ended_too(tmp_path: Path) -> None:
     slow = whole("slow", gate(tmp_path / "go") + train(1.5), old=PLAIN)
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, [slow]))
@@ -459,6 +463,7 @@ def test_a_damaged_journal_stops_the_run_and_stays_as_it_is(tmp_path: Path) -> N
     assert journal.read_bytes() == b"".join(lines)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_the_machines_fault_and_no_crash(tmp_path: Path) -> None:
     """On a real full file system, mounted in a name space of our own."""
     mount = ["unshare", "-rm", "sh", "-c"]
@@ -492,6 +497,7 @@ lab.cli("status")
 # -- the same again ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_experiment_has_the_same_seed(tmp_path: Path) -> None:
     noisy = 'import os, random\nrandom.seed(os.environ["AUTORESEARCH_SEED"])\nNOTE = 0\n'
     noisy += 'print(f"val_bpb: {1 + random.random():.6f}")\n'
@@ -510,6 +516,7 @@ def test_less_code_for_the_same_is_kept(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "keep"] and lab.record(1)["reason"] == "equal with less code"
 
 
+@pytest.mark.slow
 def test_all_but_the_journal_can_be_deleted(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, "", scripted(tmp_path, falling(3)))
     lab.cli("run")

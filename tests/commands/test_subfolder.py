@@ -65,6 +65,7 @@ def test_what_lies_outside_is_never_mutable(tmp_path: Path) -> None:
     assert "../../README.md" in ran.stderr
 
 
+@pytest.mark.slow
 def test_try_on_the_runs_branch(tmp_path: Path) -> None:
     lab = monorepo(tmp_path / "repo")
     lab.cli("init", "t")
@@ -96,6 +97,7 @@ def test_inputs_caches_and_fresh_files_are_the_labs_own(tmp_path: Path) -> None:
     assert "the data" in log and "warm" in log and "old1.txt" not in log
 
 
+@pytest.mark.slow
 def test_two_labs_in_one_repository(tmp_path: Path) -> None:
     one = monorepo(tmp_path / "repo")
     two = Lab(one.root.parent / "two")

@@ -88,6 +88,7 @@ def test_a_win_is_not_rewound(lab: Lab) -> None:
     assert lab.read("value.txt").startswith("90")
 
 
+@pytest.mark.slow
 def test_rewinding_gives_the_incumbent_and_not_head(lab: Lab) -> None:
     lab.cli("run", "--max", "1")
     edit(lab, 100, 70)
@@ -243,6 +244,7 @@ def test_edits_in_the_way_of_the_guard(lab: Lab) -> None:
     assert lab.statuses() == [], "refused before any trial"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("branch", ["main", BRANCH])
 def test_refused_edits_make_way(lab: Lab, branch: str) -> None:
     lab.git("checkout", "-q", branch)
@@ -336,6 +338,7 @@ def test_json_of_an_interrupted_try(make_lab: MakeLab) -> None:
     assert (told["status"], told["paths"]) == ("error", []) and "interrupted" in told["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [90, 110])
 def test_a_killed_try_is_finished_and_told(make_lab: MakeLab, tmp_path: Path, value: int) -> None:
     trial = (
@@ -460,6 +463,7 @@ def test_after_a_rewound_try(lab: Lab) -> None:
     assert lab.first_line(BRANCH) == "85"
 
 
+@pytest.mark.slow
 def test_between_calls_of_run_on_the_branch(lab: Lab) -> None:
     on_branch(lab)
     lab.cli("run", "--max", "1")

@@ -64,6 +64,7 @@ def test_the_tools_own_where_another_is_on_the_path(tmp_path: Path, other: str) 
     assert lab.statuses() == ["keep"] and python_of(lab) == sys.executable
 
 
+@pytest.mark.slow
 def test_the_order(tmp_path: Path, other: str) -> None:
     lab = lab_of(tmp_path / "lab")
     own = program(lab.root / ".venv" / "bin" / "python", "own")
@@ -81,6 +82,7 @@ def test_the_order(tmp_path: Path, other: str) -> None:
     assert record["python"] == active
 
 
+@pytest.mark.slow
 def test_one_without_the_harness_is_passed_over_aloud(tmp_path: Path, other: str) -> None:
     lab = lab_of(tmp_path / "lab", WITH_HARNESS)
     program(lab.root / ".venv" / "bin" / "python", "own", lacks=True)
@@ -91,6 +93,7 @@ def test_one_without_the_harness_is_passed_over_aloud(tmp_path: Path, other: str
     assert python_of(lab) == sys.executable and lab.statuses() == ["keep"]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_start_is_passed_over(tmp_path: Path, other: str) -> None:
     lab = lab_of(tmp_path / "lab")
     broken = Path(program(lab.root / ".venv" / "bin" / "python", "own"))
@@ -101,6 +104,7 @@ def test_one_that_does_not_start_is_passed_over(tmp_path: Path, other: str) -> N
     assert python_of(lab) == sys.executable
 
 
+@pytest.mark.slow
 def test_it_does_not_change_within_a_run(tmp_path: Path, other: str) -> None:
     lab = lab_of(tmp_path / "lab")
     active = program(tmp_path / "active" / "bin" / "python", "active")

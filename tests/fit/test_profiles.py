@@ -509,6 +509,7 @@ def test_doctor_writes_over_no_edit(tmp_path: Path, driver: Path) -> None:
     assert "train.py: it has no line DIM" in ran.stderr
 
 
+@pytest.mark.slow
 def test_doctor_in_other_places(tmp_path: Path, driver: Path, make_lab: MakeLab) -> None:
     lab = empty(tmp_path)
     ran = lab.cli("doctor", "--fit", code=1)

@@ -164,6 +164,7 @@ def test_training_that_ends_early_ends_with_its_last_step() -> None:
     assert clock.training_seconds == spent
 
 
+@pytest.mark.slow
 def test_startup_counts_from_the_start_of_the_process() -> None:
     script = (
         "import time; time.sleep(0.7); began = time.perf_counter()\n"

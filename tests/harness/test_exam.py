@@ -77,6 +77,7 @@ def test_the_score_is_that_of_the_measure_in_one_process(way: str, rows: int, ro
         assert worker.result.get("replay", 0.0) == worker.result.get("twin", 0.0) == 0.0
 
 
+@pytest.mark.slow
 def test_the_template_is_examined_and_verified(room: Room) -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     results = room.verified(text, budget="12steps")
@@ -251,6 +252,7 @@ VOIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VOIDS)
 def test_a_script_that_breaks_the_rules_has_no_score(name: str, room: Room) -> None:
     text, plan, (failure, reason) = VOIDS[name]

@@ -256,6 +256,7 @@ def test_processes_that_tell_each_other_everything_are_found_by_the_blind_figure
     assert found["blind"] > 0.2 > 4 * found["blind_error"]
 
 
+@pytest.mark.slow
 def test_an_honest_gain_is_no_gain_by_word_of_mouth(distinct: tuple[Room, Room]) -> None:
     honest_room, room = distinct
     baseline = figures(honest_room.verified(script(), budget="20steps"))

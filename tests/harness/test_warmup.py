@@ -152,6 +152,7 @@ def test_a_warm_up_comes_before_training_and_with_real_optimisers() -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # torch's own
 def test_what_is_compiled_in_a_warm_up_stays_valid(
     limits: Callable[..., None], monkeypatch: pytest.MonkeyPatch

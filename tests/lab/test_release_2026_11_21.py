@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from autoresearch.ledger import journal
 from tests.conftest import Lab
 
@@ -25,6 +27,7 @@ def restored(folder: Path, name: str, tag: str, lines: int | None = None) -> Lab
     return lab
 
 
+@pytest.mark.slow
 def test_it_is_read_and_goes_on_to_its_next_row(tmp_path: Path, guard: Path) -> None:
     lab = restored(tmp_path / "lab", "plain", "old")
     counted = "4 experiments: 2 kept, 1 discarded, 1 crashed"

@@ -72,6 +72,7 @@ def test_a_worktree_of_a_run_from_before_leaves_the_git_directory(lab: Lab) -> N
     assert lab.statuses() == ["keep", "keep", "keep"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_repository_leaves_the_first_ones_worktree_alone(
     lab: Lab, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ sandbox = "none"
     assert all(pwd == cwd == str(lab.worktree()) for _, pwd, cwd in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap (bwrap)")
 @pytest.mark.parametrize("kind", ["bwrap", "landlock"])
 @pytest.mark.parametrize("place", ["", "{tmp}/wide/worktrees"])

@@ -36,6 +36,7 @@ def advised(text: str, key: str) -> str:
     return text[start : text.index(end, start)] + end[0]
 
 
+@pytest.mark.slow
 def test_a_line_that_is_not_the_metrics(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, 'print("best val_bpb: 0.997900")\n')
     said = failed(lab)
@@ -48,6 +49,7 @@ def test_a_line_that_is_not_the_metrics(tmp_path: Path) -> None:
     assert "val_bpb 0.9979 " in lab.cli("baseline").stdout
 
 
+@pytest.mark.slow
 def test_several_lines(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, 'print("val_bpb: 2")\nprint("val_bpb: 1.5")\n')
     assert 'take = "last" would read 1.5' in failed(lab)
@@ -55,6 +57,7 @@ def test_several_lines(tmp_path: Path) -> None:
     assert "val_bpb 1.5 " in lab.cli("baseline").stdout
 
 
+@pytest.mark.slow
 def test_an_ignored_file_that_is_missing(tmp_path: Path) -> None:
     train = f'print(len(open("data/raw/train.txt").read()))\n{GOOD}'
     lab = make_lab(tmp_path, train, files={".gitignore": "data/\n"})
@@ -80,6 +83,7 @@ def test_a_module_that_git_does_not_have(tmp_path: Path) -> None:
     assert "helper.py is in your checkout and not in the commit" in failed(lab)
 
 
+@pytest.mark.slow
 def test_a_module_of_another_python(tmp_path: Path) -> None:
     lab = make_lab(
         tmp_path, f"import no_such_module.deep\n{GOOD}", files={".gitignore": ".venv/\n"}
@@ -97,6 +101,7 @@ def test_a_module_of_another_python(tmp_path: Path) -> None:
     assert "sandbox" not in said.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "words"),
     [

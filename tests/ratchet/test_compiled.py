@@ -174,6 +174,7 @@ def test_what_lies_there_when_a_session_begins_is_not_believed(
 MODULE = 'import os, stat\nimport model\nprint("val_bpb:", model.VALUE)\n'
 
 
+@pytest.mark.slow
 def test_bytecode_is_made_once_and_not_for_what_a_candidate_may_change(tmp_path: Path) -> None:
     """A module that changes within a second, and not in size, runs as it is."""
     answers = [whole(f"{n}", f"VALUE = {n}\n", "model.py", f"VALUE = {n + 1}\n") for n in (8, 7, 6)]

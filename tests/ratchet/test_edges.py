@@ -134,11 +134,13 @@ def test_what_a_hook_leaves_running_is_not_waited_for(make_lab: MakeLab) -> None
     assert "#1 keep" in hooked(make_lab, "sleep 300 &\nexit 0")
 
 
+@pytest.mark.slow
 def test_a_hook_that_hangs_is_killed(make_lab: MakeLab) -> None:
     said = hooked(make_lab, "grep -q ^100 value.txt || sleep 300")
     assert "#1 discard" in said and "pre-commit hook refused it: killed at 2 s" in said
 
 
+@pytest.mark.slow
 def test_a_locked_index_leaves_the_files_as_they_are(make_lab: MakeLab) -> None:
     lab = on_branch(make_lab())
     lab.cli("baseline")

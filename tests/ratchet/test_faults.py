@@ -126,6 +126,7 @@ def test_a_run_with_judges_of_its_own_survives(work: Path, mode: str) -> None:
     assert tried == len(range(3, points, step))
 
 
+@pytest.mark.slow
 @needs_a_compiler
 def test_an_acceptance_survives(work: Path) -> None:
     ((points, tried),) = sweeps(work, [("accept", 0, 1)], gates=True)

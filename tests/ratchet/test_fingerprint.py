@@ -149,6 +149,7 @@ def test_data_that_changes_in_mid_run_is_not_held_against_the_candidate(
     assert len(lab.records("answer")) == 1 and len(lab.records("trial")) == 4
 
 
+@pytest.mark.slow
 def test_data_that_is_gone_in_mid_run(tmp_path: Path, data: Data) -> None:
     cache, switch = data
     was = switch("one")
@@ -187,6 +188,7 @@ def test_a_candidate_that_prints_another_one(tmp_path: Path, data: Data) -> None
     assert "printed none" in reasons[2] and all(was in reason for reason in reasons)
 
 
+@pytest.mark.slow
 def test_a_run_without_one_never_asks(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, tmp_path / "no-cache", LOWER, train=PLAIN)
     lab.cli("run", "--max", "1")
@@ -298,6 +300,7 @@ def test_a_cap_on_operations_is_accepted_aloud_and_no_limit(tmp_path: Path) -> N
     assert "AUTORESEARCH_MAX_TFLOP" not in lab.file(0, "trial.log")
 
 
+@pytest.mark.slow
 def test_a_budget_that_changes_since_the_baseline_is_refused(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, PLAIN, researcher=scripted(tmp_path, [LOWER]))
     lab.cli("baseline")

@@ -139,6 +139,7 @@ def test_a_judge_that_can_not_judge_now_is_no_fault_of_the_candidates(
     assert not lab.records("fault")
 
 
+@pytest.mark.slow
 def test_a_judge_that_does_not_start_is_no_fault_of_the_candidates(tmp_path: Path) -> None:
     judge = tmp_path / "judge"
     judge.write_text(f"#!{sys.executable}\n{JUDGE}")
@@ -155,6 +156,7 @@ def test_a_judge_that_does_not_start_is_no_fault_of_the_candidates(tmp_path: Pat
     assert lab.statuses() == ["keep", "keep", "keep"]
 
 
+@pytest.mark.slow
 def test_evaluate_is_fixed_by_the_baseline(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, [("VALUE = 1.5", "VALUE = 1.4")])
     lab.cli("baseline")
@@ -167,6 +169,7 @@ def test_evaluate_is_fixed_by_the_baseline(tmp_path: Path) -> None:
     assert "task.setup changed since the baseline" in lab.cli("run", code=1).stderr
 
 
+@pytest.mark.slow
 def test_nothing_of_an_earlier_trial_is_evaluated(tmp_path: Path) -> None:
     """The judged file lies in a cache, and the next candidate writes none."""
     judge = "import os\nprint('val_bpb:', 1 if os.path.exists('evaluated') else 2)\nopen('evaluated', 'w')\n"
@@ -230,6 +233,7 @@ print("val_bpb:", helper.loss())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jail", ["bwrap", "landlock", "none"])
 def test_the_trials_files_are_read_only_for_evaluate(tmp_path: Path, jail: str) -> None:
     jail_of(jail)
@@ -241,6 +245,7 @@ def test_the_trials_files_are_read_only_for_evaluate(tmp_path: Path, jail: str) 
     assert list(lab.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jail", ["bwrap", "none"])
 def test_a_trial_leaves_nothing_that_runs_in_evaluate(tmp_path: Path, jail: str) -> None:
     jail_of(jail)
@@ -277,6 +282,7 @@ def test_what_a_trial_lays_in_the_place_of_the_judges_files(tmp_path: Path, left
         assert planted_file(tmp_path, tree, lambda path: path == "helper.py", packages) is None
 
 
+@pytest.mark.slow
 def test_a_trial_that_lays_a_module_in_the_place_of_the_judges_is_a_crash(tmp_path: Path) -> None:
     fake = 'pathlib.Path("json.py").write_text("def load(file): return {}")'
     lab = lab_of(tmp_path, [('print("tokens: 10")', fake), ("VALUE = 1.5", "VALUE = 1.4")])
@@ -313,6 +319,7 @@ def test_a_check_that_fails_is_a_discard_with_its_words(tmp_path: Path) -> None:
     assert list(lab.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_checks_see_the_commit_after_setup_and_not_what_a_trial_left(tmp_path: Path) -> None:
     check = "import os\nassert os.path.exists('built') and not os.path.exists('out'), 'dirty'\n"
     more = f"setup = ['sh', '-c', 'echo >> built']\n{EVALUATE}\nchecks = [[{PYTHON}, 'check.py']]"
@@ -351,6 +358,7 @@ def test_how_a_check_can_fail(tmp_path: Path, body: str, status: str, words: str
     assert lab.statuses() == ["keep", status] and words in lab.record(1)["reason"]
 
 
+@pytest.mark.slow
 def test_a_check_that_can_not_start_is_no_fault_of_the_candidates(tmp_path: Path) -> None:
     check = tmp_path / "check"
     check.write_text("#!/bin/sh\n")
@@ -366,6 +374,7 @@ def test_a_check_that_can_not_start_is_no_fault_of_the_candidates(tmp_path: Path
     assert lab.statuses() == ["keep", "keep"] and not lab.records("fault")
 
 
+@pytest.mark.slow
 def test_a_candidate_whose_check_is_not_built_stops_no_run(tmp_path: Path) -> None:
     """The program of the check is made by the candidate's own build."""
     setup = "grep -q BROKEN train.py || printf '#!/bin/sh\\n' > built; chmod +x built 2>&1; true"
@@ -380,6 +389,7 @@ def test_a_candidate_whose_check_is_not_built_stops_no_run(tmp_path: Path) -> No
 # -- limits ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_exceeded_is_a_discard_and_one_that_is_absent_a_crash(
     tmp_path: Path,
 ) -> None:
@@ -404,6 +414,7 @@ def test_a_limit_that_is_exceeded_is_a_discard_and_one_that_is_absent_a_crash(
     assert lab.record(2)["summary"]["p95_ms"] == 11
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_younger_than_the_baseline(tmp_path: Path) -> None:
     """What its log has is read again; a number that it has not is said."""
     lab = lab_of(tmp_path, [("VALUE = 1.5\nP95 = 10", "VALUE = 1.4\nP95 = 12")])
@@ -422,6 +433,7 @@ def test_a_limit_that_is_younger_than_the_baseline(tmp_path: Path) -> None:
     assert lab.statuses() == ["keep", "discard"] and lab.record(1)["failure"] == "limit"
 
 
+@pytest.mark.slow
 def test_a_baseline_beyond_a_limit_is_said(tmp_path: Path) -> None:
     task = f'{EVALUATE}\nlimits = {{ p95_ms = "<= 5" }}'
     changes = [("VALUE = 1.5", "VALUE = 1.4"), ("VALUE = 1.5\nP95 = 10", "VALUE = 1.6\nP95 = 4")]
@@ -437,6 +449,7 @@ WRITES = TRAIN.splitlines()[4]
 FILE = '[task.metric]\nfile = "out/model.json:eval.0.loss"'
 
 
+@pytest.mark.slow
 def test_the_metric_is_read_from_a_file_that_is_never_an_earlier_ones(tmp_path: Path) -> None:
     """Neither a cache nor git brings one back; the log's own line counts for nothing."""
     changes = [
@@ -458,6 +471,7 @@ def test_the_metric_is_read_from_a_file_that_is_never_an_earlier_ones(tmp_path: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left", "words"),
     [
@@ -481,6 +495,7 @@ def test_what_stands_in_the_place_of_the_file(tmp_path: Path, left: str, words: 
     assert lab.statuses() == ["keep", "crash"] and words in lab.record(1)["reason"]
 
 
+@pytest.mark.slow
 def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> None:
     train = "import json\nVALUE = 1.5\njson.dump({'a': VALUE}, open('o/m.json', 'w'))\n"
     changes = [
@@ -501,6 +516,7 @@ def test_a_file_of_metrics_that_git_tracks_may_be_written(tmp_path: Path) -> Non
     assert "ok: nothing changed" in lab.cli("check").stdout
 
 
+@pytest.mark.slow
 def test_several_setups_come_before_the_trial_in_their_order(tmp_path: Path) -> None:
     second = "cat a a > b; ! grep -q BROKEN train.py || exit 4"
     setups = f"setup = [['sh', '-c', 'echo 1 > a'], ['sh', '-c', '{second}']]"
@@ -515,6 +531,7 @@ def test_several_setups_come_before_the_trial_in_their_order(tmp_path: Path) -> 
 # -- cut off --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["evaluate", "checks"])
 def test_a_kill_while_it_is_judged_is_taken_up_without_a_second_row(
     tmp_path: Path, where: str
@@ -544,6 +561,7 @@ if "VALUE = 1.4" in open("train.py").read() and not mark.exists():
     assert running(str(lab.root)) == [] and list(lab.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_is_judged_ends_the_judge(tmp_path: Path) -> None:
     waiting = tmp_path / "waiting"
     judge = f"import os, time\nopen({str(waiting)!r}, 'a').write('x')\n"

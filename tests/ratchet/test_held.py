@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.labs import Lab, make_lab, scripted, swap
 
 TRAIN = 'VALUE = 1.5\nprint("val_bpb:", VALUE)\nprint("peak_vram_mb: 2048")\n'
@@ -57,6 +59,7 @@ def test_it_is_held_shown_first_and_accepted(tmp_path: Path) -> None:
     assert "kept already" in lab.cli("accept", "1", code=1).stderr
 
 
+@pytest.mark.slow
 def test_what_can_not_be_accepted(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, HUGE, SMALL, ("VALUE = 1.49", "VALUE = 2"))
     lab.cli("run", "--max", "3")
@@ -74,6 +77,7 @@ def test_what_can_not_be_accepted(tmp_path: Path) -> None:
     assert tip(lab) == lab.record(2)["commit"] and lab.statuses()[1] == "discard"
 
 
+@pytest.mark.slow
 def test_the_way_that_a_refusal_names_works(tmp_path: Path) -> None:
     files = {"other.txt": "1\n"}
     answers = [swap("huge", "VALUE = 1.5", "VALUE = 0.1"), swap("other", "1", "2", "other.txt")]
@@ -95,6 +99,7 @@ def test_the_way_that_a_refusal_names_works(tmp_path: Path) -> None:
     assert tip(lab) == ref(lab, 3) and lab.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_the_branch_was_moved_by_hand(tmp_path: Path) -> None:
     """Another commit with the same files carries the change; one with other files is refused."""
     lab = lab_of(tmp_path, HUGE)
@@ -114,6 +119,7 @@ def test_the_branch_was_moved_by_hand(tmp_path: Path) -> None:
     assert "incumbent #1" in lab.cli("status").stdout
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_what_was_accepted(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, HUGE, ("VALUE = 0.000001", "VALUE = 0.00000099"))
     lab.cli("run", "--max", "1")

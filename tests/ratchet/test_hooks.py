@@ -186,6 +186,7 @@ def test_the_tip_is_shown_as_its_own_commit_would_have_been(lab: Lab, tmp_path: 
     assert seen.read_text().splitlines() == ["code.py", lab.head("main~1")]
 
 
+@pytest.mark.slow
 def test_refusals_are_failures_with_their_reason(tmp_path: Path) -> None:
     train = 'print("val_bpb: {}")\n'
     start = train.format(1.0)

@@ -61,6 +61,7 @@ def make(folder: Path, sandbox: str, answers: list[str]) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sandbox", ["none", "bwrap"])
 def test_every_kind_of_input_in_a_trial(tmp_path: Path, sandbox: str) -> None:
     jail_of(sandbox)

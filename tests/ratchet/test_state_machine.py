@@ -400,6 +400,7 @@ def test_a_few_nights_of_a_careless_person(server: Server) -> None:
     nights(server, SMOKE_NIGHTS, chance=SHARES)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_a_persons_commit_overtakes_keeps_a_ref(tmp_path: Path) -> None:
     slow = 'import time\nprint("up", flush=True)\ntime.sleep(60)\n'
     answers = labs.scripted(

@@ -530,6 +530,7 @@ def test_floods_are_capped_folded_and_still_measured(tmp_path: Path) -> None:
     assert len(lab.file(4, "trial.log")) < 2000
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_takes_the_trial_along_and_the_next_run_goes_on(tmp_path: Path) -> None:
     mark = f"AUTORESEARCH_SCRATCH={tmp_path}"
     stays = NASTY.replace("sys.argv[1]", "0.001").replace("sys.argv[2]", '"stay"')

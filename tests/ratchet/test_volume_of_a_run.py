@@ -46,6 +46,7 @@ class Grows:
         return Proposal(f"grow to {count}", (Edit("train.py", content.encode()),))
 
 
+@pytest.mark.slow
 def test_a_table_grows_over_several_keeps_and_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_fault_with_one_candidate_only_is_a_crash_and_the_run_goes_on(
     assert list(lab.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_that_comes_once_costs_nothing(tmp_path: Path, fault: str) -> None:
     lab = lab_with(tmp_path)

@@ -266,6 +266,7 @@ def stub(folder: Path, name: str, script: str) -> dict[str, str]:
     return {"PATH": f"{file.parent}:{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -297,6 +298,7 @@ def test_an_agent_that_is_not_installed_is_told_before_the_baseline(
     assert lab.statuses() == []
 
 
+@pytest.mark.slow
 def test_a_provider_that_is_down_is_waited_for(tmp_path: Path) -> None:
     script = f"""
 if [ ! -e ../../tried ]; then touch ../../tried; echo "API Error: 529 Overloaded"; exit 1; fi

@@ -61,6 +61,7 @@ def ask(make: Maker, *steps: Step, timeout_s: float = 5.0, turns: tuple[Turn, ..
         return make(server, timeout_s=timeout_s).propose("the prompt", BRIEF, turns)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_comes_whole_with_its_price(make: Maker, stream: bool) -> None:

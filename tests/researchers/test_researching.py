@@ -204,6 +204,7 @@ def test_no_wait_goes_beyond_the_runs_hours(
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "step", "says"),
     [
@@ -358,6 +359,7 @@ def program(folder: Path, script: str, rest: str = "", **given: Any) -> Lab:
     return make_lab(folder, researcher=researcher, **given)
 
 
+@pytest.mark.slow
 def test_a_program_edits_files_and_says_why(tmp_path: Path) -> None:
     script = """\
 cat > "$0.prompt"
@@ -376,6 +378,7 @@ sed -i 's/LR = 0.5/LR = 0.3/' train.py
     assert lab.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_the_last_line_describes_and_own_commits_are_squashed(tmp_path: Path) -> None:
     script = """\
 sed -i 's/LR = 0.5/LR = 0.4/' train.py && git commit -qam one
@@ -391,6 +394,7 @@ echo 'lowered the rate twice'
     assert lab.git("diff", "--name-only", "autoresearch/t~", "autoresearch/t") == "train.py\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "rest", "says"),
     [
@@ -438,6 +442,7 @@ def test_a_description_of_the_command_line_stands_where_a_researcher_gives_none(
     assert [row[4] for row in lab.rows()[1:]] == ["an unnamed idea", "edit train.py"]
 
 
+@pytest.mark.slow
 def test_a_program_that_floods_is_read_in_bounds(tmp_path: Path) -> None:
     script = """\
 for n in $(seq 200000); do echo "thinking about $n, and about much else besides"; done

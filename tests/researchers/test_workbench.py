@@ -58,6 +58,7 @@ sed -i 's/LR = 0.5/LR = 0.3/' train.py; echo new > other.py; rm program.md
     assert again == ProgramRun(None, "program.md\ntrain.py\n" + TRAIN, ()), "laid out anew"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "timeout_s", "failure"),
     [

@@ -120,6 +120,7 @@ print("exam_seconds: 0.1")
 """
 
 
+@pytest.mark.slow
 def test_the_researcher_and_show_get_the_digest_and_no_raw_line(tmp_path: Path) -> None:
     answers = [
         swap("worse", "LR = 0.5", "LR = 0.7"),

@@ -213,6 +213,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_trial_has_its_grace_at_the_deadline(tmp_path: Path, kind: str) -> None:
     jail_of(kind)

@@ -29,6 +29,7 @@ def unflagged(lab: Lab, *arguments: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_watches_needs_a_sandbox_or_a_word(lab: Lab) -> None:
     refused = unflagged(lab, "run", "--max", "1")
     assert refused.code == 1 and "#0" not in refused.stdout
@@ -92,6 +93,7 @@ def test_both_sides_of_the_wall_have_one_set_of_names() -> None:
     assert again == set()
 
 
+@pytest.mark.slow
 @needs_bwrap
 def test_another_level_than_the_baselines_stops_the_run(make_lab: MakeLab) -> None:
     lab = make_lab()

@@ -235,6 +235,7 @@ def test_cargo_builds_in_the_jail(make_lab: MakeLab, how: str) -> None:
     assert lab.statuses() == ["keep", "keep"]
 
 
+@pytest.mark.slow
 @needs_bwrap
 @real("node")
 @real("npm")
