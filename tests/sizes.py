@@ -20,7 +20,7 @@ SEVERAL_FAULTS = 500 if ALL else 20  # runs with two to seven faults each
 NIGHTS, STEPS = (500, 40) if ALL else (12, 20)  # of a careless person on a failing machine
 SEEDS = 5 if ALL else 1  # trainings of each honest model
 SPOILT_ANSWERS = 100_000 if ALL else 10_000  # good answers of a model, spoilt at random
-EVERY_MUTANT = 15  # of `make ci`; `python -m tests.mutants` tries all
+EVERY_MUTANT = 30  # of `make ci`; `python -m tests.mutants` tries all
 
 SMOKE_SPARSER = 25
 SMOKE_NIGHTS = 4
