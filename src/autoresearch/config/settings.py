@@ -66,9 +66,13 @@ class TaskConfig(_Section):
         """Returns the commands of a trial, in their order."""
         return [*self.setup, self.command]
 
+    def judging(self) -> list[list[str]]:
+        """Returns the commands that judge a trial, in their order."""
+        return [*([self.evaluate] if self.evaluate else []), *self.checks]
+
     def all_commands(self) -> list[list[str]]:
         """Returns every command of the lab's own: of a trial, and of what judges it."""
-        return [*self.commands(), *([self.evaluate] if self.evaluate else []), *self.checks]
+        return [*self.commands(), *self.judging()]
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

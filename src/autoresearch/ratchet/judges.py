@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import InfrastructureError, Interrupted, OutsideError
-from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
-from autoresearch.paths import cache_dir
 from autoresearch.ratchet.planted import planted_file, remove_bytecode
+from autoresearch.ratchet.run_sandbox import environment_of
 from autoresearch.records import Candidate, Crash, Event, Outcome
 from autoresearch.rules import metrics
 from autoresearch.runners.base import Runner, TrialSpec
-from autoresearch.runners.environment import make_scratch, trial_environment
+from autoresearch.runners.environment import make_scratch
 from autoresearch.runners.log import last_line
 from autoresearch.sandbox.policy import own_python
 from autoresearch.sandbox.sandbox import Sandbox
@@ -151,13 +150,9 @@ class Judges:
         log = paths.evaluate_log if kind == "evaluation" else paths.checks_log
         scratch = make_scratch()
         try:
-            task = run.config.task
-            env = trial_environment(
-                self.environment, candidate.number, scratch, cache_dir(), task.env_pass,
-                trial_variables(run.config.harness, run.repo.root),
-                written=task.env, toolchains=self.sandbox.told(scratch),
-            )  # fmt: skip
-            env |= self.sandbox.import_path(worktree, env.get("PYTHONPATH"))
+            env = environment_of(
+                run, self.slot, self.sandbox, self.environment, candidate.number, scratch
+            )
             cwd = self.slot.worktree.cwd
             jail = self.sandbox.confinement(
                 worktree, scratch, scratch, cwd, judging=True, fixed=fixed

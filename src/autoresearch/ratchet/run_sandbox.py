@@ -1,4 +1,4 @@
-"""The sandbox of a run, out of its configuration: what its trials may touch, and which data they see."""
+"""The sandbox of a run, out of its configuration: what its trials may touch, see and are told."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from autoresearch.errors import LabError
 from autoresearch.harness import names
-from autoresearch.lab.data import data_name, require_data
+from autoresearch.lab.data import data_name, require_data, trial_variables
 from autoresearch.lab.run import Run
+from autoresearch.lab.slot import Slot
 from autoresearch.paths import cache_dir
+from autoresearch.runners.environment import trial_environment
 from autoresearch.sandbox.policy import (
     Policy,
     imported_from,
@@ -51,6 +53,30 @@ def sandbox_of(run: Run, environment: Mapping[str, str]) -> Sandbox:
     )
 
 
+def environment_of(
+    run: Run,
+    slot: Slot,
+    sandbox: Sandbox,
+    outer: Mapping[str, str],
+    number: int,
+    scratch: Path,
+    compiled: Path | None = None,
+    examiner: int | None = None,
+) -> dict[str, str]:
+    """Returns what a command of the lab's sees in a slot's worktree: a trial, or what judges one.
+
+    outer is the supervisor's environment, number the experiment's, examiner the descriptor that leads to
+    the trial's. compiled: where compilers keep what they made; without it, toolchains have the scratch.
+    """
+    task = run.config.task
+    env = trial_environment(
+        outer, number, scratch, cache_dir(), task.env_pass,
+        trial_variables(run.config.harness, run.repo.root), compiled, examiner=examiner,
+        written=task.env, toolchains=sandbox.told(compiled or scratch),
+    )  # fmt: skip
+    return env | sandbox.import_path(slot.worktree.path, env.get("PYTHONPATH"))
+
+
 def _policy_of(
     run: Run,
     environment: Mapping[str, str],
@@ -65,8 +91,7 @@ def _policy_of(
         readable = readable_of(command, environment, root, more, toolchains)
         of_judges = tuple(
             place
-            for command in (task.evaluate, *task.checks)
-            if command
+            for command in task.judging()
             for place in readable_of(run.words(command), environment, root, (), toolchains)
         )
     if run.state.incumbent is None or run.state.fingerprint:  # else its trials use no harness

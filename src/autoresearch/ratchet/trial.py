@@ -11,18 +11,18 @@ from typing import Any
 from autoresearch.errors import InfrastructureError, Interrupted
 from autoresearch.fit import device
 from autoresearch.harness.names import CONTROL, OF_VERIFICATION, Role
-from autoresearch.lab.data import trial_variables
 from autoresearch.lab.run import Run
 from autoresearch.lab.slot import Slot
 from autoresearch.ledger.files import capped
-from autoresearch.paths import cache_dir, open_to_us, write_durably
+from autoresearch.paths import open_to_us, write_durably
 from autoresearch.ratchet.compiled import CompiledCaches
 from autoresearch.ratchet.examiner import Examiner, Examiners
 from autoresearch.ratchet.judges import Judges
+from autoresearch.ratchet.run_sandbox import environment_of
 from autoresearch.records import Candidate, Event, Outcome
 from autoresearch.rules import metrics, training_log
 from autoresearch.runners.base import Progress, Runner, Trial, TrialSpec, unwatched
-from autoresearch.runners.environment import make_scratch, trial_environment
+from autoresearch.runners.environment import make_scratch
 from autoresearch.sandbox.sandbox import Sandbox
 from autoresearch.text import one_line
 from autoresearch.workspace.objects import Tree
@@ -176,12 +176,10 @@ class Trials:
             self._gpus = device.load()
         descriptor = self._examiner.descriptor if self._examiner else None
         examined_on_cpu = descriptor is not None and self._examiners.device == "cpu"
-        env = trial_environment(
-            self.environment, candidate.number, self._scratch, cache_dir(), task.env_pass,
-            trial_variables(run.config.harness, run.repo.root), paths.compiled, examiner=descriptor,
-            written=task.env, toolchains=self.sandbox.told(paths.compiled),
+        env = environment_of(
+            run, self.slot, self.sandbox, self.environment, candidate.number, self._scratch,
+            paths.compiled, descriptor,
         )  # fmt: skip
-        env |= self.sandbox.import_path(self.slot.worktree.path, env.get("PYTHONPATH"))
         if examined_on_cpu:
             # Threads that wait for each other take turns, and spin only where a script says so: spun
             # away, a step's processor time is eight times as much on a machine with other work.
