@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import Lab
 
@@ -60,3 +66,20 @@ def reference(folder: Path, home: Path, inside: str = "", **files: str) -> Lab:
     data.mkdir(parents=True, exist_ok=True)
     (data / "val.txt").write_text("0.25\n")
     return project(folder, REFERENCE | files, inside)
+
+
+def rust(what: str) -> dict[str, str | None]:
+    """What cargo needs where HOME is another: the toolchain itself on PATH, and no link of rustup's.
+
+    Skips the test where there is none, and says what was not tried.
+    """
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    if shutil.which("rustc") is None:
+        pytest.skip(f"no rustc on PATH: {what} was not tried")
+    asked = subprocess.run(
+        ["rustc", "--print", "sysroot"], capture_output=True, text=True,
+        env={**os.environ, "HOME": home},
+    )  # fmt: skip
+    if asked.returncode:
+        pytest.skip(f"rustc does not start here: {what} was not tried")
+    return {"PATH": f"{asked.stdout.strip()}/bin:{os.environ['PATH']}"}

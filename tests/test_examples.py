@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -16,7 +14,7 @@ import tomlkit
 from autoresearch import config
 from tests.conftest import Lab
 from tests.labs import scripted, swap
-from tests.projects import project, reference
+from tests.projects import project, reference, rust
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LABS = sorted(file.parent.name for file in EXAMPLES.glob("*/autoresearch.toml"))
@@ -62,20 +60,6 @@ WALKER = swap(
 )
 COMPONENTS = "        PCA(n_components={}, random_state=seed),"
 PIPELINE = swap("more components", COMPONENTS.format(6), COMPONENTS.format(30), "pipeline.py")
-
-
-def rust() -> dict[str, str | None]:
-    """What cargo needs where HOME is another: the toolchain itself on PATH, and no link of rustup's."""
-    home = pwd.getpwuid(os.getuid()).pw_dir
-    if shutil.which("rustc") is None:
-        pytest.skip("no rustc on PATH: the example in Rust was not tried")
-    asked = subprocess.run(
-        ["rustc", "--print", "sysroot"], capture_output=True, text=True,
-        env={**os.environ, "HOME": home},
-    )  # fmt: skip
-    if asked.returncode:
-        pytest.skip("rustc does not start here: the example in Rust was not tried")
-    return {"PATH": f"{asked.stdout.strip()}/bin:{os.environ['PATH']}"}
 
 
 def example(name: str, folder: Path, answer: str) -> Lab:
@@ -133,7 +117,7 @@ def test_a_gain_is_kept(tmp_path: Path, name: str, answer: str, gains: str) -> N
 @pytest.mark.slow
 def test_two_tasks_in_rust(tmp_path: Path) -> None:
     pytest.importorskip("tree_sitter_rust", reason="autoresearch[languages] is not installed")
-    env = rust()
+    env = rust("the example in Rust")
     for task, answer, metric in (("language", FFN, "val_bpb"), ("mazes", WALKER, "error")):
         lab = example("rust-two-tasks", tmp_path / task, answer)
         lab.cli("init", "t", "--task", task, env=env)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from autoresearch import config
 from autoresearch.config import Config
 from tests.conftest import Lab
-from tests.projects import PREPARE, REFERENCE, RESULTS, TRAIN, project, reference
+from tests.projects import PREPARE, REFERENCE, RESULTS, TRAIN, project, reference, rust
 
 
 def settings(lab: Lab) -> Config:
@@ -364,13 +362,7 @@ def test_other_layouts(
         pytest.skip(f"{tool} is not installed: the trial itself was not tried")
     env: dict[str, str | None] = {"AUTORESEARCH_TEST": "1"}
     if tool == "cargo":
-        real = subprocess.run(
-            ["rustc", "--print", "sysroot"], capture_output=True, text=True,
-            env={**os.environ, "HOME": os.path.expanduser("~root")},
-        )  # fmt: skip
-        if real.returncode:
-            pytest.skip("rustc does not start here: the trial itself was not tried")
-        env["PATH"] = f"{real.stdout.strip()}/bin:{os.environ['PATH']}"
+        env |= rust("the trial itself")
     toml = lab.read("autoresearch.toml")
     lab.commit(autoresearch__toml=toml + '\n[runner]\nsandbox = "none"\n')
     lab.cli("init", "u", env=env)
