@@ -45,6 +45,7 @@ REFS = "refs/autoresearch/"
 CONFIG = "autoresearch.toml"
 CHARTER = "program.md"
 MUSINGS = "musings.md"
+EVALUATE_LOG, CHECKS_LOG = "evaluate.log", "checks.log"
 GUIDANCE = "guidance.md"
 # What begins the names of files that a sandbox is tried on, for a moment, in a person's folders too.
 DECOY = ".autoresearch-witness-"
@@ -119,12 +120,12 @@ class SlotPaths:
     @property
     def evaluate_log(self) -> Path:
         """What the lab's `evaluate` printed about the trial, of which the metric is read."""
-        return self.folder / "evaluate.log"
+        return self.folder / EVALUATE_LOG
 
     @property
     def checks_log(self) -> Path:
         """What the lab's checks printed."""
-        return self.folder / "checks.log"
+        return self.folder / CHECKS_LOG
 
     @property
     def compiled(self) -> Path:

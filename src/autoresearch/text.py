@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Control, format (bidi, zero width), half a character, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -35,6 +36,12 @@ def one_line(text: str, limit: int | None = None) -> str:
         plain = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in plain)
     line = " ".join(plain.split())
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def listed(words: Sequence[str], most: int) -> str:
+    """Returns words in a row, at most so many of them, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def path_fault(path: str) -> str | None:

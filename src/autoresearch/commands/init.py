@@ -115,7 +115,7 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     repo, task, base = lab.repo, made.settings.task, made.base
     better = "lower" if task.metric.direction == "minimize" else "higher"
     tree = repo.tree(base)
-    mutable = [path for path in tree if made.rules.names(path)]
+    mutable = _mutable(lab, made)
     unmatched = [pattern for pattern in task.mutable if not matches(tree, pattern)]
     harness = any(
         b"autoresearch.harness" in blob for blob in repo.blobs(tree[p][1] for p in mutable).values()
@@ -132,10 +132,13 @@ def _tell(lab: Lab, made: NewRun, say: Say) -> None:
     _tell_next(lab, made, ("autoresearch prepare (data, once)",) if harness else (), say)
 
 
+def _mutable(lab: Lab, made: NewRun) -> list[str]:
+    return [path for path in lab.repo.tree(made.base) if made.rules.names(path)]
+
+
 def _tell_claim(lab: Lab, made: NewRun, say: Say) -> None:
     """Says so where the score will be what a candidate says of itself."""
-    mutable = [path for path in lab.repo.tree(made.base) if made.rules.names(path)]
-    claim = claim_notice(made.settings.task, mutable)
+    claim = claim_notice(made.settings.task, _mutable(lab, made))
     if claim is not None:
         say(claim)
 

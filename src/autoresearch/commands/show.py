@@ -11,6 +11,7 @@ from autoresearch.errors import LabError
 from autoresearch.lab.lab import Lab
 from autoresearch.ledger import results
 from autoresearch.ledger.state import State
+from autoresearch.paths import CHECKS_LOG, EVALUATE_LOG
 from autoresearch.records import Experiment
 from autoresearch.rules import metrics, training_log
 from autoresearch.streams import say, say_json
@@ -65,7 +66,7 @@ def show(number: int, tag: str | None, as_json: bool = False) -> None:
     if log.exists():
         say(f"\n{log}, its end:")
         say(log_tail(log.parent))
-    for other in (log.with_name("evaluate.log"), log.with_name("checks.log")):
+    for other in map(log.with_name, (EVALUATE_LOG, CHECKS_LOG)):
         if other.exists():
             say(f"\n{other}, its end:")
             say(metrics.tail(_lines(other), 20))

@@ -18,10 +18,12 @@ from autoresearch.paths import REFS
 from autoresearch.ratchet.drive import Limits
 from autoresearch.records import Edit, Event, Experiment, Proposal
 from autoresearch.streams import say, say_json
+from autoresearch.text import listed
 from autoresearch.workspace.checkout import Checkout
 from autoresearch.workspace.merge import merge
 from autoresearch.workspace.objects import Tree
 
+_SHOWN = 5  # untracked files, by their names
 _FILE_MODES = ("100644", "100755", "120000")
 
 
@@ -54,11 +56,11 @@ def try_(
             reasons = refused(run.repo, run.rules, head, edits)
             if reasons:
                 text = "the guard refused the change: " + "; ".join(reasons)
-                strays = [
-                    e.path for e in edits if e.path not in tree and not run.rules.names(e.path)
-                ]
+                strays = _strays(run, edits, tree)
                 if strays:
-                    text += f"; untracked: {_listed(strays)} (--ignore PATTERN passes them over)"
+                    text += (
+                        f"; untracked: {listed(strays, _SHOWN)} (--ignore PATTERN passes them over)"
+                    )
                 raise RefusedError(text, paths_refused(reasons, edits))
             experiment = _judged(session, edits, head, message, as_json, rewind, notices)
         except RefusedError as refusal:
@@ -82,12 +84,10 @@ def _judged(
 ) -> Experiment:
     """Returns the verdict on edits that the guard lets through; what is said aloud goes to `notices`."""
     run = session.ratchet.run
-    place = {"root": str(run.repo.root), "head": head}
-    last = run.state.checkout or {}
-    base = last["blobs"] if place.items() <= last.items() else {}
+    stands, base = _begun_from(run, head)
     blobs = {e.path: run.repo.write_blob(e.content) for e in edits if e.content is not None}
     gone = sorted(e.path for e in edits if e.content is None)
-    checkout = {**place, "blobs": blobs, "gone": gone}
+    checkout = {**stands, "blobs": blobs, "gone": gone}
 
     def proposal() -> Proposal | Experiment:
         put_on = merge(run.repo, edits, base, head, run.incumbent.commit)
@@ -106,7 +106,7 @@ def _judged(
     with contextlib.nullcontext() if as_json else session.shown(limits):
         experiment = session.driver.attempt(proposal, checkout)
     if rewind and experiment.status != "keep":
-        for path in _rewind(run, edits, place, base):
+        for path in _rewind(run, edits, stands, base):
             notices.append(f"{path} was edited after the try began, and stays")
             say(f"notice: {notices[-1]}", sys.stderr)
     return experiment
@@ -139,21 +139,28 @@ def _fields(run: Run, experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def _begun_from(run: Run, head: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns where the checkout stands, and path -> blob of what edits there are made from besides HEAD."""
+    stands = {"root": str(run.repo.root), "head": head}
+    last = run.state.checkout or {}
+    return stands, last["blobs"] if stands.items() <= last.items() else {}
+
+
 def _rewind(
-    run: Run, edits: tuple[Edit, ...], place: dict[str, str], base: dict[str, str]
+    run: Run, edits: tuple[Edit, ...], stands: dict[str, str], base: dict[str, str]
 ) -> list[str]:
     """Gives tried files the incumbent's content; the edits live on under the candidate's ref.
 
     A file that was edited on while its trial ran stays as it is. Returns the paths of those.
     """
     tree, checkout = run.repo.tree(run.incumbent.commit), Checkout(run.repo)
-    now = {edit.path: edit for edit in checkout.edits(place["head"], run.rules.names)}
+    now = {edit.path: edit for edit in checkout.edits(stands["head"], run.rules.names)}
     tried = [edit.path for edit in edits if now.get(edit.path) == edit]
     left = [edit.path for edit in edits if edit.path not in tried]
     checkout.restore(tried, run.incumbent.commit)
     blobs = {path: tree[path][1] for path in tried if path in tree}
     blobs |= {path: base[path] for path in left if path in base}
-    run.note("rewound", checkout={**place, "blobs": blobs})
+    run.note("rewound", checkout={**stands, "blobs": blobs})
     return left
 
 
@@ -164,14 +171,14 @@ def _give_way(run: Run, edits: tuple[Edit, ...], head: str) -> str:
     stay where they are: they may be anything of a person's.
     """
     repo, tree = run.repo, run.repo.tree(head)
-    strays = [e.path for e in edits if e.path not in tree and not run.rules.names(e.path)]
+    strays = _strays(run, edits, tree)
     wanted = {e.path for e in edits} - set(strays)
     whole = tuple(
         each
         for each in Checkout(repo).edits(head, lambda path: path in wanted)
         if each.path in wanted and (each.content is None or each.mode in _FILE_MODES)
     )
-    told = f"untracked, and left there: {_listed(strays)}" if strays else ""
+    told = f"untracked, and left there: {listed(strays, _SHOWN)}" if strays else ""
     if not whole:
         return told
     at = run.now()
@@ -190,13 +197,11 @@ def _give_way(run: Run, edits: tuple[Edit, ...], head: str) -> str:
 
 def _note_base(run: Run, paths: Iterable[str], head: str, tree: Tree) -> None:
     """Journals from which content the next edits of these paths are made."""
-    place = {"root": str(run.repo.root), "head": head}
-    last = run.state.checkout or {}
-    base = dict(last["blobs"]) if place.items() <= last.items() else {}
+    stands, base = _begun_from(run, head)
     blobs = base | {path: tree[path][1] for path in paths if path in tree}
-    run.note("rewound", checkout={**place, "blobs": blobs})
+    run.note("rewound", checkout={**stands, "blobs": blobs})
 
 
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(paths[:5]) + more
+def _strays(run: Run, edits: tuple[Edit, ...], tree: Tree) -> list[str]:
+    """Returns the paths of untracked files outside of `mutable`."""
+    return [e.path for e in edits if e.path not in tree and not run.rules.names(e.path)]

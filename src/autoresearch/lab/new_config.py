@@ -20,11 +20,12 @@ from autoresearch.lab.projects import (
     found_in,
     recognise,
 )
-from autoresearch.lab.projects.folders import data_in_home
+from autoresearch.lab.projects.folders import data_in_home, told_of
 from autoresearch.lab.projects.python import about_python
 from autoresearch.paths import CONFIG, write_durably
 from autoresearch.rules.guard import never
 from autoresearch.runners.environment import is_python
+from autoresearch.text import listed
 from autoresearch.workspace.git import GitError, git
 from autoresearch.workspace.objects import Tree
 from autoresearch.workspace.repository import Repository
@@ -112,7 +113,7 @@ def _unknown_project(words: tuple[str, ...], flags: Flags, sources: Sources) -> 
         frozen=tuple(frozen),
         inputs=("node_modules",) if node and (sources.root / "node_modules").is_dir() else (),
         caches=("target",) if words[0] == "cargo" else (),
-        env={"HOME": "~"} if any(path.startswith("~") for path in home) else {},
+        env=told_of(home),
         readable=home,
         note=about_python(sources) if is_python(words[0]) else "",
     )
@@ -146,7 +147,7 @@ def matches(tree: Tree, pattern: str) -> bool:
 def _unknown(flags: Flags, sources: Sources) -> str:
     """Returns the sentence for a layout that is not known, with the flags that would do."""
     script = next((name for name in _SCRIPTS if sources.has(name)), None)
-    guess = found_in([(script, sources.text(script))] if script else [])
+    guess = found_in(sources.texts([script] if script else []))
     metric = flags.metric or (guess.metric.name if guess.metric else (guess.names or ("NAME",))[0])
     maximize = flags.maximize or (guess.metric is not None and guess.metric.direction == "maximize")
     command = flags.command or (f"python {script}" if script else "PROGRAM ARGUMENTS")
@@ -220,7 +221,7 @@ def told(project: Project, said: Callable[[str], None]) -> None:
     opposite = direction_of(project.metric.name) not in (None, project.metric.direction)
     doubt = f"; is {'higher' if better == 'lower' else 'lower'} not better?" if opposite else ""
     more = [
-        f"{words}: {_listed(names)}"
+        f"{words}: {listed(names, _SHOWN)}"
         for words, names in (
             ("read-only", project.frozen), ("data", project.readable), ("inputs", project.inputs),
             ("caches", project.caches),
@@ -230,12 +231,7 @@ def told(project: Project, said: Callable[[str], None]) -> None:
     said(f"recognised: {project.kind} ({project.shape})" if project.kind else "a task by its flags")
     said(f"task: {shlex.join(project.command)}, killed at {project.timeout_s:g} s{because}{note}")
     said(f"metric: {project.metric.name}, {better} is better{why}{doubt}{memory}")
-    said("; ".join([f"mutable: {_listed(project.mutable)}", *more]))
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    said("; ".join([f"mutable: {listed(project.mutable, _SHOWN)}", *more]))
 
 
 def is_new(repo: Repository, base: str | None) -> bool:

@@ -15,7 +15,7 @@ from autoresearch.errors import ResultsError
 from autoresearch.ledger.encodings import decoded
 from autoresearch.ledger.layout import Layout, is_conflict, is_decoration, layout_of
 from autoresearch.records import Status
-from autoresearch.text import one_line
+from autoresearch.text import listed, one_line
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)")
@@ -244,9 +244,7 @@ def _columns(count: int) -> str:
 
 def _located(notice: str, lines: Iterable[int]) -> str:
     """Returns a notice with the lines that it is about, a few of them named."""
-    numbers = list(lines)
+    numbers = list(map(str, lines))
     if not numbers:
         return notice
-    listed = ", ".join(str(number) for number in numbers[:_LISTED])
-    more = f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else ""
-    return f"line{'' if len(numbers) == 1 else 's'} {listed}{more}: {notice}"
+    return f"line{'' if len(numbers) == 1 else 's'} {listed(numbers, _LISTED)}: {notice}"

@@ -10,6 +10,7 @@ from typing import Any
 from autoresearch.config import Take, TaskConfig
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
+from autoresearch.paths import CHECKS_LOG, EVALUATE_LOG
 from autoresearch.ratchet.advice import baseline_advice
 from autoresearch.ratchet.judges import evaluate_crash
 from autoresearch.ratchet.trial import Ended
@@ -143,6 +144,6 @@ def failed_baseline(run: Run, candidate: Candidate, crash: Crash, jailed: bool) 
 def _log_of(crash: Crash, task: TaskConfig) -> str:
     """The name of the log that tells why a baseline failed."""
     if crash.failure == "check":
-        return "checks.log"
+        return CHECKS_LOG
     judged = task.evaluate and crash.failure in ("evaluate", "no_summary", "two_summaries", "nan")
-    return "evaluate.log" if judged else "trial.log"
+    return EVALUATE_LOG if judged else "trial.log"

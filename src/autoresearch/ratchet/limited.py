@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autoresearch.errors import LabError
 from autoresearch.lab.run import Run
+from autoresearch.paths import EVALUATE_LOG
 from autoresearch.records import Metrics
 from autoresearch.rules import metrics
 from autoresearch.rules.limits import compares_with_baseline
@@ -30,7 +31,7 @@ def baseline_numbers(run: Run) -> dict[str, float]:
         known[task.metric.name] = baseline.value
     if baseline.memory_mb is not None:
         known[task.metric.memory] = baseline.memory_mb
-    for file in ("evaluate.log", "trial.log"):
+    for file in (EVALUATE_LOG, "trial.log"):
         log = run.paths.experiment(baseline.number) / file
         lacking = [name for name in names if name not in known]
         if lacking and log.exists():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from autoresearch.workspace.objects import Tree
-from autoresearch.workspace.removal import open_up, remove
+from autoresearch.workspace.removal import look_into, open_up, remove
 
 _SETTINGS = {"conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml"}
 _MAKE = {"GNUmakefile", "makefile"}
@@ -59,9 +59,7 @@ def remove_bytecode(worktree: Path, inputs: Collection[str]) -> None:
     while waiting:
         folder = waiting.pop()
         try:
-            open_up(folder)
-            with os.scandir(folder) as scan:
-                found = [each for each in scan if each.is_dir(follow_symlinks=False)]
+            found = [each for each in look_into(folder) if each.is_dir(follow_symlinks=False)]
         except OSError as fault:
             if fault.errno != errno.ENAMETOOLONG:
                 raise

@@ -16,9 +16,10 @@ from autoresearch.records import Event, Outcome
 from autoresearch.researchers.agents import BY_PRODUCTS, agent_of
 from autoresearch.researchers.base import ProgramRun
 from autoresearch.runners import process
-from autoresearch.text import one_line
+from autoresearch.text import listed, one_line
 from autoresearch.workspace.trespass import Watch
 
+_SHOWN = 5  # files that a program left, by their names
 _WORD_BYTES = 120_000  # of one argument; Linux takes 128 KiB with what ends it
 # What would lead git, or a program that goes by it, to another place than the working directory.
 _ELSEWHERE = (
@@ -116,9 +117,8 @@ def _notes(dropped: Sequence[str]) -> tuple[str, ...]:
     """Returns what is said aloud of files that a program left for itself."""
     if not dropped:
         return ()
-    listed = ", ".join(one_line(path, 120) for path in dropped[:5])
-    more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
-    return (f"dropped, as the program's own: {listed}{more}",)
+    paths = [one_line(path, 120) for path in dropped]
+    return (f"dropped, as the program's own: {listed(paths, _SHOWN)}",)
 
 
 def _failure(outcome: Outcome, timeout_s: float) -> str | None:

@@ -15,10 +15,9 @@ FILES = "{files}"  # in a command: the mutable files, a word each
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A coding agent: its command, how a model is named to it, and how it is installed."""
+    """A coding agent: its command, and how it is installed."""
 
     command: tuple[str, ...]
-    model: tuple[str, ...]
     install: str
     env: tuple[tuple[str, str], ...] = ()  # set where the user's environment does not say
 
@@ -29,7 +28,6 @@ AGENTS = {
             "claude", "--print", "--permission-mode", "acceptEdits",
             "--allowedTools", "Read,Edit,MultiEdit,Write,Glob,Grep", "--no-session-persistence",
         ),
-        ("--model", "{model}"),
         "npm install -g @anthropic-ai/claude-code",
     ),
     "codex": Agent(
@@ -37,7 +35,6 @@ AGENTS = {
             "codex", "exec", "--skip-git-repo-check", "--ephemeral", "--color", "never",
             "--dangerously-bypass-approvals-and-sandbox", "-",
         ),
-        ("--model", "{model}"),
         "npm install -g @openai/codex",
     ),
     "aider": Agent(
@@ -47,22 +44,18 @@ AGENTS = {
             "--no-show-release-notes", "--no-show-model-warnings", "--no-suggest-shell-commands",
             "--no-detect-urls", "--no-pretty", "--no-stream", "--no-auto-lint", FILES,
         ),
-        ("--model", "{model}"),
         "pipx install aider-chat",
     ),
     "opencode": Agent(
         ("opencode", "run"),
-        ("--model", "{model}"),
         "npm install -g opencode-ai",
     ),
     "qwen": Agent(
         ("qwen", "--approval-mode", "auto-edit"),
-        ("--model", "{model}"),
         "npm install -g @qwen-code/qwen-code",
     ),
     "mini": Agent(
         ("mini", "--yolo", "--exit-immediately", "--task", "{prompt}"),
-        ("--model", "{model}"),
         "pipx install mini-swe-agent",
         (("MSWEA_CONFIGURED", "true"), ("MSWEA_COST_TRACKING", "ignore_errors")),
     ),
@@ -101,7 +94,7 @@ def agent_of(command: Sequence[str]) -> Agent | None:
 def command_of(name: str, model: str) -> tuple[str, ...]:
     """Returns the headless command of an agent, with a model where one is named."""
     agent = AGENTS[name]
-    chosen = [word.replace("{model}", model) for word in agent.model] if model else []
+    chosen = ("--model", model) if model else ()  # the flag of each of them
     at = 2 if agent.command[1] in ("exec", "run") else 1
     return (*agent.command[:at], *chosen, *agent.command[at:])
 

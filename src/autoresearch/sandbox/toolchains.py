@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.paths import lies_in
+
 _READ_MAX = 256 << 10  # bytes of a script that is looked through
 _WORD = re.compile(r"[A-Za-z_][\w+-]*")
 _QUOTED = re.compile(
@@ -247,7 +249,7 @@ def _by_another(variable: str, environment: Mapping[str, str]) -> str | None:
 
 def _project(root: Path, laid_out: Iterable[str]) -> Path | None:
     """Returns the environment of a project of uv, in the lab's folder or above it in the repository."""
-    if any(name == ".venv" or name.startswith(".venv/") for name in laid_out):
+    if any(lies_in(name, ".venv") for name in laid_out):
         return None
     for folder in (root, *root.parents):
         if (folder / ".venv" / "pyvenv.cfg").is_file():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from autoresearch.paths import lies_in
-from autoresearch.workspace.removal import open_up, remove
+from autoresearch.workspace.removal import look_into, remove
 
 
 def remove_matches(root: Path, pattern: str, caches: Iterable[str]) -> None:
@@ -37,9 +36,7 @@ def _matches(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     waiting = [(root, parts)]
     while waiting:
         folder, (part, *rest) = waiting.pop()
-        open_up(folder)
-        with os.scandir(folder) as scan:
-            found = list(scan)
+        found = look_into(folder)
         if part == "**" and rest:
             waiting.append((folder, tuple(rest)))
         for entry in found:

@@ -41,11 +41,8 @@ def remove(path: Path) -> None:
 
 def _emptied(folder: Path) -> list[Path]:
     """Removes what is no folder from a folder; returns the folders that are left in it."""
-    open_up(folder)
-    with os.scandir(folder) as scan:
-        entries = list(scan)
     left = []
-    for entry in entries:
+    for entry in look_into(folder):
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             open_up(path)  # also to be moved: its `..` changes
@@ -53,6 +50,13 @@ def _emptied(folder: Path) -> list[Path]:
         else:
             _insist(path.unlink, path)
     return left
+
+
+def look_into(folder: Path) -> list[os.DirEntry[str]]:
+    """Returns what is in a folder, which is opened first where a trial closed it."""
+    open_up(folder)
+    with os.scandir(folder) as scan:
+        return list(scan)
 
 
 def open_up(folder: Path) -> None:

@@ -23,7 +23,7 @@ from autoresearch.workspace.git import GitError, entries, git
 from autoresearch.workspace.inputs import Inputs, holds_tracked
 from autoresearch.workspace.objects import Tree, blob_id
 from autoresearch.workspace.outputs import remove_output
-from autoresearch.workspace.removal import detach_mounts, open_up, remove
+from autoresearch.workspace.removal import detach_mounts, look_into, open_up, remove
 from autoresearch.workspace.repository import Repository
 
 _LOCKED = b"a run of autoresearch works here\n"
@@ -200,10 +200,7 @@ class Worktree:
         waiting = [("", self.path)]
         while waiting:
             prefix, folder = waiting.pop()
-            open_up(folder)
-            with os.scandir(folder) as scan:
-                found = list(scan)
-            for entry in found:
+            for entry in look_into(folder):
                 path = prefix + entry.name
                 if path == ".git":
                     continue

@@ -39,7 +39,7 @@ def checks(lab: Lab | None) -> list[Finding]:
     task = config.task if config else TaskConfig(command=["python"], mutable=["train.py"])
     root = lab.repo.root if lab else Path.cwd()
     if lab and config:
-        task, about_python = _with_python(lab, config)
+        task, about_python = _with_python(lab, tag, config)
         found += about_python
         found.append(_command(task.command[0], root))
     found += training.training(task, root)
@@ -65,13 +65,9 @@ def render(found: Iterable[Finding], console: Console) -> None:
             console.print(f"{'':20} {each.mend}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _with_python(lab: Lab, config: Config) -> tuple[TaskConfig, list[Finding]]:
+def _with_python(lab: Lab, tag: str | None, config: Config) -> tuple[TaskConfig, list[Finding]]:
     """Returns the task as its trials run it, and what is to be said of the Python that they run with."""
     task = config.task
-    try:
-        tag: str | None = lab.tag(None)
-    except (AutoresearchError, OSError):
-        tag = None
     try:
         chosen = chosen_python(lab, tag, config, os.environ)
     except LabError as fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,15 @@ class Sources:
         """Returns a file as text, "" where the commit has none or it is too long for a source."""
         content = self.read(path) if path in self._known else b""
         return content.decode("utf-8", "replace") if len(content) <= _SOURCE_BYTES else ""
+
+    def texts(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """Returns (path, text) of files, as `found_in` takes them."""
+        return [(path, self.text(path)) for path in paths]
+
+    @property
+    def charter(self) -> str:
+        """What is written for people."""
+        return self.text("program.md") + self.text("README.md")
 
     def below(self, folder: str, endings: tuple[str, ...]) -> list[str]:
         """Returns the files below a folder ("" for all) with one of these endings."""

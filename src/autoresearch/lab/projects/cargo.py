@@ -20,11 +20,10 @@ def cargo(sources: Sources) -> Project | None:
         re.search(r"^\[(?:.*\.)?dependencies\]\s*\n\s*[\w-]+\s*=", manifest, re.MULTILINE)
     )
     frozen = [name for name in ("Cargo.toml", "Cargo.lock", "build.rs") if sources.has(name)]
-    charter = sources.text("program.md") + sources.text("README.md")
     if len(benches) == 1 and not _libtest(manifest, sources.text(benches[0])):
         name = benches[0].removeprefix("benches/").removesuffix(".rs")
         command: tuple[str, ...] = ("cargo", "bench", "--offline", "--quiet", "--bench", name)
-        found = found_in([(benches[0], sources.text(benches[0]))], charter)
+        found = found_in(sources.texts(benches), sources.charter)
         frozen.insert(0, benches[0])
     elif binaries:
         command = (
@@ -37,7 +36,7 @@ def cargo(sources: Sources) -> Project | None:
         )
         first = [path for path in binaries.values() if path in code]
         texts = [*first, *(path for path in code if path not in first)]
-        found = found_in([(path, sources.text(path)) for path in texts], charter)
+        found = found_in(sources.texts(texts), sources.charter)
     else:
         return None
     return Project(

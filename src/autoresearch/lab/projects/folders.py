@@ -37,6 +37,11 @@ def data_in_home(sources: Sources, scripts: Iterable[str]) -> tuple[str, ...]:
     return _outermost(home | elsewhere)
 
 
+def told_of(home: Iterable[str]) -> dict[str, str]:
+    """Returns the variables of trials that read these folders: those in the home are found by HOME."""
+    return {"HOME": "~"} if any(path.startswith("~") for path in home) else {}
+
+
 def data_beside(sources: Sources, scripts: Iterable[str]) -> tuple[str, ...]:
     """Returns the folders in the project that scripts name, that are there, and that git doesn't track."""
     found = set()

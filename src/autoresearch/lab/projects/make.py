@@ -34,10 +34,9 @@ def make(sources: Sources) -> Project | None:
         return None
     work = [path for path in code if not _FROZEN.search(path)]
     judges = [path for path in code if path not in work]
-    charter = sources.text("program.md") + sources.text("README.md")
-    found = found_in([(path, sources.text(path)) for path in (*judges, makefile)], charter)
+    found = found_in(sources.texts((*judges, makefile)), sources.charter)
     if found.metric is None:
-        found = found_in([(path, sources.text(path)) for path in (*code, makefile)], charter)
+        found = found_in(sources.texts((*code, makefile)), sources.charter)
     return Project(
         kind="a project of make",
         shape=f"{makefile}, target {target}",

@@ -33,10 +33,9 @@ def npm(sources: Sources) -> Project | None:
     code = [path for path in sources.below("", _CODE) if not _FROZEN.search(path)]
     work = [path for path in code if path not in judges]
     texts = [*judges, *(path for path in sources.below("", _CODE) if path not in judges)]
-    charter = sources.text("program.md") + sources.text("README.md")
-    found = found_in([(path, sources.text(path)) for path in judges], charter)
+    found = found_in(sources.texts(judges), sources.charter)
     if found.metric is None:
-        found = found_in([(path, sources.text(path)) for path in texts], charter)
+        found = found_in(sources.texts(texts), sources.charter)
     needs = any(package.get(key) for key in ("dependencies", "devDependencies"))
     return Project(
         kind="a project of npm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from autoresearch.lab.projects.base import Project, Sources, patterns_of
-from autoresearch.lab.projects.folders import data_in_home
+from autoresearch.lab.projects.folders import data_in_home, told_of
 from autoresearch.lab.projects.metric import found_in
 
 DEPENDENCIES = (
@@ -48,10 +48,7 @@ def uv(sources: Sources) -> Project | None:
         return None
     mutable, is_judge = _mutable(sources, script), script in _JUDGES
     texts = [script, *(path for path in sources.below("", (".py",)) if path != script)]
-    charter = sources.text("program.md") + sources.text("README.md")
-    found = found_in(
-        [(path, sources.text(path)) for path in texts[: 1 if is_judge else None]], charter
-    )
+    found = found_in(sources.texts(texts[: 1 if is_judge else None]), sources.charter)
     frozen = [script] if script not in mutable else []
     return Project(
         kind="a project of uv",
@@ -61,7 +58,7 @@ def uv(sources: Sources) -> Project | None:
         found=found,
         frozen=(*frozen, *(name for name in DEPENDENCIES if sources.has(name))),
         readable=(home := data_in_home(sources, texts[:20])),
-        env={"HOME": "~"} if any(path.startswith("~") for path in home) else {},
+        env=told_of(home),
         note=about_python(sources),
         before=("uv sync",)
         if sources.has("uv.lock") and not (sources.root / ".venv").is_dir()

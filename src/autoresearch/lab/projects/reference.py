@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch.lab.projects.base import Project, Sources
 from autoresearch.lab.projects.constants import constants_of
-from autoresearch.lab.projects.folders import data_beside, data_in_home
+from autoresearch.lab.projects.folders import data_beside, data_in_home, told_of
 from autoresearch.lab.projects.metric import (
     Found,
     Metric,
@@ -52,7 +52,7 @@ def reference(sources: Sources) -> Project | None:
         timeout_s=timeout_s,
         timeout_why=why,
         inputs=data_beside(sources, (_PREPARE,)),
-        env={"HOME": "~"} if any(path.startswith("~") for path in home) else {},
+        env=told_of(home),
         readable=home,
         note="; ".join(text for text in (about_python(sources), unread) if text),
         before=_before(sources, home),
@@ -79,7 +79,7 @@ def _metric(sources: Sources, charter: str) -> Found:
             if name in names:
                 direction = described(name, charter) or direction_of(name) or "minimize"
                 return Found(Metric(name, direction, f"what {_CHARTER} takes for {why}"), names)
-    return found_in([(name, sources.text(name)) for name in (_TRAIN, _PREPARE)], charter)
+    return found_in(sources.texts((_TRAIN, _PREPARE)), charter)
 
 
 def _memory(sources: Sources) -> tuple[str | None, str]:
